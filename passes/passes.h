@@ -1,0 +1,39 @@
+/* From graph to plan: a table of passes in order (passes.def), run by one manager that verifies, dumps and times. */
+#ifndef ATTN_PASSES_H
+#define ATTN_PASSES_H
+#include "ir.h"
+
+typedef struct { const char *text; base_span span; } pass_remark;              /* "kr kept apart from o: ..." */
+typedef struct pass_state {
+    base_arena *arena;
+    base_diags *diags;
+    const ir_target *target;
+    const int64_t *representative;   /* by ir_dim: sizes that costs are judged at; 0: the default of the cost model. NULL: all defaults */
+    ir_graph *graph;                 /* after graph passes */
+    ir_kernel **kernels; uint32_t n_kernels;           /* after lower, in the order of the graph's maps, loops' bodies included */
+    ir_schedule **schedules;                           /* after schedule, one per kernel */
+    ir_plan *plan;                                     /* after memory */
+    BASE_VEC(pass_remark) remarks;
+    uint32_t n_trials;               /* kernels that the judge looked at */
+} pass_state;
+typedef struct { const char *name; double seconds; uint32_t nodes, kernels; } pass_timing;
+typedef struct {
+    const char *stop_after;          /* name of a pass, or NULL */
+    void (*dump)(void *env, const char *pass, const pass_state *state);        /* after each pass; NULL: none */
+    void *env;
+    BASE_VEC(pass_timing) *timings;  /* NULL: not wanted */
+} pass_options;
+bool pass_run_all(pass_state *state, const pass_options *options);             /* false: reported */
+bool pass_exists(const char *name);
+uint32_t pass_count(void);
+const char *pass_name(uint32_t k);
+void pass_state_print(const pass_state *state, base_text *out);                /* the most lowered form that exists */
+
+/* lower.c: one map node to a kernel; a pure function of the node */
+ir_kernel *pass_lower_node(ir_unit *u, const ir_node *map);
+/* cost.c: predicted seconds of a kernel on a target; HUGE_VAL with a reason where no template takes it */
+double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why);
+int64_t pass_representative(const ir_unit *u, ir_dim dim, const int64_t *given);
+/* schedule.c */
+ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, const int64_t *representative);
+#endif
