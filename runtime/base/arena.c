@@ -1,0 +1,128 @@
+/* Arenas: memory that is handed out piece by piece and freed all at once.
+ *
+ * A list of chunks, each twice the last up to a limit; a piece is the next bytes of the newest chunk. What is larger than a
+ * quarter of a chunk gets a chunk of its own behind the newest, so that the room left in the newest stays in use.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "base.h"
+
+enum { ALIGNMENT = 16, FIRST_CHUNK = 16 << 10, LAST_CHUNK = 1 << 20 };
+
+typedef struct chunk chunk;
+struct chunk {
+    chunk *next;
+    size_t bytes;               /* of the whole chunk, this header included */
+    _Alignas(ALIGNMENT) unsigned char at[];
+};
+
+struct base_arena {
+    base_allocator allocator;
+    jmp_buf *on_failure;
+    chunk *chunks;              /* the newest first */
+    unsigned char *free, *end;  /* what is left of it */
+    size_t chunk_bytes;         /* size of the next chunk */
+};
+
+static void *plain_alloc(void *self, size_t bytes) {
+    (void)self;
+    return malloc(bytes);
+}
+
+static void plain_free(void *self, void *at, size_t bytes) {
+    (void)self;
+    (void)bytes;
+    free(at);
+}
+
+base_arena *base_arena_create(const base_allocator *allocator, jmp_buf *on_failure) {
+    base_allocator used = {plain_alloc, plain_free, NULL};
+    if (allocator && allocator->alloc) used = *allocator;
+    base_arena *arena = used.alloc(used.self, sizeof *arena);
+    if (!arena) return NULL;
+    *arena = (base_arena){.allocator = used, .on_failure = on_failure, .chunk_bytes = FIRST_CHUNK};
+    return arena;
+}
+
+void base_arena_destroy(base_arena *arena) {
+    if (!arena) return;
+    base_allocator used = arena->allocator;
+    for (chunk *c = arena->chunks, *next; c; c = next) {
+        next = c->next;
+        used.free(used.self, c, c->bytes);
+    }
+    used.free(used.self, arena, sizeof *arena);
+}
+
+void base_arena_recover(base_arena *arena, jmp_buf *on_failure) { arena->on_failure = on_failure; }
+
+void base_arena_fail(base_arena *arena) {
+    if (!arena->on_failure) {   /* an owner that sets no recovery point has chosen to end with its memory */
+        fputs("out of memory\n", stderr);
+        abort();
+    }
+    longjmp(*arena->on_failure, 1);
+}
+
+static chunk *chunk_create(base_arena *arena, size_t room) {
+    if (room > SIZE_MAX - sizeof(chunk)) base_arena_fail(arena);
+    size_t bytes = sizeof(chunk) + room;
+    chunk *c = arena->allocator.alloc(arena->allocator.self, bytes);
+    if (!c) base_arena_fail(arena);
+    *c = (chunk){.bytes = bytes};
+    return c;
+}
+
+static void *alloc_apart(base_arena *arena, size_t bytes) {
+    chunk *c = chunk_create(arena, bytes);
+    chunk **behind = arena->chunks ? &arena->chunks->next : &arena->chunks;
+    c->next = *behind;
+    *behind = c;
+    return memset(c->at, 0, bytes);
+}
+
+static void chunk_start(base_arena *arena) {
+    chunk *c = chunk_create(arena, arena->chunk_bytes);
+    c->next = arena->chunks;
+    arena->chunks = c;
+    arena->free = c->at;
+    arena->end = c->at + arena->chunk_bytes;
+    if (arena->chunk_bytes < LAST_CHUNK) arena->chunk_bytes *= 2;
+}
+
+void *base_alloc(base_arena *arena, size_t bytes) {
+    if (bytes > SIZE_MAX - ALIGNMENT) base_arena_fail(arena);
+    bytes = bytes ? (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
+    if (bytes > arena->chunk_bytes / 4) return alloc_apart(arena, bytes);
+    if ((size_t)(arena->end - arena->free) < bytes) chunk_start(arena);
+    void *at = arena->free;
+    arena->free += bytes;
+    return memset(at, 0, bytes);
+}
+
+void *base_alloc_array(base_arena *arena, size_t n, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(n, size, &bytes)) base_arena_fail(arena);
+    return base_alloc(arena, bytes);
+}
+
+void *base_grow(base_arena *arena, void *old, size_t old_n, size_t new_n, size_t size) {
+    void *at = base_alloc_array(arena, new_n, size);
+    size_t kept = old_n < new_n ? old_n : new_n;
+    if (kept) memcpy(at, old, kept * size);
+    return at;
+}
+
+void *base_copy(base_arena *arena, const void *from, size_t bytes) {
+    void *at = base_alloc(arena, bytes);
+    if (bytes) memcpy(at, from, bytes);
+    return at;
+}
+
+void base_vec_room(base_arena *arena, void **at, uint32_t n, uint32_t *cap, size_t size) {
+    if (n < *cap) return;
+    if (*cap > UINT32_MAX / 2) base_arena_fail(arena);
+    uint32_t grown = *cap ? *cap * 2 : 8;
+    *at = base_grow(arena, *at, n, grown, size);
+    *cap = grown;
+}

@@ -1,0 +1,78 @@
+/* Strings in arenas, text that grows, and numbers as text. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base.h"
+
+char *base_strndup(base_arena *arena, const char *text, size_t n) {
+    char *copy = base_alloc(arena, n + 1);
+    if (n) memcpy(copy, text, n);
+    return copy;
+}
+
+char *base_strdup(base_arena *arena, const char *text) { return base_strndup(arena, text, strlen(text)); }
+
+char *base_vprintf(base_arena *arena, const char *format, va_list list) {
+    va_list again;
+    va_copy(again, list);
+    int n = vsnprintf(NULL, 0, format, list);
+    char *text = base_alloc(arena, n < 0 ? 1 : (size_t)n + 1);
+    if (n > 0) vsnprintf(text, (size_t)n + 1, format, again);
+    va_end(again);
+    return text;
+}
+
+char *base_printf(base_arena *arena, const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    char *text = base_vprintf(arena, format, list);
+    va_end(list);
+    return text;
+}
+
+/* Room for n more bytes and the terminator. */
+static void text_room(base_text *text, size_t n) {
+    if (n < text->cap - text->n) return;
+    if (n > SIZE_MAX / 4 || text->cap > SIZE_MAX / 4) base_arena_fail(text->arena);
+    size_t cap = (text->n + n + 1) * 2;
+    text->at = base_grow(text->arena, text->at, text->n, cap, 1);
+    text->cap = cap;
+}
+
+void base_text_init(base_text *text, base_arena *arena) {
+    *text = (base_text){.arena = arena, .at = base_alloc(arena, 64), .cap = 64};
+}
+
+void base_text_put(base_text *text, const char *bytes, size_t n) {
+    if (!n) return;
+    text_room(text, n);
+    memcpy(text->at + text->n, bytes, n);
+    text->n += n;
+    text->at[text->n] = 0;
+}
+
+void base_text_add(base_text *text, const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    va_list again;
+    va_copy(again, list);
+    int n = vsnprintf(text->at + text->n, text->cap - text->n, format, list);
+    if (n > 0 && (size_t)n >= text->cap - text->n) {
+        text_room(text, (size_t)n);
+        vsnprintf(text->at + text->n, text->cap - text->n, format, again);
+    }
+    if (n > 0) text->n += (size_t)n;
+    va_end(again);
+    va_end(list);
+}
+
+const char *base_real_text(base_arena *arena, double value) {
+    if (isnan(value)) return "nan";
+    if (isinf(value)) return value > 0 ? "inf" : "-inf";
+    char text[40];
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) break;
+    }
+    return base_printf(arena, strpbrk(text, ".e") ? "%s" : "%s.0", text);
+}
