@@ -305,19 +305,37 @@ typedef struct ir_target {       /* the only place where a machine's numbers sta
     int64_t value_tile_bytes;    /* place for the value tile of one row tile */
 } ir_target;
 typedef enum { IR_NEST } ir_template;
-typedef enum { IR_PLACE_CONST, IR_PLACE_ROW, IR_PLACE_COL, IR_PLACE_PAIR, IR_PLACE_VALUE, IR_PLACE_ROW_VALUE, IR_PLACE_COL_VALUE } ir_let_place;
+typedef enum { IR_PLACE_CONST, IR_PLACE_ROW, IR_PLACE_COL, IR_PLACE_PAIR, IR_PLACE_VALUE, IR_PLACE_ROW_VALUE, IR_PLACE_COL_VALUE, IR_PLACE_PAIR_VALUE } ir_let_place;
 typedef struct {                 /* how one let is computed */
     uint8_t place;               /* from its rank alone */
     uint8_t lanes;               /* role along which vectors run: IR_FEAT, IR_COL, IR_VAL, IR_ROW; 0: scalar */
-    int32_t lane_axis;           /* index of the axis, or -1 */
+    int32_t lane_axis;           /* index of the axis, or -1. TERM in tiles of rows x columns: a feature (lanes are summed at the end) or the column */
+    bool kept;                   /* has a place in scratch: TERM, FOLD, ACC */
+    ir_expr at;                  /* kept: byte offset in scratch, over dims. TERM: one value per (row of the tile, column of the block), by rank;
+                                    FOLD: one per row of the tile; ACC: one per (row of the tile, value) */
+    ir_expr moved_at;            /* FOLD, ACC with a ref: the reference it stands relative to, one per row of the tile */
+    ir_expr weight_at;           /* ACC: weights of one block, per (row of the tile, column of the block) */
 } ir_let_schedule;
-typedef struct ir_schedule {     /* all that an emitter needs beside the kernel */
+typedef enum { IR_WALK_ITEM, IR_WALK_TILE, IR_WALK_LOOP } ir_walk;
+typedef struct {                 /* how one axis is walked */
+    uint8_t walk;                /* ITEM: one index per item of the launch; TILE: `tile` indices per item; LOOP: all of them inside the kernel */
+    int32_t tile;                /* TILE: a positive number of indices */
+} ir_axis_schedule;
+typedef struct ir_schedule {     /* all that an emitter needs beside the kernel; it decides nothing itself */
     const ir_kernel *kernel;
     uint8_t form;                /* ir_template */
+    uint8_t lanes;               /* NEST: role in the lanes of everything but tiles of TERMs and ACCs. IR_COL: blocks of columns, rows of a tile one
+                                    after the other. IR_ROW: the axis lane_axis (a row or an item; pure maps too), all else is a loop around.
+                                    0: scalar */
+    int32_t lane_axis;           /* index of the axis whose neighbours share a vector; -1: none */
+    int32_t row_axis;            /* IR_COL: the axis of role row that is tiled; -1: no rows, a tile is one row */
     int32_t width;               /* lanes of a vector */
-    int32_t row_tile;            /* rows that one item of the launch handles */
-    ir_let_schedule *lets;
-    ir_expr items;               /* items of a launch: product of item axes and row tiles */
+    int32_t row_tile;            /* rows whose kept lets live in scratch together; 1 if lanes != IR_COL */
+    int32_t col_block;           /* columns of lane_axis that are handled together, a multiple of width; 0: whole */
+    int32_t micro_rows, micro_cols;                  /* accumulators of a TERM tile: rows x columns (lanes along features) or vectors of columns */
+    ir_axis_schedule *axes;      /* one per axis of the kernel; items count them row-major, in order, ITEM and TILE ones only */
+    ir_let_schedule *lets;       /* one per let */
+    ir_expr items;               /* items of a launch: product over ITEM axes and tiles of TILE axes; 1 if a store must be serial */
     ir_expr cost_of_item;        /* operations, over dims */
     ir_expr scratch_bytes;       /* per worker */
     double predicted_s;          /* at the representative dimensions */
