@@ -248,6 +248,9 @@ bool ir_eval_expr(const ir_unit *u, const ir_frame *frame, ir_expr e, int64_t *o
 /* Runs the graph: inputs and params in frame->value are given and dims bound; every other value appears there. Reports data errors
  * (index out of range, zero divisor, overflow) at the node's span and returns false. Outputs are rounded to their type. */
 bool ir_graph_eval(const ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags);
+/* The same, with the maps handed to `run`: sources, loops and outputs stay the evaluator's. `run` puts results into frame->value; counters: by ir_var. */
+typedef bool ir_map_run(void *env, const ir_node *map, ir_frame *frame, const int64_t *counters);
+bool ir_graph_eval_with(const ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags, ir_map_run *run, void *env);
 
 /* ---------------------------------------------------------------- kernel: an expression cut into lets by rank */
 
