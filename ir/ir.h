@@ -319,7 +319,7 @@ typedef struct {                 /* how one let is computed */
     ir_expr moved_at;            /* FOLD, ACC with a ref: the reference it stands relative to, one per row of the tile */
     ir_expr weight_at;           /* ACC: weights of one block, per (row of the tile, column of the block) */
 } ir_let_schedule;
-typedef enum { IR_WALK_ITEM, IR_WALK_TILE, IR_WALK_LOOP } ir_walk;
+typedef enum { IR_WALK_ITEM, IR_WALK_TILE, IR_WALK_LOOP } ir_axis_walk;
 typedef struct {                 /* how one axis is walked */
     uint8_t walk;                /* ITEM: one index per item of the launch; TILE: `tile` indices per item; LOOP: all of them inside the kernel */
     int32_t tile;                /* TILE: a positive number of indices */
