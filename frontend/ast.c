@@ -1,0 +1,119 @@
+/* Constructors of the syntax tree. Each checks the depth of what it makes, so that later walks may recurse without asking. */
+#include "ast.h"
+#include "scan.h"
+
+static uint16_t depth_of(const fe_expr *e) { return e ? e->depth : 0; }
+
+static uint16_t items_depth(const fe_items *items)
+{
+    uint16_t depth = 0;
+    for (uint32_t k = 0; items && k < items->n; k++) {
+        uint16_t a = depth_of(items->at[k].e), b = depth_of(items->at[k].hi);
+        if (a > depth) depth = a;
+        if (b > depth) depth = b;
+    }
+    return depth;
+}
+
+/* A new node over things of this depth; FE_BAD, reported, where the tree would become too deep. */
+static fe_expr *node_new(fe_scan *s, fe_expr_kind kind, base_span at, uint16_t below)
+{
+    fe_expr *e = BASE_NEW(s->arena, fe_expr);
+    e->kind = (uint8_t)kind;
+    e->at = at;
+    e->depth = (uint16_t)(below + 1);
+    if (e->depth <= FE_MAX_DEPTH) return e;
+    fe_syntax_error(s, BASE_MSG_TOO_DEEP, at);
+    e->kind = FE_BAD;
+    e->depth = 1;
+    return e;
+}
+
+fe_expr *fe_expr_new(fe_scan *s, fe_expr_kind kind, base_span at, fe_expr *a, fe_expr *b)
+{
+    uint16_t below = depth_of(a) > depth_of(b) ? depth_of(a) : depth_of(b);
+    fe_expr *e = node_new(s, kind, at, below);
+    e->op.a = a;
+    e->op.b = b;
+    return e;
+}
+
+fe_expr *fe_chain_new(fe_scan *s, base_span at, fe_expr *a, fe_relation relation, fe_expr *b)
+{
+    fe_expr *e = a;
+    if (a->kind != FE_CHAIN) {
+        e = node_new(s, FE_CHAIN, at, depth_of(a));
+        if (e->kind == FE_BAD) return e;
+        BASE_PUSH(s->arena, &e->chain.terms, a);
+    }
+    BASE_PUSH(s->arena, &e->chain.terms, b);
+    BASE_PUSH(s->arena, &e->chain.relations, (uint8_t)relation);
+    if (b->depth >= e->depth) e->depth = (uint16_t)(b->depth + 1);
+    e->at = at;
+    return e;
+}
+
+fe_expr *fe_call_new(fe_scan *s, base_span at, fe_name name, fe_items *binders, fe_items *args)
+{
+    uint16_t a = items_depth(binders), b = items_depth(args);
+    fe_expr *e = node_new(s, FE_CALL, at, a > b ? a : b);
+    e->call.name = name;
+    e->call.binders = binders;
+    e->call.args = args;
+    return e;
+}
+
+fe_expr *fe_index_new(fe_scan *s, base_span at, fe_expr *base, fe_items *items)
+{
+    uint16_t a = depth_of(base), b = items_depth(items);
+    fe_expr *e = node_new(s, FE_AT, at, a > b ? a : b);
+    e->index.base = base;
+    e->index.items = items;
+    return e;
+}
+
+fe_expr *fe_member_new(fe_scan *s, base_span at, fe_expr *base, fe_name field)
+{
+    fe_expr *e = node_new(s, FE_MEMBER, at, depth_of(base));
+    e->member.base = base;
+    e->member.field = field;
+    return e;
+}
+
+/* The clauses are set when they have been read; they count into the depth of what stands around only through FE_MAX_BRACKETS. */
+fe_expr *fe_attend_new(fe_scan *s, base_span at, fe_items *binders, fe_items *operands, fe_clauses *clauses)
+{
+    uint16_t a = items_depth(binders), b = items_depth(operands);
+    fe_expr *e = node_new(s, FE_ATTEND, at, a > b ? a : b);
+    e->attend.binders = binders;
+    e->attend.operands = operands;
+    e->attend.clauses = clauses;
+    return e;
+}
+
+fe_expr *fe_table_new(fe_scan *s, base_span at, const fe_exprs *items)
+{
+    uint16_t below = 0;
+    for (uint32_t k = 0; k < items->n; k++)
+        if (items->at[k]->depth > below) below = items->at[k]->depth;
+    fe_expr *e = node_new(s, FE_TABLE, at, below);
+    e->table = *items;
+    return e;
+}
+
+fe_decl *fe_decl_new(fe_scan *s, fe_decl_kind kind, fe_name name, base_span at)
+{
+    fe_decl *d = BASE_NEW(s->arena, fe_decl);
+    d->kind = (uint8_t)kind;
+    d->name = name;
+    d->at = at;
+    return d;
+}
+
+fe_stmt *fe_stmt_new(fe_scan *s, fe_stmt_kind kind, base_span at)
+{
+    fe_stmt *stmt = BASE_NEW(s->arena, fe_stmt);
+    stmt->kind = (uint8_t)kind;
+    stmt->at = at;
+    return stmt;
+}
