@@ -92,6 +92,7 @@ static void need_memory(ir_machine *x) {
 }
 
 void ir_machine_set(ir_machine *x, ir_var v, int64_t value) {
+    if (x->var[v] == value) return;                       /* what was remembered is still right */
     x->var[v] = value;
     x->stamp[v] = ++x->clock;
 }

@@ -1,0 +1,226 @@
+/* What must hold for a kernel, whoever made it. A violation is the compiler's fault and names the rule. */
+#include "ir.h"
+
+typedef struct {
+    const ir_kernel *k;
+    ir_unit *u;
+    uint32_t let;                /* lets from here on may not be mentioned */
+    bool ok;
+    uint8_t *complete;           /* by let: sweeps that must be over before it has its value */
+} checking;
+
+static void wrong(checking *c, const char *format, ...) BASE_PRINTF(2, 3);
+static void wrong(checking *c, const char *format, ...) {
+    if (!c->ok) return;          /* the first says enough */
+    va_list list;
+    va_start(list, format);
+    const char *text = base_vprintf(c->u->diags->arena, format, list);
+    va_end(list);
+    base_report(c->u->diags, BASE_MSG_INTERNAL_IR, c->k->span, base_printf(c->u->diags->arena, "kernel %s: %s", c->k->name, text));
+    c->ok = false;
+}
+
+static const ir_axis *axis_of(const ir_kernel *k, ir_var v) {
+    for (uint32_t a = 0; a < k->n_axes; a++)
+        if (k->axes[a].var == v) return &k->axes[a];
+    return NULL;
+}
+
+static bool has(uint32_t n, const uint32_t *at, uint32_t what) {
+    for (uint32_t i = 0; i < n; i++)
+        if (at[i] == what) return true;
+    return false;
+}
+
+/* ---- expressions: only what the kernel has */
+
+static bool check_part(const ir_unit *u, void *env, ir_expr e) {
+    checking *c = env;
+    const ir_kernel *k = c->k;
+    uint32_t ref = ir_at(u, e)->u.ref;
+    switch ((ir_op)ir_at(u, e)->op) {
+    case IR_NONE: wrong(c, "poison"); break;
+    case IR_LET:
+        if (ref >= c->let) wrong(c, "$%u is mentioned before it is there", ref);
+        else if (k->lets[ref].sort != ir_at(u, e)->sort) wrong(c, "$%u is taken for another sort", ref);
+        break;
+    case IR_DIM:
+        if (!has(k->n_dims, k->dims, ref)) wrong(c, "dimension %s is not listed", u->dim.at[ref].name);
+        break;
+    case IR_READ:
+        if (!has(k->n_values, k->values, ref)) wrong(c, "value %s is not listed", u->value.at[ref].name);
+        else if (!ir_kernel_access(k, e)) wrong(c, "a read of %s has no access", u->value.at[ref].name);
+        break;
+    default: break;
+    }
+    return c->ok;
+}
+
+static void check_expr(checking *c, ir_expr e, const char *what) {
+    if (!e) {
+        wrong(c, "%s is missing", what);
+        return;
+    }
+    ir_walk(c->u, e, check_part, c);
+    ir_set free = ir_free(c->u, e);
+    for (uint32_t i = 0; i < ir_set_size(c->u, free); i++) {
+        ir_var v = ir_set_at(c->u, free, i);
+        if (!axis_of(c->k, v) && !has(c->k->n_counters, c->k->counters, v))
+            wrong(c, "%s depends on %s, which is neither axis nor counter", what, c->u->var.at[v].name ? c->u->var.at[v].name : "?");
+    }
+}
+
+static void check_sort(checking *c, ir_expr e, ir_sort sort, const char *what) {
+    if (e && ir_at(c->u, e)->sort != sort) wrong(c, "%s has sort %c, not %c", what, ir_at(c->u, e)->sort, sort);
+}
+
+/* ---- axes and lets */
+
+static void check_axes(checking *c) {
+    const ir_kernel *k = c->k;
+    if (k->n_axes > IR_AXES) wrong(c, "%u axes", k->n_axes);
+    for (uint32_t a = 0; a < k->n_axes; a++) {
+        const ir_axis *axis = &k->axes[a];
+        if (axis_of(k, axis->var) != axis) wrong(c, "axis %u comes twice", a);
+        if (axis->role & (axis->role - 1) || axis->role > IR_FEAT) wrong(c, "axis %u has no role", a);
+        check_expr(c, axis->extent, "an extent");
+        check_sort(c, axis->extent, IR_SORT_INT, "an extent");
+        if (ir_kernel_rank(k, axis->extent) & (axis->role == IR_COL ? IR_COL | IR_VAL | IR_FEAT : IR_ROW | IR_COL | IR_VAL | IR_FEAT) && axis->role != IR_FEAT)
+            wrong(c, "the extent of axis %u moves inside an item", a);
+    }
+}
+
+static void check_over(checking *c, uint32_t i, uint8_t role) {
+    const ir_let *l = &c->k->lets[i];
+    if (!l->n_over) wrong(c, "$%u runs over nothing", i);
+    for (uint32_t v = 0; v < l->n_over; v++) {
+        const ir_axis *axis = axis_of(c->k, l->over[v]);
+        if (!axis || axis->role != role) wrong(c, "$%u runs over what is no %s", i, role == IR_COL ? "column" : "feature");
+    }
+    if (!l->where) return;
+    check_expr(c, l->where, "a guard");
+    check_sort(c, l->where, IR_SORT_BOOL, "a guard");
+}
+
+static void check_term(checking *c, uint32_t i) {
+    const ir_let *l = &c->k->lets[i];
+    check_over(c, i, IR_FEAT);
+    if (l->e) {
+        check_expr(c, l->e, "a body");
+        check_sort(c, l->e, (ir_sort)l->sort, "a body");
+        return;
+    }
+    check_expr(c, l->a, "a row factor");
+    check_expr(c, l->b, "a column factor");
+    check_sort(c, l->a, (ir_sort)l->sort, "a row factor");
+    check_sort(c, l->b, (ir_sort)l->sort, "a column factor");
+    if (l->red != IR_RED_SUM) wrong(c, "$%u: a product is summed, nothing else", i);
+}
+
+typedef struct { const ir_kernel *k; const uint8_t *complete; uint8_t need; } needing;
+
+static bool add_need(const ir_unit *u, void *env, ir_expr e) {
+    needing *n = env;
+    uint32_t let = ir_at(u, e)->u.ref;
+    if (ir_is(u, e, IR_LET) && let < n->k->n_lets && n->complete[let] > n->need) n->need = n->complete[let];
+    return true;
+}
+
+/* How many sweeps must be over before the let has its value: of a fold its own, of others what they mention. What a fold itself
+ * reads of other folds must be complete: an earlier sweep, or the same if it stands relative to it. */
+static void check_order(checking *c, uint32_t i) {
+    const ir_let *l = &c->k->lets[i];
+    const ir_expr parts[] = {l->e, l->a, l->b, l->where};
+    needing n = {.k = c->k, .complete = c->complete};
+    for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
+        if (parts[p]) ir_walk(c->u, parts[p], add_need, &n);
+    c->complete[i] = n.need;
+    if (l->kind != IR_LET_FOLD && l->kind != IR_LET_ACC) return;
+    c->complete[i] = (uint8_t)(l->sweep + 1);
+    if (n.need > l->sweep + (l->ref >= 0)) wrong(c, "$%u reads a fold before it is complete", i);
+}
+
+static void check_fold(checking *c, uint32_t i) {
+    const ir_let *l = &c->k->lets[i];
+    check_over(c, i, IR_COL);
+    check_expr(c, l->e, "a body");
+    if (l->rank & (IR_COL | IR_FEAT)) wrong(c, "$%u still varies over what it runs over", i);
+    if (l->sweep >= c->k->n_sweeps) wrong(c, "$%u stands in sweep %u of %u", i, l->sweep, c->k->n_sweeps);
+    if (l->kind == IR_LET_ACC) {
+        check_expr(c, l->b, "a value factor");
+        check_sort(c, l->b, (ir_sort)l->sort, "a value factor");
+        if (ir_kernel_rank(c->k, l->e) & IR_VAL) wrong(c, "$%u: a weight varies over values", i);
+        if (l->red != IR_RED_SUM) wrong(c, "$%u: a product is summed, nothing else", i);
+    }
+    check_sort(c, l->e, (ir_sort)l->sort, "a body");
+    if (l->ref >= 0) {
+        if ((uint32_t)l->ref >= i || c->k->lets[l->ref].rank & (IR_COL | IR_VAL | IR_FEAT)) wrong(c, "$%u: $%d is no reference", i, l->ref);
+        if (l->red != IR_RED_SUM || l->sort != IR_SORT_REAL) wrong(c, "$%u: only sums of reals stand relative to something", i);
+    }
+}
+
+static void check_rank(checking *c, uint32_t i) {
+    const ir_let *l = &c->k->lets[i];
+    const ir_expr parts[] = {l->e, l->a, l->b, l->where};
+    uint8_t rank = 0;
+    for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
+        if (parts[p]) rank |= ir_kernel_rank(c->k, parts[p]);
+    for (uint32_t v = 0; v < l->n_over && l->kind != IR_LET_EXPR; v++) {
+        const ir_axis *axis = axis_of(c->k, l->over[v]);
+        if (axis) rank &= (uint8_t)~axis->role;
+    }
+    if (rank & ~l->rank) wrong(c, "$%u varies over more than its rank says", i);
+}
+
+static void check_let(checking *c, uint32_t i) {
+    const ir_let *l = &c->k->lets[i];
+    c->let = i;
+    if (l->kind == IR_LET_TERM) check_term(c, i);
+    else if (l->kind == IR_LET_EXPR) {
+        check_expr(c, l->e, "a let");
+        check_sort(c, l->e, (ir_sort)l->sort, "a let");
+    } else check_fold(c, i);
+    if (c->ok) check_rank(c, i);
+    if (c->ok) check_order(c, i);
+}
+
+/* ---- accesses and stores */
+
+static void check_access(checking *c, const ir_access *a) {
+    check_expr(c, a->base, "a base");
+    for (uint32_t i = 0; i < c->k->n_axes && c->ok; i++) {
+        ir_var v = c->k->axes[i].var;
+        bool moves = ir_depends(c->u, a->base, v);
+        if (a->step[i]) check_expr(c, a->step[i], "a step");
+        if (a->step[i] && ir_depends(c->u, a->step[i], v)) wrong(c, "a step moves with its own axis");
+        if (moves && a->step[i]) wrong(c, "a base moves with an axis that has a step");
+        if (moves && c->k->axes[i].role != IR_ITEM && !(a->gather >> i & 1)) wrong(c, "a base moves with an axis that is not said to gather");
+    }
+}
+
+static void check_store(checking *c, const ir_kernel_store *s) {
+    const ir_type *type = &c->u->value.at[s->at.result].type;
+    if (!has(c->k->n_values, c->k->values, s->at.result)) wrong(c, "the result %s is not listed", c->u->value.at[s->at.result].name);
+    if (s->at.n_places != type->rank) wrong(c, "a store of %s has %u places", c->u->value.at[s->at.result].name, s->at.n_places);
+    for (uint32_t p = 0; p < s->at.n_places && c->ok; p++) {
+        check_expr(c, s->at.places[p], "a place");
+        check_sort(c, s->at.places[p], IR_SORT_INT, "a place");
+    }
+    check_expr(c, s->e, "what is stored");
+    check_sort(c, s->e, (ir_sort)ir_dtypes[type->dtype].sort, "what is stored");
+    if (c->ok && ir_kernel_rank(c->k, s->e) & IR_FEAT) wrong(c, "what is stored varies over features");
+}
+
+bool ir_kernel_verify(const ir_kernel *k) {
+    checking c = {.k = k, .u = k->unit, .ok = true, .complete = BASE_ARRAY(k->unit->arena, k->n_lets + 1, uint8_t)};
+    check_axes(&c);
+    for (uint32_t i = 0; i < k->n_lets && c.ok; i++) check_let(&c, i);
+    c.let = k->n_lets;
+    for (uint32_t i = 0; i < k->n_accesses && c.ok; i++) check_access(&c, &k->accesses[i]);
+    for (uint32_t i = 0; i < k->n_stores && c.ok; i++) check_store(&c, &k->stores[i]);
+    if (k->inside && c.ok) {
+        check_expr(&c, k->inside, "`inside`");
+        check_sort(&c, k->inside, IR_SORT_BOOL, "`inside`");
+    }
+    return c.ok;
+}
