@@ -1,0 +1,143 @@
+/* From one map node to one kernel, a pure function of the node:
+ *   split indices -> what guards is true inside, factors leave sums, score tests leave guards -> exponentials to base 2
+ *   -> roles of axes -> lines -> sweeps -> addresses and frame
+ * Every map lowers to something correct; only more than IR_AXES axes, extents that move along outer axes and chains of hundreds of dependent
+ * reductions are refused. What a kernel may hold: README.md. Example: tests/golden/lower/attention.attnt. */
+#include "lower.h"
+
+static lower_state *begin(ir_unit *u, const ir_node *map) {
+    lower_state *s = BASE_NEW(u->arena, lower_state);
+    *s = (lower_state){ .u = u, .arena = u->arena, .node = map };
+    pass_memo *memos[] = { &s->role, &s->rank, &s->visited, &s->named, &s->let_hash };
+    for (uint32_t i = 0; i < sizeof memos / sizeof *memos; i++) *memos[i] = pass_memo_create(u->arena);
+    s->n_results = map->map.n_results;
+    s->root = BASE_ARRAY(u->arena, s->n_results, ir_expr);
+    s->store = BASE_ARRAY(u->arena, s->n_results, ir_store);
+    for (uint32_t i = 0; i < map->map.n_outer; i++) {
+        BASE_PUSH(u->arena, &s->outer, map->map.outer[i]);
+        if (ir_free(u, u->var.at[map->map.outer[i]].extent) || ir_has_op(u, u->var.at[map->map.outer[i]].extent, IR_READ))
+            s->why = "the extent of a result's axis depends on data or on another axis";
+    }
+    s->fixed = ir_set_of(u, s->outer.n, s->outer.at);
+    return s;
+}
+
+/* A copy of the node's results with places filled in. */
+static void results(lower_state *s) {
+    ir_unit *u = s->u;
+    for (uint32_t i = 0; i < s->n_results; i++) {
+        s->root[i] = s->node->map.results[i].body;
+        s->store[i] = s->node->map.results[i].store;
+        s->fixed = ir_set_union(u, s->fixed, ir_free(u, s->root[i]));
+        if (s->store[i].n_places) continue;
+        s->store[i].n_places = (uint8_t)s->outer.n;
+        s->store[i].places = BASE_ARRAY(s->arena, s->outer.n, ir_expr);
+        for (uint32_t k = 0; k < s->outer.n; k++) s->store[i].places[k] = ir_var_expr(u, s->outer.at[k]);
+    }
+}
+
+static void rewrite(lower_state *s) {
+    ir_unit *u = s->u;
+    for (uint32_t i = 0; i < s->n_results; i++) {
+        ir_expr e = lower_guards(u, s->root[i]);
+        e = lower_guards(u, lower_pull(u, e));
+        s->root[i] = lower_base2(u, lower_score_tests(u, e));
+    }
+}
+
+static ir_kernel_store *make_stores(lower_state *s) {
+    ir_kernel_store *stores = BASE_ARRAY(s->arena, s->n_results, ir_kernel_store);
+    for (uint32_t i = 0; i < s->n_results && !s->why; i++) stores[i] = (ir_kernel_store){ s->store[i], lower_named(s, lower_clamp(s, s->root[i])) };
+    return stores;
+}
+
+/* Features in an order in which extents depend on earlier axes only: lines above bind the inner ones, so the order of lines reversed. */
+static void feature_axes(lower_state *s) {
+    ir_unit *u = s->u;
+    for (uint32_t i = s->lets.n; i--;) {
+        const ir_let *l = &s->lets.at[i];
+        for (uint32_t k = 0; k < l->n_over && l->kind == IR_LET_TERM; k++) {
+            bool there = false;
+            for (uint32_t p = 0; p < s->axes.n; p++) there |= s->axes.at[p].var == l->over[k];
+            if (there) continue;
+            if (s->axes.n == IR_AXES) {
+                s->why = "it needs more than 16 axes";
+                return;
+            }
+            ir_axis axis = { l->over[k], u->var.at[l->over[k]].extent, IR_FEAT };
+            BASE_PUSH(s->arena, &s->axes, axis);
+        }
+    }
+}
+
+/* Stable: an axis moves behind those that its extent needs. */
+static void order_axes(lower_state *s) {
+    ir_unit *u = s->u;
+    uint32_t n = s->axes.n, done = 0;
+    ir_axis *out = BASE_ARRAY(s->arena, n, ir_axis);
+    bool *used = BASE_ARRAY(s->arena, n, bool);
+    while (done < n) {
+        uint32_t before = done;
+        for (uint32_t i = 0; i < n; i++) {
+            bool ready = !used[i];
+            for (uint32_t k = 0; k < n && ready; k++) ready = used[k] || k == i || !ir_depends(u, s->axes.at[i].extent, s->axes.at[k].var);
+            if (!ready) continue;
+            used[i] = true;
+            out[done++] = s->axes.at[i];
+        }
+        if (done == before) { s->why = "extents depend on each other in a circle"; return; }
+    }
+    s->axes.at = out;
+}
+
+/* What must hold of ragged extents: nothing outside the innermost loops moves. */
+static void check_axes(lower_state *s) {
+    if (s->axes.n > IR_AXES) s->why = "it needs more than 16 axes";
+    for (uint32_t i = 0; i < s->axes.n; i++)
+        if (ir_has_op(s->u, s->axes.at[i].extent, IR_RED)) s->why = "an extent holds a reduction";
+}
+
+static ir_kernel *finish(lower_state *s, ir_kernel_store *stores, uint8_t sweeps) {
+    ir_unit *u = s->u;
+    ir_kernel *k = BASE_NEW(s->arena, ir_kernel);
+    *k = (ir_kernel){ .unit = u, .name = u->value.at[s->store[0].result].name, .span = s->node->span, .axes = s->axes.at, .n_axes = s->axes.n,
+                      .lets = s->lets.at, .n_lets = s->lets.n, .stores = stores, .n_stores = s->n_results, .n_sweeps = sweeps,
+                      .inside = ir_bool(u, true) };
+    lower_frame(s, k);
+    return k;
+}
+
+static bool poisoned(const ir_node *map) {
+    for (uint32_t i = 0; i < map->map.n_results; i++)
+        if (!map->map.results[i].body) return true;
+    return !map->map.n_results;
+}
+
+ir_kernel *lower_try(ir_unit *u, const ir_node *map, const char **why) {
+    *why = "";
+    if (poisoned(map)) return NULL;
+    lower_state *s = begin(u, map);
+    ir_kernel_store *stores = NULL;
+    uint8_t sweeps = 0;
+    results(s);
+    if (!s->why) lower_split(s);
+    if (!s->why) rewrite(s);
+    if (!s->why) lower_roles(s);
+    if (!s->why) stores = make_stores(s);
+    if (!s->why) feature_axes(s);
+    if (!s->why) order_axes(s);
+    if (!s->why) check_axes(s);
+    if (!s->why) sweeps = lower_sweeps(s);
+    if (s->why) {
+        *why = s->why;
+        return NULL;
+    }
+    return finish(s, stores, sweeps);
+}
+
+ir_kernel *pass_lower_node(ir_unit *u, const ir_node *map) {
+    const char *why;
+    ir_kernel *k = lower_try(u, map, &why);
+    if (!k && *why) base_report(u->diags, BASE_MSG_NO_KERNEL, map->span, why);
+    return k;
+}
