@@ -12,7 +12,11 @@
 enum { RT_ABI = 1, RT_RANK = 8 };
 #define RT_MAGIC 0x6e747461u     /* "attn" */
 
-typedef enum { RT_F32, RT_F64, RT_I32, RT_I64, RT_BOOL } rt_dtype;               /* in the order of ir/dtypes.def; a test compares */
+typedef enum {
+#define DTYPE(id, text, npy, bytes, sort) RT_##id,
+#include "dtypes.def"
+    RT_N_DTYPES
+} rt_dtype;
 
 /* ---- integer program: 64-bit slots, filled in order. Every result is checked: what leaves int64 is an error, nothing wraps. */
 typedef enum {
@@ -112,7 +116,7 @@ typedef struct {
 
 /* ---- devices: where kernels run. The CPU is one. All functions return false, with a text in `error`, when they fail. */
 typedef struct rt_device rt_device;
-typedef struct { const rt_kernel *kernel; rt_frame frame; int64_t items, cost_of_item, scratch_bytes; } rt_launch;
+typedef struct { const rt_kernel *kernel; rt_frame frame; int64_t items, cost_of_item, scratch_bytes; const bool *cancel; } rt_launch;  /* cancel: as in rt_job */
 struct rt_device {
     size_t struct_size;
     const char *name;

@@ -1,0 +1,89 @@
+/* Arrays: dims and strides, whether they are dense, and their elements in row-major order. */
+#include <math.h>
+#include <string.h>
+#include "rt.h"
+
+const rt_dtype_info rt_dtypes[RT_N_DTYPES] = {
+#define IR_SORT_REAL 'f'
+#define IR_SORT_INT 'i'
+#define IR_SORT_BOOL 'b'
+#define DTYPE(id, text, npy, bytes, sort) {text, npy, bytes, sort},
+#include "dtypes.def"
+};
+
+bool rt_count(uint32_t rank, const int64_t *dim, int64_t *out) {
+    int64_t n = 1;
+    bool empty = false;
+    for (uint32_t k = 0; k < rank; k++) {
+        if (dim[k] < 0) return false;
+        if (dim[k] == 0) empty = true;
+    }
+    for (uint32_t k = 0; k < rank && !empty; k++)
+        if (!base_mul(n, dim[k], &n)) return false;
+    *out = empty ? 0 : n;
+    return true;
+}
+
+void rt_array_dense(rt_array *a, uint32_t dtype, uint32_t rank, const int64_t *dim, void *data) {
+    *a = (rt_array){.dtype = dtype, .rank = rank, .data = data};
+    int64_t n, step = 1;
+    bool empty = rt_count(rank, dim, &n) && n == 0;
+    for (uint32_t k = rank; k-- > 0;) {
+        a->dim[k] = dim[k];
+        a->stride[k] = empty ? 0 : step;     /* no element, no step: the product of the others may not fit */
+        if (!empty) step *= dim[k];
+    }
+}
+
+bool rt_array_is_dense(const rt_array *a) {
+    int64_t step = 1, n;
+    if ((uintptr_t)a->data % rt_dtypes[a->dtype].bytes) return false;
+    if (!rt_count(a->rank, a->dim, &n)) return false;
+    if (n == 0) return true;
+    for (uint32_t k = a->rank; k-- > 0;) {
+        if (a->dim[k] != 1 && a->stride[k] != step) return false;
+        step *= a->dim[k];
+    }
+    return true;
+}
+
+bool rt_array_span(const rt_array *a, int64_t *first, int64_t *last) {
+    int64_t lo = 0, hi = 0, n;
+    if (!rt_count(a->rank, a->dim, &n)) return false;
+    *first = *last = 0;
+    if (n == 0) return true;
+    for (uint32_t k = 0; k < a->rank; k++) {
+        int64_t reach;
+        if (!base_mul(a->dim[k] - 1, a->stride[k], &reach)) return false;
+        if (!base_add(reach < 0 ? lo : hi, reach, reach < 0 ? &lo : &hi)) return false;
+    }
+    int64_t bytes = rt_dtypes[a->dtype].bytes;
+    return base_mul(lo, bytes, first) && base_add(hi, 1, &hi) && base_mul(hi, bytes, last);
+}
+
+static void copy_line(unsigned char *to, const unsigned char *from, int64_t n, int64_t step, size_t bytes) {
+    if (step == (int64_t)bytes) {
+        memcpy(to, from, (size_t)n * bytes);
+        return;
+    }
+    for (int64_t k = 0; k < n; k++, to += bytes, from += step) memcpy(to, from, bytes);
+}
+
+/* An odometer over all axes but the last, which is copied as a line. */
+void rt_array_pack(const rt_array *a, void *out) {
+    int64_t at[RT_RANK] = {0}, n, size = rt_dtypes[a->dtype].bytes;
+    if (!rt_count(a->rank, a->dim, &n) || n == 0) return;
+    uint32_t outer = a->rank ? a->rank - 1 : 0;
+    int64_t line = a->rank ? a->dim[outer] : 1, step = a->rank ? a->stride[outer] * size : size;
+    unsigned char *to = out;
+    const unsigned char *from = a->data;
+    for (int64_t done = 0; done < n; done += line, to += line * size) {
+        copy_line(to, from, line, step, (size_t)size);
+        for (uint32_t k = outer; k-- > 0;) {
+            from += a->stride[k] * size;
+            if (++at[k] < a->dim[k]) break;
+            from -= a->dim[k] * a->stride[k] * size;
+            at[k] = 0;
+        }
+    }
+}

@@ -1,0 +1,123 @@
+/* Binding: the host's tensors against what an entry expects. Type and rank first, then the entry's integer program, which finds the
+ * dimensions in the shapes and tests everything else against them. Every message names tensor, axis, what was expected and what was found.
+ */
+#include <string.h>
+#include "rt.h"
+
+base_span rt_span(const base_diags *diags, const rt_place *place) {
+    for (uint32_t f = 1; place->line && f < diags->files.n; f++) {
+        const base_file *file = &diags->files.at[f];
+        if (!place->file || strcmp(file->name, place->file)) continue;
+        const char *at = file->text, *end = file->text + file->n;
+        for (uint32_t line = 1; line < place->line && at < end; line += *at++ == '\n') {}
+        for (uint32_t column = 1; column < place->column && at < end; column++)
+            do at++;
+            while (at < end && ((unsigned char)*at & 0xc0) == 0x80);
+        uint32_t start = (uint32_t)(at - file->text);
+        return (base_span){f, start, start + 1};
+    }
+    return (base_span){0, 0, 0};
+}
+
+static const char *as_written(base_arena *arena, const rt_tensor_info *info) {
+    base_text out;
+    base_text_init(&out, arena);
+    base_text_add(&out, "%s[", rt_dtypes[info->dtype].name);
+    for (uint32_t k = 0; k < info->rank; k++) base_text_add(&out, k ? ", %s" : "%s", info->dim_texts[k]);
+    base_text_add(&out, "]");
+    return out.at;
+}
+
+static const char *as_given(base_arena *arena, const rt_array *a) {
+    base_text out;
+    base_text_init(&out, arena);
+    base_text_add(&out, "%s[", rt_dtypes[a->dtype].name);
+    for (uint32_t k = 0; k < a->rank; k++) base_text_add(&out, k ? ", %lld" : "%lld", (long long)a->dim[k]);
+    base_text_add(&out, "]");
+    return out.at;
+}
+
+static bool unfit(rt_call *call, base_diag *d, uint32_t k) {
+    d->expected = as_written(call->diags->arena, &call->instance->entry->tensors[k]);
+    d->found = as_given(call->diags->arena, &call->tensors[k]);
+    return false;
+}
+
+/* Truth values are read as bytes by kernels, so any other byte is refused at the door. */
+static bool bools_fine(rt_call *call, uint32_t k) {
+    const rt_tensor_info *info = &call->instance->entry->tensors[k];
+    const rt_array *a = &call->tensors[k];
+    if (info->kind != RT_TENSOR_INPUT || info->dtype != RT_BOOL) return true;
+    int64_t n = 0;
+    rt_count(a->rank, a->dim, &n);
+    uint8_t *dense = a->data;
+    if (!rt_array_is_dense(a)) rt_array_pack(a, dense = base_alloc(call->arena, (size_t)n));
+    for (int64_t i = 0; i < n; i++)
+        if (dense[i] > 1) {
+            base_report(call->diags, BASE_MSG_BOOL_VALUE, rt_span(call->diags, &info->place), info->name, dense[i]);
+            return false;
+        }
+    return true;
+}
+
+static bool type_fits(rt_call *call, uint32_t k) {
+    const rt_tensor_info *info = &call->instance->entry->tensors[k];
+    const rt_array *a = &call->tensors[k];
+    base_span span = rt_span(call->diags, &info->place);
+    if (a->rank == RT_UNKNOWN) {
+        base_report(call->diags, BASE_MSG_TENSOR_NONE, span, info->name)->expected = as_written(call->diags->arena, info);
+        return false;
+    }
+    if (a->dtype != info->dtype)
+        return unfit(call, base_report(call->diags, BASE_MSG_TENSOR_DTYPE, span, info->name, rt_dtypes[a->dtype].name, rt_dtypes[info->dtype].name), k);
+    if (a->rank != info->rank) return unfit(call, base_report(call->diags, BASE_MSG_TENSOR_RANK, span, info->name, a->rank, info->rank), k);
+    return bools_fine(call, k);
+}
+
+static bool all_types_fit(rt_call *call) {
+    const rt_entry *e = call->instance->entry;
+    bool fine = true;
+    for (uint32_t k = 0; k < e->n_tensors; k++)
+        if (e->tensors[k].kind != RT_TENSOR_OUTPUT) fine &= type_fits(call, k);
+    return fine;
+}
+
+static bool report_shape(rt_call *call, const rt_ints_error *error) {
+    const rt_tensor_info *info = &call->instance->entry->tensors[error->tensor];
+    base_span span = rt_span(call->diags, &info->place);
+    int64_t found = call->tensors[error->tensor].dim[error->axis];
+    base_diag *d;
+    if (error->divides) d = base_report(call->diags, BASE_MSG_TENSOR_SOLVE, span, error->axis, info->name, (long long)found, info->dim_texts[error->axis]);
+    else d = base_report(call->diags, BASE_MSG_TENSOR_SHAPE, span, error->axis, info->name, (long long)error->found, (long long)error->expected);
+    return unfit(call, d, error->tensor);
+}
+
+static bool report(rt_call *call, const rt_ints_error *error) {
+    const rt_entry *e = call->instance->entry;
+    switch (error->status) {
+    case RT_INTS_SHAPE: return report_shape(call, error);
+    case RT_INTS_EXTENT:
+        base_report(call->diags, BASE_MSG_EXTENT_RANGE, rt_span(call->diags, &e->tensors[error->tensor].place), error->axis,
+                    e->tensors[error->tensor].name, (long long)error->found, (long long)error->expected);
+        return false;
+    case RT_INTS_FACT:
+        base_report(call->diags, BASE_MSG_FACT_FAILS, rt_span(call->diags, &e->fact_places[error->fact]), e->facts[error->fact]);
+        return false;
+    default:
+        base_report(call->diags, BASE_MSG_SIZE_OVERFLOW, (base_span){0, 0, 0}, e->name);
+        return false;
+    }
+}
+
+bool rt_bind(rt_call *call) {
+    const rt_entry *e = call->instance->entry;
+    rt_ints_error error;
+    call->slots = base_alloc_array(call->arena, e->n_slots, sizeof *call->slots);
+    if (!all_types_fit(call)) return false;
+    return rt_ints_run(e->bind, e->n_bind, call->tensors, call->slots, &error) || report(call, &error);
+}
+
+void rt_tensor_shape(const rt_call *call, uint32_t tensor, int64_t *dim) {
+    const rt_tensor_info *info = &call->instance->entry->tensors[tensor];
+    for (uint32_t k = 0; k < info->rank; k++) dim[k] = call->slots[info->dims[k]];
+}

@@ -1,0 +1,101 @@
+/* Whole files. Only regular ones are read: a pipe or a device could keep a reader waiting. A file that is written appears under its
+ * name when it is complete: it is written beside it and renamed. What is no regular file (/dev/null, /dev/stdout) is written directly.
+ * errno becomes a diagnostic here and nowhere else.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "rt.h"
+
+static const base_span nowhere = {0, 0, 0};
+
+bool rt_cannot(base_diags *diags, base_message message, const char *path, int error) {
+    char text[128];
+    if (strerror_r(error, text, sizeof text)) snprintf(text, sizeof text, "error %d", error);
+    base_report(diags, message, nowhere, path, text);
+    return false;
+}
+
+/* The size is asked first and the memory taken before the file is opened, so that no descriptor is lost if there is none. */
+static bool file_size(const char *path, base_diags *diags, size_t *out) {
+    struct stat st;
+    if (stat(path, &st)) return rt_cannot(diags, BASE_MSG_FILE_READ, path, errno);
+    if (!S_ISREG(st.st_mode)) return rt_cannot(diags, BASE_MSG_FILE_READ, path, S_ISDIR(st.st_mode) ? EISDIR : EINVAL);
+    *out = (size_t)st.st_size;
+    return true;
+}
+
+static bool read_all(int fd, unsigned char *to, size_t n, size_t *out) {
+    size_t done = 0;
+    while (done < n) {
+        ssize_t got = read(fd, to + done, n - done);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return false;
+        if (got == 0) break;
+        done += (size_t)got;
+    }
+    *out = done;
+    return true;
+}
+
+bool rt_file_read(const char *path, base_arena *arena, base_diags *diags, const unsigned char **bytes, size_t *n) {
+    size_t size;
+    if (!file_size(path, diags, &size)) return false;
+    unsigned char *to = base_alloc(arena, size + 1);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return rt_cannot(diags, BASE_MSG_FILE_READ, path, errno);
+    bool fine = read_all(fd, to, size, n);
+    int error = errno;
+    close(fd);
+    to[fine ? *n : 0] = 0;
+    *bytes = to;
+    return fine || rt_cannot(diags, BASE_MSG_FILE_READ, path, error);
+}
+
+static bool write_all(int fd, const rt_bytes *parts, size_t n_parts) {
+    for (size_t k = 0; k < n_parts; k++) {
+        const char *at = parts[k].at;
+        for (size_t left = parts[k].n; left;) {
+            ssize_t put = write(fd, at, left);
+            if (put < 0 && errno == EINTR) continue;
+            if (put <= 0) return false;
+            at += put;
+            left -= (size_t)put;
+        }
+    }
+    return true;
+}
+
+static bool is_special(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
+/* A name beside `path` that did not exist. */
+static int open_beside(const char *path, char *name, size_t n) {
+    for (unsigned attempt = 0; attempt < 1000; attempt++) {
+        int length = snprintf(name, n, "%s.%ld.%u.part", path, (long)getpid(), attempt);
+        if (length < 0 || (size_t)length >= n) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST) return fd;
+    }
+    return -1;
+}
+
+bool rt_file_write(const char *path, const rt_bytes *parts, size_t n_parts, base_diags *diags) {
+    char name[4096];
+    bool direct = is_special(path);
+    int fd = direct ? open(path, O_WRONLY | O_CLOEXEC) : open_beside(path, name, sizeof name);
+    if (fd < 0) return rt_cannot(diags, BASE_MSG_FILE_WRITE, path, errno);
+    bool fine = write_all(fd, parts, n_parts);
+    int error = errno;
+    if (close(fd) && fine) fine = false, error = errno;
+    if (fine && !direct && rename(name, path)) fine = false, error = errno;
+    if (!fine && !direct) unlink(name);
+    return fine || rt_cannot(diags, BASE_MSG_FILE_WRITE, path, error);
+}

@@ -1,0 +1,77 @@
+/* The CPU as a device: its memory is the host's, and a launch is a job of an executor. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include "rt.h"
+
+enum { ALIGNMENT = 64 };
+
+typedef struct { void *raw; size_t bytes; } header;      /* before each block */
+
+static bool host_alloc(rt_device *self, size_t bytes, void **out) {
+    rt_host *host = (rt_host *)self;
+    size_t all;
+    void *raw = NULL;
+    if (!__builtin_add_overflow(bytes, sizeof(header) + ALIGNMENT, &all)) raw = host->allocator.alloc(host->allocator.self, all);
+    if (!raw) {
+        snprintf(self->error, sizeof self->error, "out of memory");
+        return false;
+    }
+    uintptr_t at = ((uintptr_t)raw + sizeof(header) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    *out = (char *)raw + (at - (uintptr_t)raw);
+    ((header *)*out)[-1] = (header){raw, all};
+    return true;
+}
+
+static void host_free(rt_device *self, void *at, size_t bytes) {
+    rt_host *host = (rt_host *)self;
+    (void)bytes;
+    if (!at) return;
+    header h = ((header *)at)[-1];
+    host->allocator.free(host->allocator.self, h.raw, h.bytes);
+}
+
+static bool host_copy(rt_device *self, void *to, const void *from, size_t bytes) {
+    (void)self;
+    if (bytes) memmove(to, from, bytes);
+    return true;
+}
+
+static bool host_zero(rt_device *self, void *at, size_t bytes) {
+    (void)self;
+    if (bytes) memset(at, 0, bytes);
+    return true;
+}
+
+static bool host_launch(rt_device *self, const rt_launch *launch) {
+    rt_host *host = (rt_host *)self;
+    rt_job job = {sizeof job, launch->kernel->fn, &launch->frame, launch->items, launch->cost_of_item, launch->scratch_bytes, launch->cancel};
+    if (host->executor.run(host->executor.self, &job)) return true;
+    snprintf(self->error, sizeof self->error, "out of memory");
+    return false;
+}
+
+static bool host_wait(rt_device *self) {
+    (void)self;
+    return true;
+}
+
+static void *plain_alloc(void *self, size_t bytes) {
+    (void)self;
+    return malloc(bytes);
+}
+
+static void plain_free(void *self, void *at, size_t bytes) {
+    (void)self;
+    (void)bytes;
+    free(at);
+}
+
+void rt_host_init(rt_host *host, const rt_executor *executor, const base_allocator *allocator) {
+    *host = (rt_host){.executor = *executor, .allocator = {plain_alloc, plain_free, NULL}};
+    if (allocator && allocator->alloc) host->allocator = *allocator;
+    host->device = (rt_device){
+        .struct_size = sizeof(rt_device), .name = "cpu", .host_memory = true, .alloc = host_alloc, .free = host_free, .copy_in = host_copy,
+        .copy_out = host_copy, .copy = host_copy, .zero = host_zero, .launch = host_launch, .wait = host_wait,
+    };
+}

@@ -1,0 +1,373 @@
+/* attn: compile attention graphs and run them. This header is the whole specification of the library.
+ *
+ *   context ──► program ──► module ──► model ──► run(tensors)
+ *
+ * A context holds threads and memory. A program is the checked text of an .attn file. A module is a program compiled for one
+ * target. A model is a module with its weights. Running a model computes one graph on the host's tensors.
+ *
+ * Rules that hold for every function:
+ *
+ * - Failure. A function that can fail returns an attn_status and says why in the diagnostics it was given (NULL is allowed). It
+ *   has then no effect: objects in hand are as before, and results behind `out` pointers are NULL. The library never prints,
+ *   exits, aborts, reads the environment, or keeps a global variable that changes. Running out of memory is a status like others.
+ * - Ownership. What a `create`, `read` or `run` function puts behind an `out` pointer belongs to the caller, who gives it back with the
+ *   `destroy` function of its type; NULL is allowed there. Text and arrays reached through an object belong to that object and live as long.
+ *   An object keeps what it was made from alive: a context may be destroyed before its programs, a program before its modules, a
+ *   module before its models. Names and arrays in arguments are borrowed for the call only, unless the function says otherwise.
+ * - Threads. Contexts, programs, modules and models never change once made; any number of threads may use one at the same time,
+ *   models' runs included. A tensor and a diagnostics object are used by one thread at a time. Destroy an object after its last use.
+ * - Options. Structs that the caller fills begin with `struct_size`, so that later versions can append members: start from the
+ *   _INIT value and set what differs. Zero and NULL always mean the default. Structs that the library fills need only `struct_size` set.
+ */
+#ifndef ATTN_ATTN_H
+#define ATTN_ATTN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define ATTN_API __attribute__((visibility("default")))
+#else
+#define ATTN_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    ATTN_MAX_RANK = 8 /* axes that a tensor may have */
+};
+
+/* ------------------------------------------------------------------------------------------------------------- status */
+
+typedef enum attn_status {
+    ATTN_OK = 0,
+    ATTN_ERROR_PROGRAM,     /* the .attn text is wrong: a diagnostic says where, what was expected and what was found */
+    ATTN_ERROR_DATA,        /* a tensor, its shape or type, or something computed from it: index out of range, overflow */
+    ATTN_ERROR_ENVIRONMENT, /* a file, library or device: missing, unreadable, damaged, not writable */
+    ATTN_ERROR_ARGUMENT,    /* the caller broke a rule of this header */
+    ATTN_ERROR_MEMORY,      /* out of memory; everything is as before the call */
+    ATTN_ERROR_CANCELLED,   /* the host asked for it, through attn_run_options.cancel */
+    ATTN_ERROR_INTERNAL     /* the library is wrong: please report the diagnostic with the program */
+} attn_status;
+
+/* A short English name of a status, for logs. Never NULL. */
+ATTN_API const char *attn_status_text(attn_status status);
+
+/* The version of the library that is running, as "major.minor.patch". */
+ATTN_API const char *attn_version(void);
+
+/* ------------------------------------------------------------------------------------------------------------- memory */
+
+/* Where the library takes its memory from: all of it but thread stacks and what LLVM and CUDA take for themselves. `alloc` returns at
+ * least `bytes` bytes, aligned to 16, or NULL when there are none; `free` gets the same number back. Both may be called by any
+ * thread, several at a time. NULL functions: malloc and free. The struct is copied; `self` must outlive every object made with it. */
+typedef struct attn_allocator {
+    void *(*alloc)(void *self, size_t bytes);
+    void (*free)(void *self, void *at, size_t bytes);
+    void *self;
+} attn_allocator;
+
+/* -------------------------------------------------------------------------------------------------------- diagnostics */
+
+/* A list of messages about a program, its data or its environment. One call may add several: all independent errors of a file, say.
+ * Calls append; nothing is removed but by attn_diagnostics_clear. */
+typedef struct attn_diagnostics attn_diagnostics;
+
+typedef enum attn_severity { ATTN_ERROR, ATTN_WARNING, ATTN_REMARK } attn_severity;
+
+typedef struct attn_diagnostic {
+    size_t struct_size;
+    const char *code;       /* permanent, "E0214"; docs/messages.md lists them all */
+    attn_severity severity;
+    const char *message;    /* one line, without the code */
+    const char *file;       /* NULL: about no place in a file */
+    uint32_t line, column;  /* from 1; columns count code points */
+    const char *expected;   /* NULL, or what would have been right */
+    const char *found;      /* NULL, or what stands there */
+    const char *hint;       /* NULL, or what to do about it */
+} attn_diagnostic;
+#define ATTN_DIAGNOSTIC_INIT {sizeof(attn_diagnostic), NULL, ATTN_ERROR, NULL, NULL, 0, 0, NULL, NULL, NULL}
+
+/* An empty list. allocator: NULL for malloc. Fails with ATTN_ERROR_MEMORY only; room for the message "out of memory" is kept aside, so
+ * that this one can always be added. */
+ATTN_API attn_status attn_diagnostics_create(const attn_allocator *allocator, attn_diagnostics **out);
+ATTN_API void attn_diagnostics_destroy(attn_diagnostics *diagnostics);
+ATTN_API void attn_diagnostics_clear(attn_diagnostics *diagnostics);
+
+ATTN_API size_t attn_diagnostics_count(const attn_diagnostics *diagnostics);
+
+/* The k-th message in the order of reporting; its texts live until the list is cleared or destroyed. */
+ATTN_API attn_status attn_diagnostics_get(const attn_diagnostics *diagnostics, size_t k, attn_diagnostic *out);
+
+/* The k-th message as several lines for people: place, message, source line, caret, expected and found, hint. `colour` adds terminal
+ * colours. Lives until the list is cleared or destroyed; "" if there is no such message. */
+ATTN_API const char *attn_diagnostics_render(const attn_diagnostics *diagnostics, size_t k, bool colour);
+
+/* ------------------------------------------------------------------------------------------------------------ context */
+
+/* Threads, memory, devices: what everything else shares. */
+typedef struct attn_context attn_context;
+
+/* A piece of work that an executor of the host carries out: call attn_job_run on ranges that together cover 0 .. items, each
+ * item exactly once, in any order, on any threads, several at a time. */
+typedef struct attn_job {
+    size_t struct_size;
+    int64_t items;
+    int64_t cost_of_item;   /* estimated arithmetic operations; 0: unknown */
+    int64_t scratch_bytes;  /* memory that each concurrent attn_job_run needs for itself, aligned to 64; 0: none */
+    const bool *cancel;     /* if it becomes true, the rest of the items may be left out; may be NULL */
+    const void *work;       /* the library's own */
+} attn_job;
+
+/* Computes items first <= k < end of a job. scratch: scratch_bytes bytes that nobody else uses meanwhile. */
+ATTN_API void attn_job_run(const attn_job *job, int64_t first, int64_t end, void *scratch);
+
+/* Who computes, if not the context's own threads. `run` returns when all items are done: true; or false if it was cancelled or could not
+ * get its scratch memory. It may be called from several threads at a time, and from inside a job. `workers` is the number of items
+ * that can run at a time: a hint; results never depend on it. */
+typedef struct attn_executor {
+    bool (*run)(void *self, const attn_job *job);
+    int (*workers)(void *self);
+    void *self;             /* must outlive the context and everything made with it */
+} attn_executor;
+
+typedef struct attn_context_options {
+    size_t struct_size;
+    int threads;                     /* that compute, the caller's included; 0: one per CPU that the process may use */
+    const attn_allocator *allocator; /* copied; NULL: malloc */
+    const attn_executor *executor;   /* copied; NULL: the context's own threads, which start at the first run and do not survive fork:
+                                        a child process computes on the calling thread only */
+} attn_context_options;
+#define ATTN_CONTEXT_OPTIONS_INIT {sizeof(attn_context_options), 0, NULL, NULL}
+
+/* options: NULL for all defaults. Fails with ATTN_ERROR_ARGUMENT (negative threads) or ATTN_ERROR_MEMORY. */
+ATTN_API attn_status attn_context_create(const attn_context_options *options, attn_diagnostics *diagnostics, attn_context **out);
+ATTN_API void attn_context_destroy(attn_context *context);
+ATTN_API int attn_context_threads(const attn_context *context);
+
+/* Measures what this machine's vector units can do: f32 multiply-adds per second on all threads of the context, in Gflop/s (a multiply-add
+ * counts as two). Takes about `seconds`. The ceiling that `attnc bench` compares with. */
+ATTN_API attn_status attn_context_peak(attn_context *context, double seconds, double *gflops);
+
+/* Targets that this build knows: "eval", the float64 evaluator that defines what programs mean (slow, everywhere); "cpu", machine
+ * code by LLVM; "cuda". NULL beyond the last. */
+ATTN_API const char *attn_target_name(size_t k);
+
+/* Whether a target can be used on this machine. If not, `diagnostics` says what is missing and where it was searched.
+ * ATTN_ERROR_ARGUMENT: no such target. ATTN_ERROR_ENVIRONMENT: it cannot be used here. */
+ATTN_API attn_status attn_target_check(attn_context *context, const char *target, attn_diagnostics *diagnostics);
+
+/* ------------------------------------------------------------------------------------------------------------ tensors */
+
+typedef enum attn_dtype { ATTN_F32, ATTN_F64, ATTN_I32, ATTN_I64, ATTN_BOOL } attn_dtype; /* bool: one byte, 0 or 1 */
+
+ATTN_API const char *attn_dtype_name(attn_dtype dtype);  /* "f32"; NULL if there is none */
+ATTN_API size_t attn_dtype_bytes(attn_dtype dtype);      /* of one element; 0 if there is none */
+
+/* Elements in memory, with type, rank, dims, and strides in elements. Either over the caller's memory or owning its own. */
+typedef struct attn_tensor attn_tensor;
+
+/* A tensor over the caller's memory, which must outlive it and is never freed. strides: NULL for dense row-major; else any integers, 0 and
+ * negative ones too, with `data` pointing at the element at position 0. Inputs that are not dense or not aligned are copied when
+ * a model runs; outputs must be dense. Every address that dims and strides reach must be valid memory. */
+ATTN_API attn_status attn_tensor_wrap(attn_context *context, attn_dtype dtype, int rank, const int64_t *dims, const int64_t *strides, void *data,
+                                      attn_diagnostics *diagnostics, attn_tensor **out);
+
+/* A dense tensor with memory of its own, zeroed. */
+ATTN_API attn_status attn_tensor_create(attn_context *context, attn_dtype dtype, int rank, const int64_t *dims, attn_diagnostics *diagnostics,
+                                        attn_tensor **out);
+ATTN_API void attn_tensor_destroy(attn_tensor *tensor);
+
+ATTN_API attn_dtype attn_tensor_dtype(const attn_tensor *tensor);
+ATTN_API int attn_tensor_rank(const attn_tensor *tensor);
+ATTN_API int64_t attn_tensor_dim(const attn_tensor *tensor, int axis);     /* 0 for an axis that it does not have */
+ATTN_API int64_t attn_tensor_stride(const attn_tensor *tensor, int axis);
+ATTN_API int64_t attn_tensor_elements(const attn_tensor *tensor);
+ATTN_API void *attn_tensor_data(const attn_tensor *tensor);                /* of the element at position 0 */
+
+/* NumPy's .npy files, versions 1 to 3. Read: C and Fortran order, either byte order; the result is dense row-major in the machine's byte
+ * order. Element types beside the library's own are refused. Nothing in a file can make the library read or write outside of it. Write:
+ * version 1, C order, into a temporary file beside `path` that is renamed when complete, so that `path` is never half a file. */
+ATTN_API attn_status attn_tensor_read_npy(attn_context *context, const char *path, attn_diagnostics *diagnostics, attn_tensor **out);
+ATTN_API attn_status attn_tensor_write_npy(attn_context *context, const attn_tensor *tensor, const char *path, attn_diagnostics *diagnostics);
+
+/* A tensor by name: an input, an output, or a weight. */
+typedef struct attn_argument {
+    const char *name;
+    attn_tensor *tensor;
+} attn_argument;
+
+/* A dimension by name: {"S", 128}. */
+typedef struct attn_dim {
+    const char *name;
+    int64_t value;
+} attn_dim;
+
+/* ----------------------------------------------------------------------------------------------------------- programs */
+
+/* Checked source: graphs, names, shapes. */
+typedef struct attn_program attn_program;
+
+/* Checks a text of `bytes` bytes (UTF-8). name: how messages call it; files that it imports are looked for beside the file of that name.
+ * Reports every independent error. The text is copied. */
+ATTN_API attn_status attn_program_from_text(attn_context *context, const char *name, const char *text, size_t bytes, attn_diagnostics *diagnostics,
+                                            attn_program **out);
+ATTN_API attn_status attn_program_from_file(attn_context *context, const char *path, attn_diagnostics *diagnostics, attn_program **out);
+ATTN_API void attn_program_destroy(attn_program *program);
+
+/* Graphs in the order of the file. Wherever a function takes the name of a graph, NULL means the last one. */
+typedef struct attn_graph_info {
+    size_t struct_size;
+    const char *name;
+    const char *doc;                /* text of its ## comment, or NULL */
+    size_t n_tensors;               /* inputs, then params, then outputs */
+    size_t n_dims;
+    const char *const *dim_names;   /* dimension symbols: "B", "S" */
+} attn_graph_info;
+#define ATTN_GRAPH_INFO_INIT {sizeof(attn_graph_info), NULL, NULL, 0, 0, NULL}
+
+ATTN_API size_t attn_program_n_graphs(const attn_program *program);
+ATTN_API attn_status attn_program_graph(const attn_program *program, size_t k, attn_graph_info *out);
+
+typedef enum attn_tensor_kind { ATTN_INPUT, ATTN_PARAM, ATTN_OUTPUT } attn_tensor_kind;
+typedef struct attn_tensor_info {
+    size_t struct_size;
+    attn_tensor_kind kind;
+    const char *name;
+    const char *storage;            /* of a param: its name in the weights, {l} where it stacks; else NULL */
+    attn_dtype dtype;
+    int rank;                       /* as the host sees it: packed axes are one */
+    const char *const *dims;        /* as text: "B", "H*D", "64" */
+    bool is_dim;                    /* an input `K: dim`, which attn_run_options.dims may give as well */
+} attn_tensor_info;
+#define ATTN_TENSOR_INFO_INIT {sizeof(attn_tensor_info), ATTN_INPUT, NULL, NULL, ATTN_F32, 0, NULL, false}
+
+ATTN_API attn_status attn_program_tensor(const attn_program *program, const char *graph, size_t k, attn_tensor_info *out);
+
+/* Lines `## try: text` of the file, which tell tools with which sizes and values the program is worth trying. NULL beyond the last. */
+ATTN_API const char *attn_program_try(const attn_program *program, size_t k);
+
+/* An input of a graph drawn at random, the same for the same seed everywhere: reals from the normal distribution N(0, 1), integers
+ * from the interval that the program's reads allow, ascending where the program reads them as offsets. `## try:` lines of the program
+ * have their say: `## try: x > 0` makes x positive, `## try: S = 100` gives a size where `dims` gives none, `## try: row = {0, 3, 7}`
+ * gives the values themselves. Dimensions that nothing gives have a small default. */
+ATTN_API attn_status attn_program_sample(attn_context *context, const attn_program *program, const char *graph, size_t tensor, const attn_dim *dims,
+                                         size_t n_dims, uint64_t seed, attn_diagnostics *diagnostics, attn_tensor **out);
+
+/* The program in the compiler's own words: the graph after the pass of that name, the kernels and schedules once there are some, the plan
+ * in the end. pass: NULL for the last, "frontend" for the graph as the text says it, else attn_pass_name(k). target: NULL for "cpu".
+ * The text belongs to the caller: attn_text_destroy. */
+ATTN_API attn_status attn_program_dump(attn_context *context, const attn_program *program, const char *graph, const char *target, const char *pass,
+                                       attn_diagnostics *diagnostics, char **out);
+ATTN_API void attn_text_destroy(attn_context *context, char *text);
+
+/* The compiler's passes in order. NULL beyond the last. */
+ATTN_API const char *attn_pass_name(size_t k);
+
+/* ------------------------------------------------------------------------------------------------------------ modules */
+
+/* Graphs compiled for one target. All sizes stay symbolic; running never compiles. */
+typedef struct attn_module attn_module;
+
+typedef struct attn_module_options {
+    size_t struct_size;
+    const char *target;     /* NULL: "cpu" */
+    const char *graph;      /* compile this one only; NULL: all */
+    const attn_dim *dims;   /* sizes that costs are judged at; speed only, never results */
+    size_t n_dims;
+} attn_module_options;
+#define ATTN_MODULE_OPTIONS_INIT {sizeof(attn_module_options), NULL, NULL, NULL, 0}
+
+/* options: NULL for all defaults. */
+ATTN_API attn_status attn_module_create(attn_context *context, const attn_program *program, const attn_module_options *options,
+                                        attn_diagnostics *diagnostics, attn_module **out);
+ATTN_API void attn_module_destroy(attn_module *module);
+ATTN_API const char *attn_module_target(const attn_module *module);
+ATTN_API double attn_module_compile_seconds(const attn_module *module);
+
+/* What became of a graph: its kernels in the order of the plan. A module for "eval" has none. */
+typedef struct attn_kernel_info {
+    size_t struct_size;
+    const char *name;       /* of its first result */
+    const char *text;       /* axes, lets, stores: docs/ir.md tells how to read it */
+    const char *schedule;   /* tiles, lanes, placement of each let */
+    const char *file;       /* where it was written; NULL if nowhere */
+    uint32_t line, column;
+    double predicted_s;     /* of one launch, by the cost model, at the sizes given when compiling or the model's defaults */
+} attn_kernel_info;
+#define ATTN_KERNEL_INFO_INIT {sizeof(attn_kernel_info), NULL, NULL, NULL, NULL, 0, 0, 0}
+
+ATTN_API size_t attn_module_n_kernels(const attn_module *module, const char *graph);
+ATTN_API attn_status attn_module_kernel(const attn_module *module, const char *graph, size_t k, attn_kernel_info *out);
+
+/* What the compiler wants to say about a graph: "14:9: kr kept apart from o: ..". NULL beyond the last. */
+ATTN_API const char *attn_module_remark(const attn_module *module, const char *graph, size_t k);
+
+/* All kernels of a graph as the text handed to the target's own compiler: LLVM IR or CUDA C. Works for targets that cannot run here.
+ * The text belongs to the caller: attn_text_destroy. */
+ATTN_API attn_status attn_program_emit(attn_context *context, const attn_program *program, const char *graph, const char *target,
+                                       attn_diagnostics *diagnostics, char **out);
+
+/* ------------------------------------------------------------------------------------------------------------- models */
+
+/* A module with its weights: found by name, checked, converted to the program's types, and put where the target reads them. */
+typedef struct attn_model attn_model;
+
+typedef struct attn_model_options {
+    size_t struct_size;
+    const char *weights;            /* path of a safetensors file; NULL: none */
+    const attn_argument *params;    /* tensors by the param's name, found before the file; copied */
+    size_t n_params;
+} attn_model_options;
+#define ATTN_MODEL_OPTIONS_INIT {sizeof(attn_model_options), NULL, NULL, 0}
+
+/* options: NULL for a program without params. A param named "w.{l}.q" is stacked from "w.0.q", "w.1.q", ... along its leading axis; a param
+ * that only splits or joins stored axes is a view; f16, bf16, f32, f64 and integers are converted. Every missing or unfit tensor is
+ * reported. A safetensors file is believed in nothing: offsets, sizes, overlaps and types are checked before use. */
+ATTN_API attn_status attn_model_create(attn_context *context, const attn_module *module, const attn_model_options *options,
+                                       attn_diagnostics *diagnostics, attn_model **out);
+ATTN_API void attn_model_destroy(attn_model *model);
+
+/* Time spent in one kernel during a run. */
+typedef struct attn_kernel_time {
+    double seconds;
+    int64_t launches;
+} attn_kernel_time;
+
+typedef struct attn_run_options {
+    size_t struct_size;
+    const char *graph;              /* NULL: the last of the program */
+    const attn_argument *inputs;    /* every input of the graph once, of exactly its type and rank */
+    size_t n_inputs;
+    const attn_dim *dims;           /* values of inputs `K: dim`, in place of a tensor; other dimensions are compared with what shapes say */
+    size_t n_dims;
+    attn_argument *outputs;         /* wanted results. tensor NULL: the run makes one, owned by the caller from then on; else it must be
+                                       dense, of the right type and shape, and must not overlap an input or another output */
+    size_t n_outputs;
+    attn_kernel_time *times;        /* NULL, or room for attn_module_n_kernels of them: seconds and launches are added */
+    const bool *cancel;             /* NULL, or looked at between pieces of work; when true the run ends with ATTN_ERROR_CANCELLED */
+} attn_run_options;
+#define ATTN_RUN_OPTIONS_INIT {sizeof(attn_run_options), NULL, NULL, 0, NULL, 0, NULL, 0, NULL, NULL}
+
+/* Computes one graph. Dimensions follow from the shapes of inputs; what does not fit is ATTN_ERROR_DATA with tensor, axis, expected and
+ * found. So is an index out of range, with tensor, position and the place in the program. Results are bit-equal for any number of threads.
+ * On failure the contents of outputs are not specified, and none has been made. */
+ATTN_API attn_status attn_model_run(attn_model *model, const attn_run_options *options, attn_diagnostics *diagnostics);
+
+/* Shapes without computing: dims of the k-th tensor of the graph (attn_program_tensor) for these values of dimensions, `dims_out` with room
+ * for ATTN_MAX_RANK. A dimension that is needed and not given is ATTN_ERROR_DATA, by name. */
+ATTN_API attn_status attn_program_shape(attn_context *context, const attn_program *program, const char *graph, size_t tensor, const attn_dim *dims,
+                                        size_t n_dims, attn_diagnostics *diagnostics, int64_t *dims_out);
+
+/* Arithmetic operations of one run on these inputs: multiply-adds of products count two, and of masked ones only pairs that are visible
+ * count. Masks are looked at in `inputs` at a few thousand random places, so it is an estimate where a mask is not empty.
+ * `options` as for attn_model_run; outputs, times and cancel are ignored. Needs a module with kernels: not "eval". */
+ATTN_API attn_status attn_model_operations(attn_model *model, const attn_run_options *options, attn_diagnostics *diagnostics, double *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,207 @@
+/* NumPy's .npy: "\x93NUMPY", version, length of the header, a Python dictionary literal, the elements.
+ * Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+ *
+ * The header is text by somebody else. The parser below accepts exactly a dictionary of the three keys, each once, and believes
+ * no number before it is compared with the size of the file.
+ */
+#include <string.h>
+#include "rt.h"
+
+static const base_span nowhere = {0, 0, 0};
+
+typedef struct {                 /* the header while it is read */
+    const char *at, *end;
+    char descr[16];
+    bool fortran, has_descr, has_order, has_shape;
+    uint32_t rank;
+    int64_t dim[RT_RANK];
+} header;
+
+static void skip_blank(header *h) {
+    while (h->at < h->end && (*h->at == ' ' || *h->at == '\t' || *h->at == '\n' || *h->at == '\r')) h->at++;
+}
+
+static bool take(header *h, char c) {
+    skip_blank(h);
+    if (h->at == h->end || *h->at != c) return false;
+    h->at++;
+    return true;
+}
+
+static bool take_word(header *h, const char *word) {
+    skip_blank(h);
+    size_t n = strlen(word);
+    if ((size_t)(h->end - h->at) < n || memcmp(h->at, word, n)) return false;
+    h->at += n;
+    return true;
+}
+
+static bool take_string(header *h, char *out, size_t cap) {
+    skip_blank(h);
+    if (h->at == h->end || (*h->at != '\'' && *h->at != '"')) return false;
+    char quote = *h->at++;
+    size_t n = 0;
+    while (h->at < h->end && *h->at != quote) {
+        if (n + 1 >= cap || *h->at == '\\') return false;
+        out[n++] = *h->at++;
+    }
+    out[n] = 0;
+    return take(h, quote);
+}
+
+static bool take_extent(header *h, int64_t *out) {
+    skip_blank(h);
+    const char *start = h->at;
+    for (*out = 0; h->at < h->end && *h->at >= '0' && *h->at <= '9'; h->at++)
+        if (!base_mul(*out, 10, out) || !base_add(*out, *h->at - '0', out)) return false;
+    return h->at > start;
+}
+
+static bool take_shape(header *h) {
+    if (h->has_shape || !take(h, '(')) return false;
+    for (h->has_shape = true; !take(h, ')');) {
+        if (h->rank == RT_RANK || !take_extent(h, &h->dim[h->rank])) return false;
+        h->rank++;
+        if (!take(h, ',')) return take(h, ')');
+    }
+    return true;
+}
+
+static bool take_order(header *h) {
+    if (h->has_order) return false;
+    h->has_order = true;
+    h->fortran = take_word(h, "True");
+    return h->fortran || take_word(h, "False");
+}
+
+static bool take_entry(header *h) {
+    char key[16];
+    if (!take_string(h, key, sizeof key) || !take(h, ':')) return false;
+    if (!strcmp(key, "descr")) return !h->has_descr && (h->has_descr = true, take_string(h, h->descr, sizeof h->descr));
+    if (!strcmp(key, "fortran_order")) return take_order(h);
+    if (!strcmp(key, "shape")) return take_shape(h);
+    return false;
+}
+
+static bool take_header(header *h) {
+    if (!take(h, '{')) return false;
+    for (bool more = true; more && !take(h, '}');) {
+        if (!take_entry(h)) return false;
+        more = take(h, ',');
+        if (!more && !take(h, '}')) return false;
+    }
+    skip_blank(h);
+    return h->at == h->end && h->has_descr && h->has_order && h->has_shape;
+}
+
+static bool damaged(base_diags *diags, const char *name, const char *why) {
+    base_report(diags, BASE_MSG_NPY_DAMAGED, nowhere, name, why);
+    return false;
+}
+
+/* Where the header's text lies. */
+static bool find_header(const unsigned char *bytes, size_t n, size_t *start, size_t *end) {
+    if (n < 10 || memcmp(bytes, "\x93NUMPY", 6)) return false;
+    bool wide = bytes[6] >= 2;
+    if (bytes[6] < 1 || bytes[6] > 3 || (wide && n < 12)) return false;
+    size_t length = (size_t)bytes[8] | (size_t)bytes[9] << 8;
+    if (wide) length |= (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
+    *start = wide ? 12 : 10;
+    *end = *start + length;
+    return length <= n - *start;
+}
+
+/* descr is byte order, kind, bytes. bool and one-byte types have order '|'. */
+static bool find_dtype(const char *descr, uint32_t *dtype, bool *swap) {
+    for (uint32_t k = 0; k < RT_N_DTYPES; k++)
+        if (!strcmp(descr + (descr[0] != 0), rt_dtypes[k].npy + 1) && strchr("<>=|", descr[0])) {
+            *dtype = k;
+            *swap = descr[0] == '>' && rt_dtypes[k].bytes > 1;
+            return true;
+        }
+    return false;
+}
+
+static void swap_bytes(unsigned char *at, size_t n, size_t bytes) {
+    for (; n--; at += bytes)
+        for (size_t lo = 0, hi = bytes - 1; lo < hi; lo++, hi--) {
+            unsigned char t = at[lo];
+            at[lo] = at[hi];
+            at[hi] = t;
+        }
+}
+
+static bool bools_fine(const rt_array *a, int64_t n) {
+    const unsigned char *at = a->data;
+    for (int64_t k = 0; a->dtype == RT_BOOL && k < n; k++)
+        if (at[k] > 1) return false;
+    return true;
+}
+
+static void fortran_strides(rt_array *a, int64_t n) {
+    int64_t step = 1;
+    for (uint32_t k = 0; k < a->rank && n; k++) {
+        a->stride[k] = step;
+        step *= a->dim[k];
+    }
+}
+
+static bool take_elements(const char *name, const header *h, const unsigned char *bytes, size_t n, base_arena *arena, base_diags *diags,
+                          rt_array *out) {
+    uint32_t dtype;
+    bool swap;
+    if (!find_dtype(h->descr, &dtype, &swap)) {
+        base_report(diags, BASE_MSG_NPY_DTYPE, nowhere, name, h->descr)->expected = "one of <f4 <f8 <i4 <i8 |b1";
+        return false;
+    }
+    int64_t elements, size;
+    if (!rt_count(h->rank, h->dim, &elements) || !base_mul(elements, rt_dtypes[dtype].bytes, &size))
+        return damaged(diags, name, "its shape is too large");
+    if ((uint64_t)size != n) {
+        damaged(diags, name, base_printf(diags->arena, "its shape needs %lld bytes of elements, it has %zu", (long long)size, n));
+        return false;
+    }
+    unsigned char *data = base_copy(arena, bytes, n);
+    if (swap) swap_bytes(data, (size_t)elements, rt_dtypes[dtype].bytes);
+    rt_array_dense(out, dtype, h->rank, h->dim, data);
+    return bools_fine(out, elements) || damaged(diags, name, "a truth value is neither 0 nor 1");
+}
+
+static void reorder(rt_array *a, size_t bytes, base_arena *arena) {
+    int64_t n;
+    rt_count(a->rank, a->dim, &n);
+    fortran_strides(a, n);
+    void *packed = base_alloc(arena, bytes);
+    rt_array_pack(a, packed);
+    rt_array_dense(a, a->dtype, a->rank, a->dim, packed);
+}
+
+bool rt_npy_parse(const char *name, const unsigned char *bytes, size_t n, base_arena *arena, base_diags *diags, rt_array *out) {
+    size_t start, end;
+    if (!find_header(bytes, n, &start, &end)) return damaged(diags, name, "it does not start like one");
+    header h = {.at = (const char *)bytes + start, .end = (const char *)bytes + end};
+    if (!take_header(&h)) return damaged(diags, name, "its header is no dictionary of descr, fortran_order and a shape of at most 8 axes");
+    if (!take_elements(name, &h, bytes + end, n - end, arena, diags, out)) return false;
+    if (h.fortran && h.rank > 1) reorder(out, n - end, arena);
+    return true;
+}
+
+bool rt_npy_write(const char *path, const rt_array *dense, base_arena *arena, base_diags *diags) {
+    base_text dict, head;
+    base_text_init(&dict, arena);
+    base_text_init(&head, arena);
+    base_text_add(&dict, "{'descr': '%s', 'fortran_order': False, 'shape': (", rt_dtypes[dense->dtype].npy);
+    for (uint32_t k = 0; k < dense->rank; k++) base_text_add(&dict, k ? ", %lld" : "%lld", (long long)dense->dim[k]);
+    base_text_add(&dict, "%s), }", dense->rank == 1 ? "," : "");
+    size_t length = (10 + dict.n + 1 + 63) / 64 * 64 - 10;             /* the elements start at a multiple of 64 */
+    char intro[10] = "\x93NUMPY\x01";
+    intro[7] = 0;
+    intro[8] = (char)(length & 255);
+    intro[9] = (char)(length >> 8);
+    base_text_put(&head, intro, sizeof intro);
+    base_text_add(&head, "%s%*s\n", dict.at, (int)(length - dict.n - 1), "");
+    int64_t n = 0;
+    rt_count(dense->rank, dense->dim, &n);
+    rt_bytes parts[] = {{head.at, head.n}, {dense->data, (size_t)n * rt_dtypes[dense->dtype].bytes}};
+    return rt_file_write(path, parts, 2, diags);
+}

@@ -1,0 +1,122 @@
+/* The runtime: what runs a compiled module. Arrays, files, weights, threads, the host as a device, and the interpreter of steps.
+ *
+ * Reading order: array -> file, npy, safetensors -> weights -> pool -> host -> ints -> bind -> run.
+ * Memory: of arenas where it ends with a call or an object, of a base_allocator where threads share it. What fails reports to
+ * a base_diags and returns false.
+ */
+#ifndef ATTN_RT_H
+#define ATTN_RT_H
+#include "base.h"
+#include "module.h"
+
+/* ---- array.c: elements in memory */
+typedef struct {
+    uint32_t dtype, rank;
+    int64_t dim[RT_RANK], stride[RT_RANK];       /* strides in elements; any, 0 and negative too */
+    void *data;                                  /* of the element at position 0 */
+} rt_array;
+typedef struct { const char *name, *npy; uint32_t bytes; char sort; } rt_dtype_info;   /* sort: f i b */
+extern const rt_dtype_info rt_dtypes[RT_N_DTYPES];
+bool rt_count(uint32_t rank, const int64_t *dim, int64_t *out);                  /* elements; false: a negative extent, or beyond int64 */
+void rt_array_dense(rt_array *a, uint32_t dtype, uint32_t rank, const int64_t *dim, void *data);   /* row-major; counts must fit */
+bool rt_array_is_dense(const rt_array *a);       /* row-major without gaps, aligned to its element */
+void rt_array_pack(const rt_array *a, void *out);/* its elements in row-major order */
+bool rt_array_span(const rt_array *a, int64_t *first, int64_t *last);            /* bytes relative to data, last excluded; false: beyond int64 */
+
+/* ---- file.c: whole files */
+bool rt_cannot(base_diags *diags, base_message message, const char *path, int error);   /* reports an errno; false */
+bool rt_file_read(const char *path, base_arena *arena, base_diags *diags, const unsigned char **bytes, size_t *n);
+typedef struct { const void *at; size_t n; } rt_bytes;
+bool rt_file_write(const char *path, const rt_bytes *parts, size_t n_parts, base_diags *diags);    /* appears complete or not at all */
+
+/* ---- npy.c: .npy files */
+bool rt_npy_parse(const char *name, const unsigned char *bytes, size_t n, base_arena *arena, base_diags *diags, rt_array *out);  /* data in the arena */
+bool rt_npy_write(const char *path, const rt_array *dense, base_arena *arena, base_diags *diags);
+
+/* ---- safetensors.c: weights by name */
+typedef enum {
+    RT_STORED_F64, RT_STORED_F32, RT_STORED_F16, RT_STORED_BF16, RT_STORED_I64, RT_STORED_I32, RT_STORED_I16, RT_STORED_I8,
+    RT_STORED_U64, RT_STORED_U32, RT_STORED_U16, RT_STORED_U8, RT_STORED_BOOL, RT_N_STORED
+} rt_stored;
+typedef struct { const char *text; uint8_t bytes; char sort; } rt_stored_info;
+extern const rt_stored_info rt_stored_types[RT_N_STORED];
+typedef struct {
+    const char *name;
+    uint8_t type, rank;                          /* rt_stored */
+    int64_t dim[RT_RANK], elements;
+    uint64_t offset, bytes;                      /* in the file */
+} rt_stored_tensor;
+typedef struct {
+    const char *path;
+    int fd;                                      /* -1: closed */
+    rt_stored_tensor *tensors; uint32_t n_tensors;
+    base_map *by_name;
+} rt_safetensors;
+/* Opens and checks everything that the header says. The caller sets fd to -1 before and closes afterwards, also on failure. */
+bool rt_safetensors_open(rt_safetensors *s, const char *path, base_arena *arena, base_diags *diags);
+void rt_safetensors_close(rt_safetensors *s);
+const rt_stored_tensor *rt_safetensors_find(const rt_safetensors *s, const char *name);            /* NULL: none */
+bool rt_safetensors_read(const rt_safetensors *s, const rt_stored_tensor *t, void *out, base_diags *diags);  /* t->bytes bytes as stored */
+/* Elements of a stored type to a dtype. false: that pair is refused, or a value does not fit. */
+bool rt_convert(uint8_t stored, const void *from, uint32_t dtype, void *to, int64_t n);
+
+/* ---- weights.c: from stored tensors to params */
+typedef struct {
+    const char *name, *storage;                  /* storage may hold {x} places, which stack along leading axes */
+    uint32_t dtype, rank;
+    int64_t dim[RT_RANK];                        /* -1: as stored */
+    const char *const *dim_texts;
+} rt_param;
+/* Fills in dims that were -1 and loads the elements into `arena`. */
+bool rt_param_load(const rt_safetensors *s, rt_param *param, base_arena *arena, base_diags *diags, void **data);
+
+/* ---- pool.c: threads of a context */
+typedef struct rt_pool rt_pool;
+rt_pool *rt_pool_create(const base_allocator *allocator, int n_threads);         /* 0: one per usable CPU. NULL: no memory */
+void rt_pool_destroy(rt_pool *pool);             /* when no job runs */
+rt_executor rt_pool_executor(rt_pool *pool);
+
+/* ---- host.c: the CPU as a device */
+typedef struct { rt_device device; rt_executor executor; base_allocator allocator; } rt_host;
+void rt_host_init(rt_host *host, const rt_executor *executor, const base_allocator *allocator);    /* cheap; one per call */
+
+/* ---- ints.c: integer programs */
+typedef enum { RT_INTS_OK, RT_INTS_OVERFLOW, RT_INTS_ZERO, RT_INTS_EXTENT, RT_INTS_SHAPE, RT_INTS_FACT, RT_INTS_UNKNOWN } rt_ints_status;
+typedef struct { uint32_t status, tensor, axis, fact; int64_t found, expected; bool divides; } rt_ints_error;  /* divides: found is no multiple of expected */
+bool rt_ints_run(const rt_int_op *ops, uint32_t n, const rt_array *tensors, int64_t *slots, rt_ints_error *error);
+/* As far as it is known: tensors whose rank is RT_UNKNOWN are not, nor is what depends on them. Tests nothing. */
+enum { RT_UNKNOWN = 255 };
+void rt_ints_partial(const rt_int_op *ops, uint32_t n, const rt_array *tensors, int64_t *slots, bool *known);
+
+/* ---- bind.c, run.c: one call of an entry */
+typedef struct rt_blocks rt_blocks;              /* blocks of device memory between calls: workspaces, scratch of the host */
+typedef struct {                                 /* an entry made ready on a device: what a model holds. Immutable while calls run */
+    const rt_entry *entry;
+    rt_device *device;                           /* NULL: the host; each call then has a device of its own */
+    rt_executor executor;
+    base_allocator allocator;
+    rt_array *params;                            /* by index of entry->tensors; data are the device's */
+    void **consts;                               /* by buffer: where constants lie on the device */
+    rt_blocks *blocks;
+} rt_instance;
+typedef struct { double seconds; int64_t launches; } rt_kernel_time;
+typedef struct {
+    const rt_instance *instance;
+    base_arena *arena;
+    base_diags *diags;
+    const rt_array *tensors;                     /* by index of entry->tensors; outputs' data may be NULL: not wanted */
+    const bool *cancel;
+    rt_kernel_time *times;                       /* NULL, or one per kernel: added to */
+    int64_t *slots;
+    struct rt_block *memory;
+    bool cancelled, no_memory;
+} rt_call;
+rt_blocks *rt_blocks_create(const base_allocator *allocator, rt_device *device); /* device NULL: the host's. NULL: no memory */
+void rt_blocks_destroy(rt_blocks *blocks);
+base_span rt_span(const base_diags *diags, const rt_place *place);               /* of the place, if its file is among those of diags */
+/* Checks types, ranks, shapes and facts; fills call->slots. call->tensors: inputs and params are set. */
+bool rt_bind(rt_call *call);
+void rt_tensor_shape(const rt_call *call, uint32_t tensor, int64_t *dim);        /* after rt_bind: as the host sees it */
+bool rt_run(rt_call *call);                      /* after rt_bind */
+void rt_release(rt_call *call);                  /* its memory, also when rt_run failed or the arena jumped out of it */
+#endif

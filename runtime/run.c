@@ -1,0 +1,358 @@
+/* The interpreter of steps: one call of an entry, over any device.
+ *
+ * A call owns a block of device memory (the workspace and, on devices with memory of their own or for arrays that are not dense, copies of
+ * inputs and outputs), which comes from the instance's free list and goes back to it with rt_release. Steps run in order; a loop is a counter slot and a
+ * jump; a check is an integer that some kernel has left: INT64_MAX, or the least position at which data are wrong.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "rt.h"
+
+/* ---- blocks of device memory between calls */
+
+typedef struct rt_block block;
+struct rt_block { block *next; void *at; size_t bytes; };
+struct rt_blocks {
+    base_allocator allocator;
+    rt_device *device;               /* NULL: the host */
+    pthread_mutex_t lock;
+    block *free;
+};
+
+static void *plain_alloc(void *self, size_t bytes) {
+    (void)self;
+    return malloc(bytes);
+}
+
+static void plain_free(void *self, void *at, size_t bytes) {
+    (void)self;
+    (void)bytes;
+    free(at);
+}
+
+rt_blocks *rt_blocks_create(const base_allocator *allocator, rt_device *device) {
+    base_allocator used = {plain_alloc, plain_free, NULL};
+    if (allocator && allocator->alloc) used = *allocator;
+    rt_blocks *blocks = used.alloc(used.self, sizeof *blocks);
+    if (!blocks) return NULL;
+    *blocks = (rt_blocks){.allocator = used, .device = device};
+    pthread_mutex_init(&blocks->lock, NULL);
+    return blocks;
+}
+
+static rt_device *device_of(const rt_blocks *blocks, rt_host *host) {
+    rt_executor none = {0};
+    if (blocks->device) return blocks->device;
+    rt_host_init(host, &none, &blocks->allocator);
+    return &host->device;
+}
+
+static void block_destroy(rt_blocks *blocks, block *b) {
+    rt_host host;
+    if (!b) return;
+    rt_device *device = device_of(blocks, &host);
+    device->free(device, b->at, b->bytes);
+    blocks->allocator.free(blocks->allocator.self, b, sizeof *b);
+}
+
+void rt_blocks_destroy(rt_blocks *blocks) {
+    if (!blocks) return;
+    for (block *b = blocks->free, *next; b; b = next) {
+        next = b->next;
+        block_destroy(blocks, b);
+    }
+    pthread_mutex_destroy(&blocks->lock);
+    blocks->allocator.free(blocks->allocator.self, blocks, sizeof *blocks);
+}
+
+static block *block_create(rt_blocks *blocks, size_t bytes) {
+    rt_host host;
+    rt_device *device = device_of(blocks, &host);
+    block *b = blocks->allocator.alloc(blocks->allocator.self, sizeof *b);
+    if (!b) return NULL;
+    *b = (block){NULL, NULL, bytes};
+    if (device->alloc(device, bytes, &b->at)) return b;
+    blocks->allocator.free(blocks->allocator.self, b, sizeof *b);
+    return NULL;
+}
+
+/* A free block of at least that size. One that is too small makes way, so that a model keeps as many as calls ran at a time. */
+static block *block_take(rt_blocks *blocks, size_t bytes) {
+    pthread_mutex_lock(&blocks->lock);
+    block *b = blocks->free;
+    if (b) blocks->free = b->next;
+    pthread_mutex_unlock(&blocks->lock);
+    if (b && b->bytes >= bytes) return b;
+    block_destroy(blocks, b);
+    return block_create(blocks, bytes);
+}
+
+static void block_put(rt_blocks *blocks, block *b) {
+    if (!b) return;
+    pthread_mutex_lock(&blocks->lock);
+    b->next = blocks->free;
+    blocks->free = b;
+    pthread_mutex_unlock(&blocks->lock);
+}
+
+/* ---- where buffers lie */
+
+typedef struct {
+    rt_call *call;
+    const rt_entry *entry;
+    rt_device *device;
+    void **buffers;                  /* by index of entry->buffers */
+    int64_t *place;                  /* by tensor: offset of its copy in the block, or -1: the kernels use the host's own memory */
+    int64_t total;
+    int64_t *ints;                   /* of the frame of a launch */
+    void **operands;
+    uint32_t at;                     /* step */
+} running;
+
+static const base_span nowhere = {0, 0, 0};
+
+static bool failed(running *r) {
+    if (r->call->cancel && __atomic_load_n(r->call->cancel, __ATOMIC_RELAXED)) r->call->cancelled = true;
+    else if (!strcmp(r->device->error, "out of memory")) r->call->no_memory = true;
+    else base_report(r->call->diags, BASE_MSG_DEVICE_FAILS, nowhere, r->device->name, r->device->error);
+    return false;
+}
+
+static int64_t bytes_of(const running *r, uint32_t k) {
+    const rt_tensor_info *info = &r->entry->tensors[k];
+    int64_t n = rt_dtypes[info->dtype].bytes;
+    for (uint32_t axis = 0; axis < info->rank; axis++) n *= r->call->slots[info->dims[axis]];   /* the integer program has checked the product */
+    return n;
+}
+
+static bool reserve(running *r, int64_t bytes, int64_t *offset) {
+    *offset = r->total;
+    return base_add(r->total, bytes, &r->total) && base_add(r->total, 63, &r->total) && (r->total &= ~(int64_t)63, true);
+}
+
+static bool needs_copy(const running *r, uint32_t k) {
+    const rt_array *a = &r->call->tensors[k];
+    if (r->entry->tensors[k].kind == RT_TENSOR_PARAM) return false;
+    return !r->device->host_memory || !a->data || !rt_array_is_dense(a);
+}
+
+/* The block: workspace first, then copies. */
+static bool lay_out(running *r) {
+    int64_t workspace;
+    if (!reserve(r, r->call->slots[r->entry->workspace], &workspace)) return false;
+    r->place = base_alloc_array(r->call->arena, r->entry->n_tensors, sizeof *r->place);
+    for (uint32_t k = 0; k < r->entry->n_tensors; k++) {
+        r->place[k] = -1;
+        if (needs_copy(r, k) && !reserve(r, bytes_of(r, k), &r->place[k])) return false;
+    }
+    return true;
+}
+
+static void *tensor_at(const running *r, uint32_t k) {
+    if (r->place[k] >= 0) return (char *)r->call->memory->at + r->place[k];
+    return r->entry->tensors[k].kind == RT_TENSOR_PARAM ? r->call->instance->params[k].data : r->call->tensors[k].data;
+}
+
+static void find_buffers(running *r) {
+    r->buffers = base_alloc_array(r->call->arena, r->entry->n_buffers, sizeof *r->buffers);
+    for (uint32_t k = 0; k < r->entry->n_buffers; k++) {
+        const rt_buffer *b = &r->entry->buffers[k];
+        if (b->kind == RT_BUFFER_TENSOR) r->buffers[k] = tensor_at(r, b->index);
+        else if (b->kind == RT_BUFFER_CONST) r->buffers[k] = r->call->instance->consts[k];
+        else r->buffers[k] = (char *)r->call->memory->at + r->call->slots[b->offset];
+    }
+}
+
+static bool copy_input(running *r, uint32_t k) {
+    const rt_array *a = &r->call->tensors[k];
+    size_t bytes = (size_t)bytes_of(r, k);
+    void *to = tensor_at(r, k);
+    if (r->device->host_memory) {
+        rt_array_pack(a, to);
+        return true;
+    }
+    const void *from = a->data;
+    if (!rt_array_is_dense(a)) {
+        void *packed = base_alloc(r->call->arena, bytes);
+        rt_array_pack(a, packed);
+        from = packed;
+    }
+    return r->device->copy_in(r->device, to, from, bytes) || failed(r);
+}
+
+static bool copy_inputs(running *r) {
+    for (uint32_t k = 0; k < r->entry->n_tensors; k++)
+        if (r->entry->tensors[k].kind == RT_TENSOR_INPUT && r->place[k] >= 0 && !copy_input(r, k)) return false;
+    return true;
+}
+
+static bool copy_outputs(running *r) {
+    for (uint32_t k = 0; k < r->entry->n_tensors; k++) {
+        void *to = r->call->tensors[k].data;
+        if (r->entry->tensors[k].kind != RT_TENSOR_OUTPUT || r->place[k] < 0 || !to) continue;
+        if (!r->device->copy_out(r->device, to, tensor_at(r, k), (size_t)bytes_of(r, k))) return failed(r);
+    }
+    return true;
+}
+
+/* ---- steps */
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool launch(running *r, const rt_step *s) {
+    const rt_kernel *k = &r->entry->kernels[s->kernel];
+    const int64_t *slots = r->call->slots;
+    for (uint32_t i = 0; i < k->n_ints; i++) r->ints[i] = slots[s->ints[i]];
+    for (uint32_t i = 0; i < k->n_buffers; i++) r->operands[i] = r->buffers[s->buffers[i]];
+    rt_launch l = {k, {r->ints, r->operands}, slots[s->items], slots[s->cost], slots[s->scratch], r->call->cancel};
+    return l.items <= 0 || r->device->launch(r->device, &l) || failed(r);
+}
+
+static bool step_launch(running *r, const rt_step *s) {
+    rt_kernel_time *time = r->call->times ? &r->call->times[s->kernel] : NULL;
+    double start = time ? now() : 0;
+    if (!launch(r, s)) return false;
+    if (time) {
+        if (!r->device->wait(r->device)) return failed(r);
+        time->seconds += now() - start;
+        time->launches++;
+    }
+    r->at++;
+    return true;
+}
+
+static bool run_ops(running *r, const rt_step *s) {
+    rt_ints_error error;
+    if (rt_ints_run(r->entry->ops + s->first_op, s->n_ops, r->call->tensors, r->call->slots, &error)) return true;
+    base_report(r->call->diags, BASE_MSG_SIZE_OVERFLOW, nowhere, r->entry->name);
+    return false;
+}
+
+static bool enter(running *r, const rt_step *loop, int64_t counter) {
+    r->call->slots[loop->counter] = counter;
+    if (counter < r->call->slots[loop->hi]) return run_ops(r, loop);
+    r->at = loop->target;
+    return true;
+}
+
+static bool step_loop(running *r, const rt_step *s) {
+    r->at++;
+    return enter(r, s, r->call->slots[s->lo]);
+}
+
+static bool step_next(running *r, const rt_step *s) {
+    const rt_step *loop = &r->entry->steps[s->target - 1];
+    r->at = s->target;
+    return enter(r, loop, r->call->slots[loop->counter] + 1);
+}
+
+static bool fetch(running *r, uint32_t buffer, void *to, size_t bytes) {
+    return (r->device->wait(r->device) && r->device->copy_out(r->device, to, r->buffers[buffer], bytes)) || failed(r);
+}
+
+static bool step_test(running *r, const rt_step *s) {
+    uint8_t go;
+    if (!fetch(r, s->buffers[0], &go, sizeof go)) return false;
+    r->at = go ? r->at + 1 : s->target;
+    return true;
+}
+
+static bool step_check(running *r, const rt_step *s) {
+    int64_t position;
+    if (!fetch(r, s->buffers[0], &position, sizeof position)) return false;
+    r->at = position == INT64_MAX ? s->target : r->at + 1;
+    return true;
+}
+
+static bool step_copy(running *r, const rt_step *s) {
+    const rt_buffer *to = &r->entry->buffers[s->buffers[0]];
+    r->at++;
+    return r->device->copy(r->device, r->buffers[s->buffers[0]], r->buffers[s->buffers[1]], (size_t)r->call->slots[to->bytes]) || failed(r);
+}
+
+static bool step_zero(running *r, const rt_step *s) {
+    const rt_buffer *b = &r->entry->buffers[s->buffers[0]];
+    r->at++;
+    return r->device->zero(r->device, r->buffers[s->buffers[0]], (size_t)r->call->slots[b->bytes]) || failed(r);
+}
+
+/* "b = 0, i = 17": the linear position taken apart. */
+static const char *position_text(const running *r, const rt_check *c, int64_t position) {
+    base_arena *arena = r->call->diags->arena;
+    const char *text = "";
+    if (c->n_positions == 0) return "the only position";
+    for (uint32_t k = c->n_positions; k-- > 0;) {
+        int64_t extent = r->call->slots[c->positions[k]];
+        int64_t at = extent > 0 ? position % extent : 0;
+        position = extent > 0 ? position / extent : 0;
+        text = base_printf(arena, "%s = %lld%s%s", c->position_names[k], (long long)at, *text ? ", " : "", text);
+    }
+    return text;
+}
+
+static bool step_fail(running *r, const rt_step *s) {
+    const rt_check *c = &r->entry->checks[s->check];
+    base_diags *diags = r->call->diags;
+    int64_t position, found;
+    if (!fetch(r, s->buffers[0], &position, sizeof position) || !fetch(r, s->buffers[1], &found, sizeof found)) return false;
+    base_span span = rt_span(diags, &c->place);
+    const char *at = position_text(r, c, position);
+    if (!strcmp(c->what, "index")) {
+        long long limit = (long long)r->call->slots[c->limit];
+        base_report(diags, BASE_MSG_INDEX_RANGE, span, (long long)found, c->axis, c->tensor, limit, at);
+    } else if (!strcmp(c->what, "divisor")) base_report(diags, BASE_MSG_ZERO_DIVISOR, span, at);
+    else base_report(diags, BASE_MSG_INT_OVERFLOW, span, c->what, at);
+    return false;
+}
+
+typedef bool step_fn(running *r, const rt_step *s);
+static step_fn *const step_fns[] = {
+    [RT_STEP_LAUNCH] = step_launch, [RT_STEP_LOOP] = step_loop, [RT_STEP_NEXT] = step_next,   [RT_STEP_TEST] = step_test,
+    [RT_STEP_COPY] = step_copy,     [RT_STEP_ZERO] = step_zero, [RT_STEP_CHECK] = step_check, [RT_STEP_FAIL] = step_fail,
+};
+
+static bool run_steps(running *r) {
+    while (r->at < r->entry->n_steps) {
+        if (r->call->cancel && __atomic_load_n(r->call->cancel, __ATOMIC_RELAXED)) return failed(r);
+        const rt_step *s = &r->entry->steps[r->at];
+        if (!step_fns[s->kind](r, s)) return false;
+    }
+    return r->device->wait(r->device) || failed(r);
+}
+
+static void make_frames(running *r) {
+    uint32_t n_ints = 0, n_buffers = 0;
+    for (uint32_t k = 0; k < r->entry->n_kernels; k++) {
+        if (r->entry->kernels[k].n_ints > n_ints) n_ints = r->entry->kernels[k].n_ints;
+        if (r->entry->kernels[k].n_buffers > n_buffers) n_buffers = r->entry->kernels[k].n_buffers;
+    }
+    r->ints = base_alloc_array(r->call->arena, n_ints, sizeof *r->ints);
+    r->operands = base_alloc_array(r->call->arena, n_buffers, sizeof *r->operands);
+}
+
+bool rt_run(rt_call *call) {
+    rt_host host;
+    running r = {.call = call, .entry = call->instance->entry, .device = call->instance->device};
+    if (!r.device) {
+        rt_host_init(&host, &call->instance->executor, &call->instance->allocator);
+        r.device = &host.device;
+    }
+    make_frames(&r);
+    if (!lay_out(&r) || !(call->memory = block_take(call->instance->blocks, (size_t)r.total))) {
+        call->no_memory = true;
+        return false;
+    }
+    find_buffers(&r);
+    return copy_inputs(&r) && run_steps(&r) && copy_outputs(&r);
+}
+
+void rt_release(rt_call *call) {
+    block_put(call->instance->blocks, call->memory);
+    call->memory = NULL;
+}

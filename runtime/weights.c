@@ -1,0 +1,198 @@
+/* From stored tensors to params. The name of a param in the file may hold places, "layer.{l}.query.weight": each stacks tensors along the
+ * next leading axis. What is stored may split or join the axes of the param, as long as they group: [H*D, E] is a view of [H, D, E]
+ * and the other way round. Dims of the param that are not known yet (-1) are taken from what is stored, where axes stand one to one.
+ */
+#include <string.h>
+#include "rt.h"
+
+typedef struct {
+    const rt_safetensors *s;
+    rt_param *param;
+    base_arena *arena;
+    base_diags *diags;
+    uint32_t n_stacked;              /* places in the name */
+} loading;
+
+static const base_span nowhere = {0, 0, 0};
+
+/* ---- names */
+
+static uint32_t count_places(const char *storage) {
+    uint32_t n = 0;
+    for (const char *at = storage; (at = strchr(at, '{')) && (at = strchr(at, '}'));) n++;
+    return n;
+}
+
+static const char *name_at(const loading *l, const int64_t *index) {
+    base_text out;
+    base_text_init(&out, l->arena);
+    const char *at = l->param->storage;
+    for (uint32_t k = 0;; k++) {
+        const char *open = strchr(at, '{'), *close = open ? strchr(open, '}') : NULL;
+        if (!close) break;
+        base_text_put(&out, at, (size_t)(open - at));
+        base_text_add(&out, "%lld", (long long)index[k]);
+        at = close + 1;
+    }
+    base_text_add(&out, "%s", at);
+    return out.at;
+}
+
+/* A stacked axis of unknown extent ends before the first name that is not there. */
+static void probe_stacked(loading *l) {
+    int64_t index[RT_RANK] = {0};
+    for (uint32_t k = 0; k < l->n_stacked; k++) {
+        if (l->param->dim[k] >= 0) continue;
+        for (index[k] = 0; rt_safetensors_find(l->s, name_at(l, index)); index[k]++) {}
+        l->param->dim[k] = index[k];
+        index[k] = 0;
+    }
+}
+
+/* ---- messages */
+
+static const char *stored_shape(base_arena *arena, uint32_t rank, const int64_t *dim) {
+    base_text out;
+    base_text_init(&out, arena);
+    base_text_add(&out, "[");
+    for (uint32_t k = 0; k < rank; k++) base_text_add(&out, k ? ", %lld" : "%lld", (long long)dim[k]);
+    base_text_add(&out, "]");
+    return out.at;
+}
+
+static const char *declared_shape(const loading *l, uint32_t from) {
+    base_text out;
+    base_text_init(&out, l->diags->arena);
+    base_text_add(&out, "[");
+    for (uint32_t k = from; k < l->param->rank; k++) {
+        const char *text = l->param->dim_texts ? l->param->dim_texts[k] : "?";
+        base_text_add(&out, k > from ? ", " : "");
+        if (l->param->dim[k] < 0) base_text_add(&out, "%s", text);
+        else base_text_add(&out, "%lld", (long long)l->param->dim[k]);
+    }
+    base_text_add(&out, "]");
+    return out.at;
+}
+
+static bool missing(const loading *l, const char *name) {
+    base_diag *d = base_report(l->diags, BASE_MSG_WEIGHT_MISSING, nowhere, l->s->path, name, l->param->name);
+    if (l->s->n_tensors == 0) d->found = "a file without tensors";
+    else d->found = base_printf(l->diags->arena, "%u tensors, among them '%s'", l->s->n_tensors, l->s->tensors[0].name);
+    return false;
+}
+
+static bool wrong_shape(const loading *l, const rt_stored_tensor *t) {
+    base_diag *d = base_report(l->diags, BASE_MSG_WEIGHT_SHAPE, nowhere, t->name, l->param->name);
+    d->expected = declared_shape(l, l->n_stacked);
+    d->found = stored_shape(l->diags->arena, t->rank, t->dim);
+    return false;
+}
+
+static bool wrong_type(const loading *l, const rt_stored_tensor *t) {
+    const char *found = t->type < RT_N_STORED ? rt_stored_types[t->type].text : "a type that is not supported";
+    base_diag *d = base_report(l->diags, BASE_MSG_WEIGHT_TYPE, nowhere, t->name, l->param->name);
+    d->expected = base_printf(l->diags->arena, "elements that fit %s", rt_dtypes[l->param->dtype].name);
+    d->found = found;
+    return false;
+}
+
+/* ---- shapes */
+
+/* Fills unknown dims from a tensor of the same rank. */
+static void adopt(loading *l, const rt_stored_tensor *t) {
+    uint32_t inner = l->param->rank - l->n_stacked;
+    for (uint32_t k = 0; t->rank == inner && k < inner; k++)
+        if (l->param->dim[l->n_stacked + k] < 0) l->param->dim[l->n_stacked + k] = t->dim[k];
+}
+
+/* Two lists of extents are views of each other if they fall into groups of equal products, each with a single axis on one side:
+ * [2, 3] is [6] split, but not [3, 2]. */
+static bool groups(const int64_t *a, uint32_t na, const int64_t *b, uint32_t nb) {
+    uint32_t i = 0, j = 0;
+    while (i < na || j < nb) {
+        uint32_t left = i, right = j;
+        int64_t x = i < na ? a[i++] : 1, y = j < nb ? b[j++] : 1;
+        while (x != y) {
+            if (x < y ? i == na : j == nb) return false;
+            if (x < y ? !base_mul(x, a[i++], &x) : !base_mul(y, b[j++], &y)) return false;
+        }
+        if (i - left > 1 && j - right > 1) return false;
+    }
+    return true;
+}
+
+static bool fits(loading *l, const rt_stored_tensor *t) {
+    uint32_t inner = l->param->rank - l->n_stacked;
+    const int64_t *dim = l->param->dim + l->n_stacked;
+    adopt(l, t);
+    for (uint32_t k = 0; k < inner; k++)
+        if (dim[k] < 0) return wrong_shape(l, t);
+    int64_t n;
+    bool same = rt_count(inner, dim, &n) && n == t->elements;
+    if (same && n == 0) same = t->rank == inner && !memcmp(dim, t->dim, inner * sizeof *dim);
+    else if (same) same = groups(t->dim, t->rank, dim, inner);
+    return same || wrong_shape(l, t);
+}
+
+/* ---- elements */
+
+static bool same_layout(uint8_t stored, uint32_t dtype) {
+    static const uint8_t plain[RT_N_DTYPES] = {[RT_F32] = RT_STORED_F32, [RT_F64] = RT_STORED_F64, [RT_I32] = RT_STORED_I32, [RT_I64] = RT_STORED_I64,
+                                               [RT_BOOL] = RT_STORED_BOOL};
+    return plain[dtype] == stored && stored != RT_STORED_BOOL;
+}
+
+static bool load_slice(loading *l, const rt_stored_tensor *t, void *to) {
+    if (t->type == RT_N_STORED) return wrong_type(l, t);
+    if (same_layout(t->type, l->param->dtype)) return rt_safetensors_read(l->s, t, to, l->diags);
+    void *raw = base_alloc(l->arena, (size_t)t->bytes);
+    if (!rt_safetensors_read(l->s, t, raw, l->diags)) return false;
+    return rt_convert(t->type, raw, l->param->dtype, to, t->elements) || wrong_type(l, t);
+}
+
+static const rt_stored_tensor *find(const loading *l, const int64_t *index) {
+    const char *name = name_at(l, index);
+    const rt_stored_tensor *t = rt_safetensors_find(l->s, name);
+    if (!t) missing(l, name);
+    return t;
+}
+
+/* All slices of the stacked axes, in row-major order of their indices. */
+static bool load_slices(loading *l, int64_t n_slices, unsigned char *to, size_t slice_bytes) {
+    int64_t index[RT_RANK] = {0};
+    for (int64_t k = 0; k < n_slices; k++, to += slice_bytes) {
+        const rt_stored_tensor *t = find(l, index);
+        if (!t || !fits(l, t) || !load_slice(l, t, to)) return false;
+        for (uint32_t axis = l->n_stacked; axis-- > 0;) {
+            if (++index[axis] < l->param->dim[axis]) break;
+            index[axis] = 0;
+        }
+    }
+    return true;
+}
+
+/* Dims are complete before memory is taken: the first slice says what is unknown. */
+static bool first_fits(loading *l) {
+    int64_t index[RT_RANK] = {0};
+    const rt_stored_tensor *t = find(l, index);
+    return t && fits(l, t);
+}
+
+bool rt_param_load(const rt_safetensors *s, rt_param *param, base_arena *arena, base_diags *diags, void **data) {
+    loading l = {s, param, arena, diags, count_places(param->storage)};
+    if (l.n_stacked > param->rank) {
+        base_report(diags, BASE_MSG_WEIGHT_STACK, nowhere, param->storage, param->name);
+        return false;
+    }
+    probe_stacked(&l);
+    int64_t n_slices, n_slice, bytes, all;
+    if (!rt_count(l.n_stacked, param->dim, &n_slices)) return false;
+    if ((n_slices > 0 || l.n_stacked == 0) && !first_fits(&l)) return false;
+    if (!rt_count(param->rank - l.n_stacked, param->dim + l.n_stacked, &n_slice) || !base_mul(n_slice, rt_dtypes[param->dtype].bytes, &bytes) ||
+        !base_mul(bytes, n_slices, &all)) {
+        base_report(diags, BASE_MSG_TENSOR_LARGE, nowhere, param->name);
+        return false;
+    }
+    *data = base_alloc(arena, (size_t)all);
+    return load_slices(&l, n_slices, *data, (size_t)bytes);
+}

@@ -1,0 +1,192 @@
+/* The task pool: every item once, jobs inside jobs, several callers, cancelling, no memory for scratch, fork. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "rt.h"
+
+enum { ITEMS = 10007 };
+
+static void count(const rt_frame *frame, int64_t first, int64_t last, void *scratch) {
+    (void)scratch;
+    _Atomic int *seen = frame->buffers[0];
+    for (int64_t k = first; k < last; k++) seen[k]++;
+}
+
+static rt_job job_of(rt_kernel_fn *fn, const rt_frame *frame, int64_t items) { return (rt_job){sizeof(rt_job), fn, frame, items, 1000, 0, NULL}; }
+
+static void assert_each_once(const _Atomic int *seen, int n, int times) {
+    for (int k = 0; k < n; k++) assert_int_equal(seen[k], times);
+}
+
+static void each_item_once(void **state) {
+    (void)state;
+    for (int threads = 1; threads < 6; threads++) {
+        rt_pool *pool = rt_pool_create(NULL, threads);
+        rt_executor e = rt_pool_executor(pool);
+        assert_int_equal(e.n_workers(e.self), threads);
+        static _Atomic int seen[ITEMS];
+        memset((void *)seen, 0, sizeof seen);
+        rt_frame frame = {NULL, (void *[]){(void *)seen}};
+        for (int turn = 0; turn < 50; turn++) assert_true(e.run(e.self, &(rt_job){sizeof(rt_job), count, &frame, ITEMS, 100, 0, NULL}));
+        assert_each_once(seen, ITEMS, 50);
+        rt_job none = job_of(count, &frame, 0);
+        assert_true(e.run(e.self, &none));
+        rt_pool_destroy(pool);
+    }
+}
+
+static void fill_scratch(const rt_frame *frame, int64_t first, int64_t last, void *scratch) {
+    int64_t *mine = scratch, *sums = frame->buffers[0];
+    assert_int_equal((uintptr_t)scratch % 64, 0);
+    for (int64_t k = first; k < last; k++) {
+        for (int i = 0; i < 100; i++) mine[i] = k;
+        sums[k] = 0;
+        for (int i = 0; i < 100; i++) sums[k] += mine[i];
+    }
+}
+
+static void scratch_is_private(void **state) {
+    (void)state;
+    rt_pool *pool = rt_pool_create(NULL, 4);
+    rt_executor e = rt_pool_executor(pool);
+    int64_t *sums = calloc(ITEMS, sizeof *sums);
+    rt_frame frame = {NULL, (void *[]){sums}};
+    rt_job job = {sizeof job, fill_scratch, &frame, ITEMS, 1000, 100 * sizeof(int64_t), NULL};
+    assert_true(e.run(e.self, &job));
+    for (int64_t k = 0; k < ITEMS; k++) assert_int_equal(sums[k], 100 * k);
+    free(sums);
+    rt_pool_destroy(pool);
+}
+
+static void nest(const rt_frame *frame, int64_t first, int64_t last, void *scratch) {
+    (void)scratch;
+    rt_executor *e = frame->buffers[1];
+    for (int64_t k = first; k < last; k++) {
+        rt_job inner = job_of(count, frame, 200);
+        assert_true(e->run(e->self, &inner));
+    }
+}
+
+static void jobs_run_jobs(void **state) {
+    (void)state;
+    rt_pool *pool = rt_pool_create(NULL, 3);
+    rt_executor e = rt_pool_executor(pool);
+    static _Atomic int seen[200];
+    memset((void *)seen, 0, sizeof seen);
+    rt_frame frame = {NULL, (void *[]){(void *)seen, &e}};
+    rt_job outer = job_of(nest, &frame, 64);
+    assert_true(e.run(e.self, &outer));
+    assert_each_once(seen, 200, 64);
+    rt_pool_destroy(pool);
+}
+
+typedef struct { rt_executor e; _Atomic int *seen; } caller;
+
+static void *call_often(void *self) {
+    caller *c = self;
+    rt_frame frame = {NULL, (void *[]){(void *)c->seen}};
+    for (int turn = 0; turn < 100; turn++) {
+        rt_job job = job_of(count, &frame, 500);
+        assert_true(c->e.run(c->e.self, &job));
+    }
+    return NULL;
+}
+
+static void several_callers(void **state) {
+    (void)state;
+    rt_pool *pool = rt_pool_create(NULL, 3);
+    static _Atomic int seen[500];
+    memset((void *)seen, 0, sizeof seen);
+    caller c = {rt_pool_executor(pool), seen};
+    pthread_t threads[4];
+    for (int k = 0; k < 4; k++) pthread_create(&threads[k], NULL, call_often, &c);
+    for (int k = 0; k < 4; k++) pthread_join(threads[k], NULL);
+    assert_each_once(seen, 500, 400);
+    rt_pool_destroy(pool);
+}
+
+static void cancel_now(const rt_frame *frame, int64_t first, int64_t last, void *scratch) {
+    (void)first, (void)last, (void)scratch;
+    __atomic_store_n((bool *)frame->buffers[0], true, __ATOMIC_RELAXED);
+    ++*(_Atomic int *)frame->buffers[1];
+}
+
+static void cancel_leaves_items_out(void **state) {
+    (void)state;
+    for (int threads = 1; threads < 4; threads++) {
+        rt_pool *pool = rt_pool_create(NULL, threads);
+        rt_executor e = rt_pool_executor(pool);
+        bool cancel = false;
+        _Atomic int calls = 0;
+        rt_frame frame = {NULL, (void *[]){&cancel, (void *)&calls}};
+        rt_job job = {sizeof job, cancel_now, &frame, 1 << 20, 1000, 0, &cancel};
+        assert_false(e.run(e.self, &job));
+        assert_true(calls <= threads);
+        rt_pool_destroy(pool);
+    }
+}
+
+/* An allocator that refuses what is large. */
+static void *small_only(void *self, size_t bytes) {
+    (void)self;
+    return bytes > 1 << 20 ? NULL : malloc(bytes);
+}
+
+static void release(void *self, void *at, size_t bytes) {
+    (void)self, (void)bytes;
+    free(at);
+}
+
+static void no_scratch_is_false(void **state) {
+    (void)state;
+    base_allocator a = {small_only, release, NULL};
+    for (int threads = 1; threads < 3; threads++) {
+        rt_pool *pool = rt_pool_create(&a, threads);
+        rt_executor e = rt_pool_executor(pool);
+        static _Atomic int seen[10];
+        rt_frame frame = {NULL, (void *[]){(void *)seen}};
+        rt_job job = {sizeof job, count, &frame, 10, 100000, 1 << 21, NULL};
+        assert_false(e.run(e.self, &job));
+        rt_pool_destroy(pool);
+    }
+}
+
+static void child_computes_alone(void **state) {
+    (void)state;
+    rt_pool *pool = rt_pool_create(NULL, 3);
+    rt_executor e = rt_pool_executor(pool);
+    static _Atomic int seen[1000];
+    memset((void *)seen, 0, sizeof seen);
+    rt_frame frame = {NULL, (void *[]){(void *)seen}};
+    rt_job job = job_of(count, &frame, 1000);
+    assert_true(e.run(e.self, &job));
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        bool fine = e.run(e.self, &job) && seen[999] == 2;
+        rt_pool_destroy(pool);
+        _exit(fine ? 0 : 1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(e.run(e.self, &job));
+    assert_each_once(seen, 1000, 2);
+    rt_pool_destroy(pool);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_item_once),     cmocka_unit_test(scratch_is_private),      cmocka_unit_test(jobs_run_jobs),
+        cmocka_unit_test(several_callers),    cmocka_unit_test(cancel_leaves_items_out), cmocka_unit_test(no_scratch_is_false),
+        cmocka_unit_test(child_computes_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,193 @@
+/* safetensors and params: what fits is loaded, converted, stacked and viewed; what is hostile or unfit is one clear message. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "rt.h"
+
+typedef struct {
+    base_arena *arena;
+    base_diags *diags;
+    jmp_buf on_failure;
+    char path[32];
+    rt_safetensors s;
+} world;
+
+static int set_up(void **state) {
+    world *w = calloc(1, sizeof *w);
+    if (setjmp(w->on_failure)) return -1;
+    w->arena = base_arena_create(NULL, &w->on_failure);
+    w->diags = base_diags_create(w->arena);
+    w->s.fd = -1;
+    strcpy(w->path, "/tmp/attn_weights_XXXXXX");
+    close(mkstemp(w->path));
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    world *w = *state;
+    rt_safetensors_close(&w->s);
+    unlink(w->path);
+    base_arena_destroy(w->arena);
+    free(w);
+    return 0;
+}
+
+static bool open_bytes(world *w, const void *bytes, size_t n) {
+    rt_safetensors_close(&w->s);
+    w->s = (rt_safetensors){.fd = -1};
+    rt_bytes part = {bytes, n};
+    assert_true(rt_file_write(w->path, &part, 1, w->diags));
+    return rt_safetensors_open(&w->s, w->path, w->arena, w->diags);
+}
+
+static size_t image(unsigned char *to, const char *header, const void *data, size_t n) {
+    size_t length = strlen(header);
+    for (int k = 0; k < 8; k++) to[k] = (unsigned char)(length >> 8 * k);
+    memcpy(to + 8, header, length);
+    if (n) memcpy(to + 8 + length, data, n);
+    return 8 + length + n;
+}
+
+static bool open_file(world *w, const char *header, const void *data, size_t n) {
+    static unsigned char bytes[4096];
+    return open_bytes(w, bytes, image(bytes, header, data, n));
+}
+
+static const char *last_message(const world *w) {
+    const base_diag *d = w->diags->first;
+    while (d && d->next) d = d->next;
+    return d ? d->text : "";
+}
+
+static bool load(world *w, const char *storage, uint32_t dtype, uint32_t rank, const int64_t *dim, rt_param *p, void **data) {
+    *p = (rt_param){.name = "p", .storage = storage, .dtype = dtype, .rank = rank};
+    memcpy(p->dim, dim, rank * sizeof *dim);
+    return rt_param_load(&w->s, p, w->arena, w->diags, data);
+}
+
+static const float six[] = {0, 1, 2, 3, 4, 5};
+#define F32_2x3 "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}"
+
+static void loads_and_views(void **state) {
+    world *w = *state;
+    rt_param p;
+    void *data;
+    assert_true(open_file(w, F32_2x3, six, sizeof six));
+    assert_true(load(w, "a", RT_F32, 2, (int64_t[]){2, 3}, &p, &data));
+    assert_memory_equal(data, six, sizeof six);
+    assert_true(load(w, "a", RT_F32, 2, (int64_t[]){-1, -1}, &p, &data));
+    assert_int_equal(p.dim[1], 3);
+    assert_true(load(w, "a", RT_F32, 1, (int64_t[]){6}, &p, &data));
+    assert_true(load(w, "a", RT_F32, 4, (int64_t[]){1, 2, 3, 1}, &p, &data));
+    assert_memory_equal(data, six, sizeof six);
+    assert_true(load(w, "a", RT_F64, 2, (int64_t[]){2, -1}, &p, &data));
+    assert_true(((double *)data)[5] == 5.0);
+    assert_int_equal(w->diags->n_errors, 0);
+    assert_false(load(w, "a", RT_F32, 2, (int64_t[]){3, 2}, &p, &data));
+    assert_non_null(strstr(last_message(w), "does not fit param p"));
+    assert_false(load(w, "a", RT_F32, 1, (int64_t[]){-1}, &p, &data));
+    assert_false(load(w, "a", RT_I32, 2, (int64_t[]){2, 3}, &p, &data));
+    assert_false(load(w, "b", RT_F32, 2, (int64_t[]){2, 3}, &p, &data));
+    assert_non_null(strstr(last_message(w), "'b'"));
+    assert_int_equal(w->diags->n_errors, 4);
+}
+
+static void stacks(void **state) {
+    world *w = *state;
+    rt_param p;
+    void *data;
+    assert_true(open_file(w,
+                          "{\"l.0.w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"l.1.w\":{\"dtype\":\"F32\",\"shape\":[2],"
+                          "\"data_offsets\":[16,24]},\"l.2.w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}",
+                          six, sizeof six));
+    assert_true(load(w, "l.{l}.w", RT_F32, 2, (int64_t[]){-1, 2}, &p, &data));
+    assert_int_equal(p.dim[0], 3);
+    assert_memory_equal(data, ((float[]){0, 1, 4, 5, 2, 3}), 24);
+    assert_true(load(w, "l.{l}.w", RT_F32, 2, (int64_t[]){2, -1}, &p, &data));
+    assert_memory_equal(data, ((float[]){0, 1, 4, 5}), 16);
+    assert_false(load(w, "l.{l}.w", RT_F32, 2, (int64_t[]){4, 2}, &p, &data));
+    assert_non_null(strstr(last_message(w), "'l.3.w'"));
+    assert_false(load(w, "l.{a}{b}{c}.w", RT_F32, 2, (int64_t[]){1, 1}, &p, &data));
+}
+
+static void converts(void **state) {
+    world *w = *state;
+    rt_param p;
+    void *data;
+    const uint16_t halves[] = {0x3c00, 0xc000, 0x0001, 0x7bff, 0x3f80, 0xff80};
+    assert_true(open_file(w, "{\"h\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[8,12]}}",
+                          halves, sizeof halves));
+    assert_true(load(w, "h", RT_F32, 1, (int64_t[]){4}, &p, &data));
+    const float expected[] = {1, -2, 0x1p-24f, 65504};
+    assert_memory_equal(data, expected, sizeof expected);
+    assert_true(load(w, "b", RT_F64, 1, (int64_t[]){2}, &p, &data));
+    assert_true(((double *)data)[0] == 1.0 && ((double *)data)[1] == (double)-__builtin_inff());
+    const uint32_t wide[] = {7, 0x80000000u};
+    assert_true(open_file(w, "{\"u\":{\"dtype\":\"U32\",\"shape\":[2],\"data_offsets\":[0,8]},\"q\":{\"dtype\":\"Q4\",\"shape\":[2],\"data_offsets\":[0,0]}}", wide,
+                          sizeof wide));
+    assert_true(load(w, "u", RT_I64, 1, (int64_t[]){2}, &p, &data));
+    assert_int_equal(((int64_t *)data)[1], 0x80000000ll);
+    assert_false(load(w, "u", RT_I32, 1, (int64_t[]){2}, &p, &data));       /* does not fit */
+    assert_false(load(w, "q", RT_F32, 1, (int64_t[]){2}, &p, &data));       /* a type that nobody knows */
+    assert_true(open_file(w, "{\"t\":{\"dtype\":\"BOOL\",\"shape\":[2],\"data_offsets\":[0,2]}}", "\1\3", 2));
+    assert_false(load(w, "t", RT_BOOL, 1, (int64_t[]){2}, &p, &data));
+}
+
+static void refuses_hostile_headers(void **state) {
+    world *w = *state;
+    static const char *const headers[] = {
+        "", "[]", "{", "{\"a\":1}", "{\"a\":{}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,25]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[1,24]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[8,32]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[24,0]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[-24,0]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[-2,-3],\"data_offsets\":[0,24]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2.0,3],\"data_offsets\":[0,24]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,0]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[9223372036854775808],\"data_offsets\":[0,24]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,6],\"data_offsets\":[0,24]}}",
+        "{\"a\":{\"shape\":[2,3],\"data_offsets\":[0,24]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]},\"b\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[8,20]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]},\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[12,24]}}",
+    };
+    for (size_t k = 0; k < sizeof headers / sizeof *headers; k++) {
+        uint32_t before = w->diags->n_errors;
+        if (open_file(w, headers[k], six, sizeof six)) fail_msg("opened: %s", headers[k]);
+        assert_int_equal(w->diags->n_errors, before + 1);
+    }
+    assert_false(open_bytes(w, "\377\377\377\377\377\377\377\377{}", 10));
+    assert_false(open_bytes(w, "\3\0\0\0\0\0\0\0{}", 10));
+    assert_false(open_bytes(w, "", 0));
+    assert_false(rt_safetensors_open(&w->s, "/nowhere/w", w->arena, w->diags));
+    assert_false(rt_safetensors_open(&w->s, "/dev/zero", w->arena, w->diags));
+}
+
+static void survives_damage(void **state) {
+    world *w = *state;
+    static unsigned char whole[512];
+    size_t n = image(whole, F32_2x3, six, sizeof six);
+    rt_param p;
+    void *data;
+    for (size_t k = 0; k < n; k++) {
+        unsigned char changed[512];
+        memcpy(changed, whole, n);
+        changed[k] ^= (unsigned char)(1 << k % 8);
+        if (open_bytes(w, changed, n)) load(w, "a", RT_F32, 2, (int64_t[]){-1, -1}, &p, &data);
+        assert_true(k == n || !open_bytes(w, whole, k));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(loads_and_views), TEST(stacks), TEST(converts), TEST(refuses_hostile_headers), TEST(survives_damage),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
