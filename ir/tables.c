@@ -1,0 +1,22 @@
+/* The tables of the compiler, expanded from their .def files: operators, reductions, element types, forms of nodes. */
+#include "ir.h"
+
+const ir_op_info ir_ops[IR_N_OPS] = {
+#define OP(id, text, args, result, form, cost, expand) {#id, text, args, expand, (uint8_t)(sizeof(args) - 1), result, form, cost},
+#include "ops.def"
+};
+
+const ir_red_info ir_reds[IR_N_REDS] = {
+#define RED(id, text, args, identity) {text, args, (double)(identity)},
+#include "reductions.def"
+};
+
+const ir_dtype_info ir_dtypes[IR_N_DTYPES] = {
+#define DTYPE(id, text, npy, bytes, sort) {text, npy, bytes, sort},
+#include "dtypes.def"
+};
+
+const char *const ir_form_names[IR_N_FORMS] = {
+#define FORM(id, text) text,
+#include "forms.def"
+};

@@ -1,0 +1,211 @@
+/* Units: the store of expressions. Every expression is looked up by content before it is made, so equal ones are one id; what is
+ * asked of every expression (free variables, bound variables, bounds) is computed here once, from the operands, which are older. */
+#include <ctype.h>
+#include <string.h>
+#include "core.h"
+
+/* ---- the hash table */
+
+static uint32_t hash_of(const ir_expr_info *key, const ir_expr *operands) {
+    uint64_t h = 1469598103934665603u ^ ((uint64_t)key->op << 40 | (uint64_t)key->sort << 32 | key->operands.n);
+    h = (h ^ (uint64_t)key->u.i) * 1099511628211u;
+    h ^= h >> 29;
+    for (uint32_t k = 0; k < key->operands.n; k++) {
+        h = (h ^ operands[k]) * 1099511628211u;
+        h ^= h >> 31;
+    }
+    return (uint32_t)(h ^ h >> 32);
+}
+
+static bool is_same(const ir_unit *u, ir_expr e, const ir_expr_info *key, const ir_expr *operands) {
+    const ir_expr_info *x = ir_at(u, e);
+    if (x->op != key->op || x->sort != key->sort || x->operands.n != key->operands.n || x->u.i != key->u.i) return false;
+    return !key->operands.n || !memcmp(u->pool.at + x->operands.first, operands, key->operands.n * sizeof *operands);
+}
+
+/* The slot that holds the expression, or the free one where it belongs. */
+static uint32_t *slot_of(const ir_unit *u, const ir_expr_info *key, const ir_expr *operands) {
+    const struct ir_unit_index *index = u->index;
+    uint32_t s = hash_of(key, operands) & (index->capacity - 1);
+    while (index->table[s] && !is_same(u, index->table[s], key, operands)) s = (s + 1) & (index->capacity - 1);
+    return &index->table[s];
+}
+
+static void table_double(ir_unit *u) {
+    struct ir_unit_index *index = u->index;
+    index->capacity *= 2;
+    index->table = BASE_ARRAY(u->arena, index->capacity, uint32_t);
+    for (ir_expr e = 1; e < u->expr.n; e++) {
+        const ir_expr_info *x = ir_at(u, e);
+        *slot_of(u, x, u->pool.at + x->operands.first) = e;
+    }
+}
+
+/* ---- what is known of a new expression */
+
+static ir_set free_of(ir_unit *u, const ir_expr_info *x, const ir_expr *operands) {
+    if (x->op == IR_VAR) return ir_set_of(u, 1, &(ir_var){x->u.ref});
+    ir_set s = 0;
+    uint32_t n = x->operands.n, bound = x->op == IR_RED ? n - 2 : 0;
+    for (uint32_t k = bound; k < n; k++) s = ir_set_union(u, s, ir_free(u, operands[k]));
+    while (bound--) {            /* from the inside out: an extent may mention what is bound further out */
+        s = ir_set_minus(u, s, ir_free(u, operands[bound]));
+        s = ir_set_union(u, s, ir_free(u, ir_extent(u, ir_at(u, operands[bound])->u.ref)));
+    }
+    return s;
+}
+
+static ir_set bound_of(ir_unit *u, const ir_expr_info *x, const ir_expr *operands) {
+    ir_set s = 0;
+    for (uint32_t k = 0; k < x->operands.n; k++) s = ir_set_union(u, s, ir_bound(u, operands[k]));
+    for (uint32_t k = 0; x->op == IR_RED && k + 2 < x->operands.n; k++) {
+        s = ir_set_union(u, s, ir_free(u, operands[k]));
+        s = ir_set_union(u, s, ir_bound(u, ir_extent(u, ir_at(u, operands[k])->u.ref)));
+    }
+    return s;
+}
+
+ir_expr ir_intern(ir_unit *u, ir_expr_info key, const ir_expr *operands) {
+    struct ir_unit_index *index = u->index;
+    uint32_t *slot = slot_of(u, &key, operands);
+    if (*slot) return *slot;
+    key.free = free_of(u, &key, operands);
+    ir_set bound = bound_of(u, &key, operands);
+    ir_bounds bounds = ir_bounds_new(u, &key, operands);
+    key.operands.first = u->pool.n;
+    for (uint32_t k = 0; k < key.operands.n; k++) BASE_PUSH(u->arena, &u->pool, operands[k]);
+    ir_expr e = BASE_PUSH(u->arena, &u->expr, key);
+    BASE_PUSH(u->arena, &index->bounds, bounds);
+    BASE_PUSH(u->arena, &index->bound, bound);
+    BASE_PUSH(u->arena, &index->binder_of, 0);
+    *slot = e;
+    if (u->expr.n > index->capacity / 2) table_double(u);
+    return e;
+}
+
+ir_expr ir_intern_op(ir_unit *u, ir_op op, ir_sort sort, uint32_t n, const ir_expr *operands) {
+    return ir_intern(u, (ir_expr_info){.op = (uint8_t)op, .sort = (uint8_t)sort, .operands = {0, n}}, operands);
+}
+
+/* ---- units and what they own */
+
+ir_unit *ir_unit_create(base_arena *arena, base_diags *diags) {
+    ir_unit *u = BASE_NEW(arena, ir_unit);
+    struct ir_unit_index *index = u->index = BASE_NEW(arena, struct ir_unit_index);
+    u->arena = arena;
+    u->diags = diags;
+    index->capacity = index->set_capacity = 256;
+    index->table = BASE_ARRAY(arena, index->capacity, uint32_t);
+    index->set_table = BASE_ARRAY(arena, index->set_capacity, uint32_t);
+    BASE_PUSH(arena, &u->expr, (ir_expr_info){.op = IR_NONE});      /* ids from 1: entry 0 of each array is nobody's */
+    BASE_PUSH(arena, &u->var, (ir_var_info){0});
+    BASE_PUSH(arena, &u->dim, (ir_dim_info){0});
+    BASE_PUSH(arena, &u->value, (ir_value_info){0});
+    BASE_PUSH(arena, &index->bounds, (ir_bounds){0});
+    BASE_PUSH(arena, &index->bound, 0);
+    BASE_PUSH(arena, &index->binder_of, 0);
+    BASE_PUSH(arena, &index->binder, (ir_binder){0});
+    BASE_PUSH(arena, &index->set, (ir_list){0});
+    return u;
+}
+
+ir_var ir_var_new(ir_unit *u, const char *name, ir_expr extent) {
+    BASE_PUSH(u->arena, &u->index->binder, (ir_binder){0});
+    return BASE_PUSH(u->arena, &u->var, ((ir_var_info){base_strdup(u->arena, name), extent}));
+}
+
+ir_dim ir_dim_new(ir_unit *u, const char *name) {
+    return BASE_PUSH(u->arena, &u->dim, ((ir_dim_info){base_strdup(u->arena, name), 0}));
+}
+
+ir_value ir_value_new(ir_unit *u, const char *name, const ir_type *type) {
+    return BASE_PUSH(u->arena, &u->value, ((ir_value_info){base_strdup(u->arena, name), *type}));
+}
+
+void ir_fact_add(ir_unit *u, ir_expr fact) {
+    if (!fact || ir_is(u, fact, IR_BOOL)) return;
+    BASE_PUSH(u->arena, &u->fact, fact);
+    ir_fact_learn(u, fact);
+}
+
+/* ---- canonical binders */
+
+bool ir_is_binder(const ir_unit *u, ir_var v) { return u->index->binder.at[v].ordinal != 0; }
+
+static bool name_is_used(const ir_unit *u, const char *name) {
+    for (ir_var v = 1; v < u->var.n; v++)
+        if (!strcmp(u->var.at[v].name, name)) return true;
+    return false;
+}
+
+/* A name no other variable has so far: d0, d1 .. over a dimension D, n0, n1 .. over anything else. */
+static const char *binder_name(const ir_unit *u, ir_expr extent) {
+    const ir_expr_info *x = ir_at(u, extent);
+    int letter = x->op == IR_DIM ? tolower((unsigned char)u->dim.at[x->u.ref].name[0]) : 'n';
+    const char *name;
+    uint32_t k = 0;
+    do name = base_printf(u->arena, "%c%u", letter, k++);
+    while (name_is_used(u, name));
+    return name;
+}
+
+ir_var ir_binder_at(ir_unit *u, ir_expr extent, ir_set taken) {
+    struct ir_unit_index *index = u->index;
+    ir_var last = 0;
+    for (ir_var v = index->binder_of.at[extent]; v; v = index->binder.at[v].next) {
+        if (!ir_set_has(u, taken, v)) return v;
+        last = v;
+    }
+    ir_var v = ir_var_new(u, binder_name(u, extent), extent);
+    index->binder.at[v].ordinal = last ? index->binder.at[last].ordinal + 1 : 1;
+    if (last) index->binder.at[last].next = v;
+    else index->binder_of.at[extent] = v;
+    return v;
+}
+
+/* ---- leaves */
+
+static ir_expr leaf(ir_unit *u, ir_op op, ir_sort sort, uint32_t ref) {
+    ir_expr_info key = {.op = (uint8_t)op, .sort = (uint8_t)sort};
+    key.u.ref = ref;
+    return ir_intern(u, key, NULL);
+}
+
+ir_expr ir_int(ir_unit *u, int64_t value) {
+    return ir_intern(u, (ir_expr_info){.op = IR_INT, .sort = IR_SORT_INT, .u.i = value}, NULL);
+}
+
+ir_expr ir_real(ir_unit *u, double value) {
+    return ir_intern(u, (ir_expr_info){.op = IR_REAL, .sort = IR_SORT_REAL, .u.f = isnan(value) ? (double)NAN : value}, NULL);
+}
+
+ir_expr ir_bool(ir_unit *u, bool value) {
+    return ir_intern(u, (ir_expr_info){.op = IR_BOOL, .sort = IR_SORT_BOOL, .u.i = value}, NULL);
+}
+
+ir_expr ir_dim_expr(ir_unit *u, ir_dim dim) { return dim ? leaf(u, IR_DIM, IR_SORT_INT, dim) : 0; }
+ir_expr ir_var_expr(ir_unit *u, ir_var var) { return var ? leaf(u, IR_VAR, IR_SORT_INT, var) : 0; }
+ir_expr ir_let_expr(ir_unit *u, uint32_t let, ir_sort sort) { return leaf(u, IR_LET, sort, let); }
+
+ir_expr ir_read(ir_unit *u, ir_value value, uint32_t n, const ir_expr *at) {
+    if (!value || n != u->value.at[value].type.rank) return 0;
+    for (uint32_t k = 0; k < n; k++)
+        if (ir_at(u, at[k])->sort != IR_SORT_INT) return 0;
+    ir_expr_info key = {.op = IR_READ, .sort = ir_dtypes[u->value.at[value].type.dtype].sort, .operands = {0, n}};
+    key.u.ref = value;
+    return ir_intern(u, key, at);
+}
+
+bool ir_is_int(const ir_unit *u, ir_expr e, int64_t *out) {
+    if (!ir_is(u, e, IR_INT)) return false;
+    if (out) *out = ir_at(u, e)->u.i;
+    return true;
+}
+
+bool ir_is_real(const ir_unit *u, ir_expr e, double *out) {
+    if (!ir_is(u, e, IR_REAL)) return false;
+    if (out) *out = ir_at(u, e)->u.f;
+    return true;
+}
+
+bool ir_is_bool(const ir_unit *u, ir_expr e, bool value) { return ir_is(u, e, IR_BOOL) && ir_at(u, e)->u.i == value; }
