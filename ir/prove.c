@@ -11,7 +11,11 @@
 #include "core.h"
 
 enum { STEPS = 60, FACTS_IN_A_PROOF = 3, DEPTH = 24 };
-typedef struct { ir_unit *u; uint32_t steps, depth, facts; } proof;
+typedef struct {
+    ir_unit *u;
+    uint32_t steps, depth, facts;
+    ir_set vars;                 /* free in what is asked: they have a value, so their extents are at least 1 */
+} proof;
 
 static bool nonneg(proof *w, const ir_terms *p);
 
@@ -178,6 +182,16 @@ static bool with_fact(proof *w, const ir_terms *p, const ir_terms *f) {
     return false;
 }
 
+/* The extent of v less one. */
+static bool with_extent(proof *w, const ir_terms *p, ir_var v) {
+    ir_expr extent = ir_extent(w->u, v);
+    if (ir_int_bounds(w->u, extent).lo >= 1) return false;       /* known without */
+    ir_terms f;
+    ir_terms_of(w->u, extent, &f);
+    ir_terms_add(w->u, &f, -1, 0);
+    return !f.lost && with_fact(w, p, &f);
+}
+
 static bool by_facts(proof *w, const ir_terms *p) {
     if (w->facts >= FACTS_IN_A_PROOF) return false;
     w->facts++;
@@ -187,6 +201,7 @@ static bool by_facts(proof *w, const ir_terms *p) {
         ir_terms_of(w->u, w->u->index->nonneg.at[k], &f);
         done = with_fact(w, p, &f);
     }
+    for (uint32_t k = 0; k < ir_set_size(w->u, w->vars) && !done; k++) done = with_extent(w, p, ir_set_at(w->u, w->vars, k));
     w->facts--;
     return done;
 }
@@ -211,7 +226,14 @@ static bool nonneg(proof *w, const ir_terms *p) {
     return done;
 }
 
-bool ir_terms_nonneg(ir_unit *u, const ir_terms *p) { return nonneg(&(proof){.u = u, .steps = STEPS}, p); }
+static ir_set vars_of(ir_unit *u, const ir_terms *p) {
+    ir_set s = 0;
+    for (uint32_t k = 0; k < p->n; k++)
+        if (p->at[k].monomial) s = ir_set_union(u, s, ir_free(u, p->at[k].monomial));
+    return s;
+}
+
+bool ir_terms_nonneg(ir_unit *u, const ir_terms *p) { return nonneg(&(proof){.u = u, .steps = STEPS, .vars = vars_of(u, p)}, p); }
 
 /* ---- learning facts */
 
