@@ -1,0 +1,54 @@
+/* The differential harness: one catalogue of programs, many ways to run them, one meaning.
+ *
+ * A program is a file of programs/ in IR text or in the language, with lines `#: ...` that say how to feed it (README.md lists them).
+ * A target computes a graph's outputs in its own way. Every target has to give what the float64 evaluator gives, within the row of
+ * tolerance.def for its precision and the kind of inputs.
+ */
+#ifndef ATTN_DIFF_H
+#define ATTN_DIFF_H
+#include <setjmp.h>
+#include "ir.h"
+
+typedef enum {
+#define FILL(id, text) DIFF_FILL_##id,
+#include "fills.def"
+    DIFF_N_FILLS
+} diff_fill;                     /* what real inputs look like */
+typedef enum { DIFF_DOUBLE, DIFF_SINGLE, DIFF_N_PRECISIONS } diff_precision;     /* of a target's arithmetic on f32 programs */
+
+typedef struct diff_target diff_target;
+struct diff_target {
+    const char *name;
+    uint8_t precision;
+    const char *(*unavailable)(const diff_target *self);                         /* NULL, or returns NULL: it can run. Else why not */
+    /* Computes the outputs of g into frame->value from its inputs and params there; dims are bound. False: reported.
+     * g is the target's own: it may be rewritten, as long as the outputs of g as handed in are filled. */
+    bool (*run)(const diff_target *self, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags);
+    const void *env;
+};
+
+typedef struct { const char *name; const char *lo, *hi; } diff_range;            /* of an integer input; hi is not in it */
+typedef struct {
+    const char *name, *path, *text;
+    bool attn;                   /* in the language, not IR text */
+    BASE_VEC(const char *) dims; /* "B=2 S=5": one run each */
+    BASE_VEC(diff_range) ranges;
+    BASE_VEC(const char *) infinite;                                             /* inputs that may hold -inf */
+    BASE_VEC(const char *) positive;
+    const char *error;           /* code of the error that all must report; NULL: none */
+    int32_t kernels;             /* after the passes; -1: not said */
+    bool nan;                    /* NaN in an input must come out where it comes out of the evaluator */
+} diff_program;
+
+/* programs.c */
+diff_program *diff_program_read(base_arena *arena, const char *path);
+uint32_t diff_catalogue(base_arena *arena, const char *folder, diff_program ***out);   /* sorted by name */
+ir_graph *diff_graph(const diff_program *p, base_arena *arena, base_diags *diags);     /* a fresh one; NULL: reported */
+/* inputs.c */
+bool diff_bind(const diff_program *p, const ir_graph *g, const char *dims, diff_fill fill, uint64_t seed, ir_frame *frame, base_arena *arena, base_diags *diags);
+/* diff.c: NULL if the target agrees with the evaluator; else what differs, text in the arena */
+const char *diff(const diff_program *p, const char *dims, diff_fill fill, uint64_t seed, const diff_target *target, base_arena *arena);
+const char *diff_fill_name(diff_fill fill);
+bool diff_applies(const diff_program *p, diff_fill fill);
+int diff_main(const char *name, uint32_t n_targets, const diff_target *targets);       /* cmocka: a test per program and target */
+#endif
