@@ -50,5 +50,6 @@ bool diff_bind(const diff_program *p, const ir_graph *g, const char *dims, diff_
 const char *diff(const diff_program *p, const char *dims, diff_fill fill, uint64_t seed, const diff_target *target, base_arena *arena);
 const char *diff_fill_name(diff_fill fill);
 bool diff_applies(const diff_program *p, diff_fill fill);
-int diff_main(const char *name, uint32_t n_targets, const diff_target *targets);       /* cmocka: a test per program and target */
+/* cmocka: a test per program and target. only: a pattern (* ?) of "PROGRAM on TARGET", or NULL */
+int diff_main(const char *name, const char *only, uint32_t n_targets, const diff_target *targets);
 #endif
