@@ -37,7 +37,7 @@ ir_set lower_bound(ir_unit *u, ir_expr red);                                    
 void lower_split(lower_state *s);
 /* lower_guard.c */
 ir_expr lower_guards(ir_unit *u, ir_expr e);                    /* what guards is true inside */
-ir_expr lower_score_tests(ir_unit *u, ir_expr e);               /* `s == -inf` leaves guards; any(visible) becomes max(s) > -inf */
+ir_expr lower_score_tests(ir_unit *u, ir_expr e);               /* `s == -inf` leaves guards; any(visible) becomes not (max(s) == -inf) */
 /* lower_algebra.c */
 ir_expr lower_pull(ir_unit *u, ir_expr e);                      /* factors leave sums, positive factors and terms leave max */
 ir_expr lower_base2(ir_unit *u, ir_expr e);                     /* exp becomes exp2, constants meet */

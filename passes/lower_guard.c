@@ -151,7 +151,8 @@ static ir_expr drop_test(ir_unit *u, void *env, ir_expr e) {
             ir_var *bound = BASE_ARRAY(u->arena, n, ir_var);
             for (uint32_t k = 0; k < n; k++) bound[k] = ir_red_bound(u, e, k);
             ir_expr s = t->exponentials ? lower_scale(u, score, 1.4426950408889634) : score;
-            return ir_op2(u, IR_LT, ir_real(u, -HUGE_VAL), ir_reduce(u, IR_RED_MAX, n, bound, rest, s));
+            ir_expr most = ir_reduce(u, IR_RED_MAX, n, bound, rest, s);
+            return ir_not(u, ir_op2(u, IR_EQ, most, ir_real(u, -HUGE_VAL)));      /* not `-inf < max`: a row with a NaN is visible */
         }
         if (vanishes(u, kind, body, score, lower_bound(u, e))) return lower_reduce_like(u, e, rest, body);
     }
