@@ -24,6 +24,7 @@ typedef struct {
     BASE_VEC(pass_timing) *timings;  /* NULL: not wanted */
 } pass_options;
 bool pass_run_all(pass_state *state, const pass_options *options);             /* false: reported */
+bool pass_fuse(pass_state *state);
 bool pass_exists(const char *name);
 uint32_t pass_count(void);
 const char *pass_name(uint32_t k);

@@ -1,0 +1,228 @@
+/* Predicted seconds of a kernel, from the target's numbers and representative sizes alone:
+ *   a + overlap*b + launch,  a the greater and b the lesser of   sum over lines of operations*times/rate   and   distinct bytes/bandwidth
+ * TERM and ACC products count at the matrix rate, all else at the vector rate. A line with columns is computed once in every sweep, and once at the end, that
+ * needs it. What a factor computes itself counts once per row for row factors and once per row tile for column factors. */
+#include "memo.h"
+#include "passes.h"
+
+typedef struct { const char *name; int64_t size; } default_size;
+static const default_size default_sizes[] = {
+    { "B", 8 }, { "S", 1024 }, { "T", 1024 }, { "E", 384 }, { "H", 12 }, { "G", 4 }, { "D", 32 }, { "F", 1536 }, { "V", 30522 }, { "L", 6 },
+};
+enum { OTHER_SIZE = 64, TABLE_SIZE = 1024, ROW_TILE = 32 };
+
+int64_t pass_representative(const ir_unit *u, ir_dim dim, const int64_t *given) {
+    if (given && given[dim] > 0) return given[dim];
+    int64_t size = OTHER_SIZE;
+    for (size_t i = 0; i < sizeof default_sizes / sizeof *default_sizes; i++)
+        if (!strcmp(u->dim.at[dim].name, default_sizes[i].name)) size = default_sizes[i].size;
+    return size > u->dim.at[dim].least ? size : u->dim.at[dim].least;
+}
+
+typedef struct {
+    const ir_kernel *k;
+    const ir_unit *u;
+    const ir_target *target;
+    const int64_t *given;
+    uint32_t *axes;              /* per line: bits of the axes that it varies over, through the lines it reads */
+    uint64_t *used;              /* per line: bits of the sweeps that need it; the last bit is the stores */
+    double matmul, vector, bytes, value_tile;
+    const char *why;
+} cost_state;
+
+/* An integer at the representative sizes. A variable stands for the middle of its range, a table's entry for a full row. */
+static double number(cost_state *c, ir_expr e, uint32_t depth) {
+    const ir_expr_info *x = ir_at(c->u, e);
+    if (depth > 64) return 1;
+    if (x->op == IR_INT) return (double)x->u.i;
+    if (x->op == IR_DIM) return (double)pass_representative(c->u, x->u.ref, c->given);
+    if (x->op == IR_VAR) return (number(c, c->u->var.at[x->u.ref].extent, depth + 1) - 1) / 2;
+    if (x->op == IR_READ) return TABLE_SIZE;
+    if (x->operands.n < 2) return x->op == IR_NEG && x->operands.n ? -number(c, ir_operand(c->u, e, 0), depth + 1) : 1;
+    double a = number(c, ir_operand(c->u, e, x->op == IR_SELECT), depth + 1), b = number(c, ir_operand(c->u, e, x->op == IR_SELECT ? 2 : 1), depth + 1);
+    switch (x->op) {
+    case IR_ADD: return a + b;
+    case IR_SUB: return a - b;
+    case IR_MUL: return a * b;
+    case IR_FDIV: return b > 0 ? floor(a / b) : 0;
+    case IR_MOD: return b > 0 ? fmod(a, b) : 0;
+    case IR_MIN: return a < b ? a : b;
+    case IR_MAX: case IR_SELECT: return a > b ? a : b;
+    default: return 1;
+    }
+}
+static double extent(cost_state *c, ir_expr e) {
+    double n = number(c, e, 0);
+    return n > 0 ? n : 0;
+}
+
+/* Operations of an expression, shared parts once; integer ones are cheap beside reals. */
+typedef struct { double ops; } ops_env;
+static bool ops_visit(const ir_unit *u, void *env, ir_expr e) {
+    ops_env *o = env;
+    const ir_expr_info *x = ir_at(u, e);
+    if (x->op != IR_LET) o->ops += ir_ops[x->op].cost * (x->sort == IR_SORT_INT ? 0.25 : 1.0);
+    return true;
+}
+static double operations(cost_state *c, ir_expr e) {
+    ops_env o = { 0 };
+    if (e) ir_walk(c->u, e, ops_visit, &o);
+    return o.ops;
+}
+
+/* ---- what lines vary over */
+typedef struct { cost_state *c; uint32_t bits; } bits_env;
+static uint32_t axis_bit(const ir_kernel *k, ir_var v) {
+    for (uint32_t i = 0; i < k->n_axes; i++)
+        if (k->axes[i].var == v) return 1u << i;
+    return 0;
+}
+static bool bits_visit(const ir_unit *u, void *env, ir_expr e) {
+    bits_env *b = env;
+    if (ir_is(u, e, IR_LET)) b->bits |= b->c->axes[ir_at(u, e)->u.ref];
+    return true;
+}
+static uint32_t bits_of(cost_state *c, ir_expr e) {
+    bits_env b = { c, 0 };
+    if (!e) return 0;
+    ir_walk(c->u, e, bits_visit, &b);
+    for (uint32_t i = 0; i < ir_set_size(c->u, ir_free(c->u, e)); i++) b.bits |= axis_bit(c->k, ir_set_at(c->u, ir_free(c->u, e), i));
+    return b.bits;
+}
+static uint32_t over_bits(const cost_state *c, const ir_let *l) {
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < l->n_over; i++) bits |= axis_bit(c->k, l->over[i]);
+    return bits;
+}
+static void line_axes(cost_state *c) {
+    for (uint32_t i = 0; i < c->k->n_lets; i++) {
+        const ir_let *l = &c->k->lets[i];
+        uint32_t bits = bits_of(c, l->e) | bits_of(c, l->a) | bits_of(c, l->b) | bits_of(c, l->where);
+        c->axes[i] = bits & ~over_bits(c, l);
+    }
+}
+static double points(cost_state *c, uint32_t bits) {
+    double n = 1;
+    for (uint32_t i = 0; i < c->k->n_axes; i++)
+        if (bits >> i & 1) n *= extent(c, c->k->axes[i].extent);
+    return n;
+}
+static uint32_t role_bits(const cost_state *c, uint8_t role) {
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < c->k->n_axes; i++)
+        if (c->k->axes[i].role == role) bits |= 1u << i;
+    return bits;
+}
+
+/* ---- which sweeps need a line: backwards from folds and stores, through lines that are computed on the way */
+typedef struct { cost_state *c; uint64_t sweeps; } use_env;
+static bool use_visit(const ir_unit *u, void *env, ir_expr e) {
+    use_env *n = env;
+    if (ir_is(u, e, IR_LET)) n->c->used[ir_at(u, e)->u.ref] |= n->sweeps;
+    return true;
+}
+static void use(cost_state *c, ir_expr e, uint64_t sweeps) {
+    use_env n = { c, sweeps };
+    if (e) ir_walk(c->u, e, use_visit, &n);
+}
+static void line_uses(cost_state *c) {
+    uint32_t last = c->k->n_sweeps < 63 ? c->k->n_sweeps : 63;
+    for (uint32_t i = 0; i < c->k->n_stores; i++) use(c, c->k->stores[i].e, 1ull << last);
+    for (uint32_t i = c->k->n_lets; i--;) {
+        const ir_let *l = &c->k->lets[i];
+        bool fold = l->kind == IR_LET_FOLD || l->kind == IR_LET_ACC;
+        uint64_t sweeps = fold ? 1ull << (l->sweep < 63 ? l->sweep : 63) : c->used[i];
+        ir_expr parts[] = { l->e, l->a, l->b, l->where };
+        for (uint32_t p = 0; p < 4; p++) use(c, parts[p], sweeps);
+    }
+}
+static double times(const cost_state *c, uint32_t line) {
+    if (!(c->k->lets[line].rank & IR_COL)) return 1;             /* kept */
+    int n = __builtin_popcountll(c->used[line]);
+    return n > 1 ? n : 1;
+}
+
+/* ---- lines */
+typedef struct { const ir_kernel *k; bool found; } inner_env;
+static bool inner_visit(const ir_unit *u, void *env, ir_expr e) {
+    inner_env *n = env;
+    if (ir_is(u, e, IR_LET)) {
+        const ir_let *l = &n->k->lets[ir_at(u, e)->u.ref];
+        if (l->kind == IR_LET_TERM && l->rank & IR_FEAT) n->found = true;
+        if (l->kind == IR_LET_EXPR && l->rank & IR_FEAT) ir_walk(u, l->e, inner_visit, n);
+    }
+    return !n->found;
+}
+static bool holds_term(cost_state *c, const ir_let *l) {
+    inner_env n = { c->k, false };
+    ir_expr parts[] = { l->e, l->a, l->b };
+    for (uint32_t p = 0; p < 3; p++)
+        if (parts[p]) ir_walk(c->u, parts[p], inner_visit, &n);
+    return n.found;
+}
+
+static double factor_work(cost_state *c, ir_expr factor, uint32_t others, double often) {
+    double ops = operations(c, factor) - 1;
+    return ops > 0 ? ops * points(c, bits_of(c, factor) | others) * often : 0;
+}
+static void term_cost(cost_state *c, uint32_t i, double row_tiles) {
+    const ir_let *l = &c->k->lets[i];
+    uint32_t all = c->axes[i] | role_bits(c, IR_ITEM) | over_bits(c, l);
+    double n = times(c, i);
+    if (holds_term(c, l)) c->why = "an operand would hold a reduction";
+    if (l->e) c->vector += (operations(c, l->e) + 1) * points(c, all) * n;
+    else {
+        c->matmul += 2 * points(c, all) * n;
+        c->vector += factor_work(c, l->a, role_bits(c, IR_ITEM), n) + factor_work(c, l->b, role_bits(c, IR_ITEM), n * row_tiles);
+    }
+}
+static void acc_cost(cost_state *c, uint32_t i, double row_tiles) {
+    const ir_let *l = &c->k->lets[i];
+    uint32_t all = c->axes[i] | role_bits(c, IR_ITEM) | role_bits(c, IR_ROW) | over_bits(c, l);
+    c->matmul += 2 * points(c, all);
+    c->value_tile += points(c, c->axes[i] & role_bits(c, IR_VAL));
+    c->vector += factor_work(c, l->b, role_bits(c, IR_ITEM), row_tiles);
+}
+static void line_cost(cost_state *c, uint32_t i, double row_tiles) {
+    const ir_let *l = &c->k->lets[i];
+    switch (l->kind) {
+    case IR_LET_EXPR: c->vector += operations(c, l->e) * points(c, c->axes[i] | role_bits(c, IR_ITEM)) * times(c, i); break;
+    case IR_LET_TERM: term_cost(c, i, row_tiles); break;
+    case IR_LET_FOLD: c->vector += points(c, role_bits(c, IR_ITEM) | c->axes[i] | over_bits(c, l)); break;
+    default: acc_cost(c, i, row_tiles); break;
+    }
+}
+
+/* ---- memory */
+static double value_elements(cost_state *c, ir_value v) {
+    const ir_type *t = &c->u->value.at[v].type;
+    double n = 1;
+    for (uint32_t i = 0; i < t->rank; i++) n *= extent(c, t->dim[i]);
+    return n;
+}
+/* A value's reads touch at most as many elements as they are made, and at most all. */
+static void value_bytes(cost_state *c, ir_value v) {
+    double touched = 0, whole = value_elements(c, v);
+    for (uint32_t i = 0; i < c->k->n_accesses; i++)
+        if (ir_at(c->u, c->k->accesses[i].read)->u.ref == v) touched += points(c, bits_of(c, c->k->accesses[i].read));
+    for (uint32_t i = 0; i < c->k->n_stores; i++)
+        if (c->k->stores[i].at.result == v) touched += whole;
+    c->bytes += (touched < whole ? touched : whole) * ir_dtypes[c->u->value.at[v].type.dtype].bytes;
+}
+
+double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why) {
+    base_arena *arena = k->unit->arena;
+    cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative };
+    c.axes = BASE_ARRAY(arena, k->n_lets + 1, uint32_t);
+    c.used = BASE_ARRAY(arena, k->n_lets + 1, uint64_t);
+    line_axes(&c);
+    line_uses(&c);
+    double rows = points(&c, role_bits(&c, IR_ROW)), tiles = rows > ROW_TILE ? rows / ROW_TILE : 1;
+    for (uint32_t i = 0; i < k->n_lets; i++) line_cost(&c, i, tiles);
+    for (uint32_t i = 0; i < k->n_values; i++) value_bytes(&c, k->values[i]);
+    if (c.value_tile * 4 * ROW_TILE > (double)target->value_tile_bytes) c.why = "the value tile does not fit";
+    if (why) *why = c.why ? c.why : "";
+    if (c.why) return HUGE_VAL;
+    double a = c.matmul / target->matmul_rate + c.vector / target->vector_rate, b = c.bytes / target->mem_bytes_per_s;
+    return (a > b ? a + b * target->overlap : b + a * target->overlap) + target->launch_s;
+}

@@ -1,0 +1,41 @@
+/* Shared by the files of `fuse`. Reading order: fuse.c (the judge and the whole), fuse_put.c, fuse_take.c, fuse_join.c. */
+#ifndef ATTN_PASS_FUSE_H
+#define ATTN_PASS_FUSE_H
+#include "lower.h"
+
+typedef struct {                 /* a node of the block at hand */
+    ir_node *node;               /* NULL: gone */
+    double cost;                 /* seconds; < 0: not yet known */
+    const char *kept;            /* why the last attempt to put it into its readers failed; NULL: none */
+    double apart, together;      /* what the judge compared then; 0: it did not get that far */
+} fuse_slot;
+typedef struct { const ir_node *map; double cost; const char *why; } fuse_known;
+typedef struct { ir_expr extent; ir_var v; } fuse_stand_in;
+typedef struct {
+    pass_state *state;
+    ir_unit *u;
+    base_arena *arena;
+    BASE_VEC(fuse_slot) slots;   /* in order */
+    pass_memo costs;             /* hash of a map to an index of `known` */
+    BASE_VEC(fuse_known) known;
+    pass_memo depth;             /* of expressions */
+    BASE_VEC(fuse_stand_in) stand_ins;           /* for patterns of reductions */
+    pass_memo taken;             /* pattern to an index of `fresh`, so that trying again makes nothing new */
+    BASE_VEC(ir_node *) fresh;
+} fuse_block;
+
+/* fuse.c */
+enum { FUSE_DEPTH = 600 };       /* nesting of an expression beyond which nothing is put in */
+double fuse_cost(fuse_block *b, const ir_node *map, const char **why);   /* seconds; fuse_none and more: there is no good kernel */
+extern const double fuse_none;
+double fuse_slot_cost(fuse_block *b, uint32_t i);
+void fuse_set(fuse_block *b, uint32_t i, ir_node *node);
+uint32_t fuse_depth(fuse_block *b, ir_expr e);
+bool fuse_node_reads(fuse_block *b, const ir_node *node, ir_value v);
+bool fuse_gains(double before, double after);
+const char *fuse_name(const fuse_block *b, const ir_node *map);          /* of its first result */
+/* the moves: true if the block changed */
+bool fuse_put(fuse_block *b, uint32_t i);
+bool fuse_take(fuse_block *b, uint32_t i);
+bool fuse_join(fuse_block *b);
+#endif

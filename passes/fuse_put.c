@@ -1,0 +1,81 @@
+/* Put in: the reads of a producer's result become its expression, all variables at once, in all its readers. Allowed for maps with one
+ * result and no places, read by maps only, at positions that are proved in range: elsewhere the producer's range is what a check looks at. */
+#include "fuse.h"
+
+typedef struct { const ir_node *p; ir_value value; bool in_range; } put_env;
+
+static ir_expr put(ir_unit *u, void *env, ir_expr e) {
+    put_env *p = env;
+    if (!ir_is(u, e, IR_READ) || ir_at(u, e)->u.ref != p->value) return 0;
+    uint32_t n = p->p->map.n_outer;
+    ir_binding *all = BASE_ARRAY(u->arena, n, ir_binding);
+    for (uint32_t i = 0; i < n; i++) {
+        ir_var v = p->p->map.outer[i];
+        ir_expr at = ir_rebuild(u, ir_operand(u, e, i), put, env);
+        p->in_range &= ir_in_range(u, at, u->var.at[v].extent);
+        all[i] = (ir_binding){ v, at };
+    }
+    return ir_substitute(u, p->p->map.results[0].body, n, all);
+}
+
+static bool places_read(fuse_block *b, const ir_node *n, ir_value v) {
+    for (uint32_t i = 0; i < n->map.n_results; i++) {
+        if (n->map.results[i].store.into == v) return true;
+        for (uint32_t k = 0; k < n->map.results[i].store.n_places; k++)
+            if (ir_reads(b->u, n->map.results[i].store.places[k], v)) return true;
+    }
+    return false;
+}
+
+static ir_node *with(fuse_block *b, const ir_node *reader, put_env *env) {
+    ir_node *n = ir_node_copy(b->u, reader);
+    n->map.results = base_copy(b->arena, reader->map.results, reader->map.n_results * sizeof *reader->map.results);
+    for (uint32_t i = 0; i < n->map.n_results; i++) n->map.results[i].body = ir_rebuild(b->u, n->map.results[i].body, put, env);
+    return n;
+}
+
+static bool refuse(fuse_block *b, uint32_t i, const char *why, double apart, double together) {
+    fuse_slot *s = &b->slots.at[i];
+    s->kept = why;
+    s->apart = apart;
+    s->together = together;
+    return false;
+}
+
+static bool too_deep(fuse_block *b, const ir_node *n) {
+    for (uint32_t i = 0; i < n->map.n_results; i++)
+        if (!n->map.results[i].body || fuse_depth(b, n->map.results[i].body) > FUSE_DEPTH) return true;
+    return false;
+}
+
+static bool candidate(const ir_node *p) {
+    return p && p->form == IR_FORM_MAP && p->map.n_results == 1 && !p->map.results[0].store.n_places && !p->map.results[0].store.into;
+}
+
+typedef struct { uint32_t slot; ir_node *node; } reader;
+
+bool fuse_put(fuse_block *b, uint32_t i) {
+    ir_node *p = b->slots.at[i].node;
+    if (!candidate(p)) return false;
+    put_env env = { p, p->map.results[0].store.result, true };
+    BASE_VEC(reader) readers = { 0 };
+    const char *why = "";
+    double before = fuse_slot_cost(b, i), after = 0;
+    for (uint32_t k = i + 1; k < b->slots.n; k++) {
+        const ir_node *n = b->slots.at[k].node;
+        if (!n || !fuse_node_reads(b, n, env.value)) continue;
+        if (n->form != IR_FORM_MAP || places_read(b, n, env.value)) return refuse(b, i, "something other than a statement reads it too", 0, 0);
+        ir_node *m = with(b, n, &env);
+        if (!env.in_range) return refuse(b, i, "it is read at positions that are not proved in range", 0, 0);
+        if (too_deep(b, m)) return refuse(b, i, "the expression would be nested too deep", 0, 0);
+        before += fuse_slot_cost(b, k);
+        after += fuse_cost(b, m, &why);
+        BASE_PUSH(b->arena, &readers, ((reader){ k, m }));
+        if (after >= fuse_none && before < fuse_none) return refuse(b, i, why, before, after);
+    }
+    if (!readers.n) return false;
+    if (!fuse_gains(before, after)) return refuse(b, i, "computing it again costs more than storing it", before, after);
+    for (uint32_t k = 0; k < readers.n; k++) fuse_set(b, readers.at[k].slot, readers.at[k].node);
+    fuse_set(b, i, NULL);
+    return true;
+}
