@@ -35,6 +35,7 @@ struct ir_unit_index {
     BASE_VEC(ir_division) division;
     BASE_VEC(ir_expr) nonneg;                    /* facts: integers that are >= 0 */
     ir_memo *memo;                               /* free list */
+    base_map *names;                             /* of values */
 };
 
 /* unit.c */

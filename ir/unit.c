@@ -94,6 +94,7 @@ ir_unit *ir_unit_create(base_arena *arena, base_diags *diags) {
     struct ir_unit_index *index = u->index = BASE_NEW(arena, struct ir_unit_index);
     u->arena = arena;
     u->diags = diags;
+    index->names = base_map_create(arena);
     index->capacity = index->set_capacity = 256;
     index->table = BASE_ARRAY(arena, index->capacity, uint32_t);
     index->set_table = BASE_ARRAY(arena, index->set_capacity, uint32_t);
@@ -118,8 +119,13 @@ ir_dim ir_dim_new(ir_unit *u, const char *name) {
     return BASE_PUSH(u->arena, &u->dim, ((ir_dim_info){base_strdup(u->arena, name), 0}));
 }
 
+/* Names of values are unique in a unit, so that texts say which one they mean: x, x.1, x.2. */
 ir_value ir_value_new(ir_unit *u, const char *name, const ir_type *type) {
-    return BASE_PUSH(u->arena, &u->value, ((ir_value_info){base_strdup(u->arena, name), *type}));
+    uint32_t found;
+    const char *unique = base_strdup(u->arena, name);
+    for (uint32_t k = 1; base_map_get(u->index->names, unique, &found); k++) unique = base_printf(u->arena, "%s.%u", name, k);
+    base_map_put(u->index->names, unique, u->value.n);
+    return BASE_PUSH(u->arena, &u->value, ((ir_value_info){unique, *type}));
 }
 
 void ir_fact_add(ir_unit *u, ir_expr fact) {

@@ -1,0 +1,36 @@
+/* Commands on IR text alone. */
+#include <string.h>
+#include "golden.h"
+#include "ir.h"
+
+/* Reads the input, and proves on the way that printing and reading are inverse. NULL: reported. */
+static ir_graph *read_input(golden_run *run) {
+    ir_graph *g = ir_graph_read(run->arena, run->diags, run->file);
+    if (!g) return NULL;
+    base_text once, twice;
+    base_text_init(&once, run->arena);
+    base_text_init(&twice, run->arena);
+    ir_graph_print(g, &once);
+    ir_graph *again = ir_graph_read(run->arena, run->diags, base_file_add(run->diags, "printed", once.at, once.n));
+    if (again) ir_graph_print(again, &twice);
+    if (strcmp(once.at, twice.at) != 0) golden_fail(run, "what is printed does not read back:\n%s\nreads as\n%s", once.at, twice.at);
+    return g;
+}
+
+void golden_read(golden_run *run) {
+    ir_graph *g = read_input(run);
+    if (g) ir_graph_print(g, run->out);
+}
+
+void golden_parse(golden_run *run) {
+    ir_graph *g = read_input(run);
+    const char *text = golden_section(run, "expressions");
+    if (g && !text) golden_fail(run, "no section `expressions`");
+    for (const char *at = text; g && at && *at; at += strspn(at, "\n")) {
+        size_t n = strcspn(at, "\n");
+        ir_expr e = ir_expr_parse(g->unit, base_strndup(run->arena, at, n), 0, NULL, NULL);
+        ir_expr_print(g->unit, e, run->out);
+        base_text_put(run->out, "\n", 1);
+        at += n;
+    }
+}
