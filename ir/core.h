@@ -34,6 +34,7 @@ struct ir_unit_index {
     struct { ir_set a, b, result; } union_cache[256];
     BASE_VEC(ir_division) division;
     BASE_VEC(ir_expr) nonneg;                    /* facts: integers that are >= 0 */
+    ir_expr since_facts;                         /* expressions from here on were folded with all facts known */
     ir_memo *memo;                               /* free list */
     base_map *names;                             /* of values */
 };
@@ -41,6 +42,7 @@ struct ir_unit_index {
 /* unit.c */
 ir_expr ir_intern(ir_unit *u, ir_expr_info key, const ir_expr *operands);       /* key: op, sort, u and operands.n; no folding */
 ir_expr ir_intern_op(ir_unit *u, ir_op op, ir_sort sort, uint32_t n, const ir_expr *operands);
+ir_expr ir_find_op(const ir_unit *u, ir_op op, ir_sort sort, uint32_t n, const ir_expr *operands);  /* 0: not there, or older than the last fact */
 bool ir_is_binder(const ir_unit *u, ir_var v);
 ir_var ir_binder_at(ir_unit *u, ir_expr extent, ir_set taken);                  /* the first canonical binder of an extent outside `taken` */
 static inline ir_set ir_bound(const ir_unit *u, ir_expr e) { return u->index->bound.at[e]; }

@@ -351,10 +351,11 @@ ir_sort ir_result_sort(const ir_unit *u, ir_op op, uint32_t n, const ir_expr *op
     return row->result == 'n' || row->result == 'x' ? alike : (ir_sort)row->result;
 }
 
+/* What is there already is what folding would lead to again: most of a rebuilt expression is found so. */
 ir_expr ir_apply(ir_unit *u, ir_op op, uint32_t n, const ir_expr *operands) {
     ir_sort sort = ir_result_sort(u, op, n, operands);
     if (sort == IR_SORT_NONE) return 0;
-    ir_expr folded = fold(u, op, n, operands);
+    ir_expr known = ir_find_op(u, op, sort, n, operands), folded = known ? known : fold(u, op, n, operands);
     return folded ? folded : ir_intern_op(u, op, sort, n, operands);
 }
 

@@ -83,8 +83,18 @@ ir_expr ir_intern(ir_unit *u, ir_expr_info key, const ir_expr *operands) {
     return e;
 }
 
+static ir_expr_info key_of(ir_op op, ir_sort sort, uint32_t n) {
+    return (ir_expr_info){.op = (uint8_t)op, .sort = (uint8_t)sort, .operands = {0, n}};
+}
+
 ir_expr ir_intern_op(ir_unit *u, ir_op op, ir_sort sort, uint32_t n, const ir_expr *operands) {
-    return ir_intern(u, (ir_expr_info){.op = (uint8_t)op, .sort = (uint8_t)sort, .operands = {0, n}}, operands);
+    return ir_intern(u, key_of(op, sort, n), operands);
+}
+
+ir_expr ir_find_op(const ir_unit *u, ir_op op, ir_sort sort, uint32_t n, const ir_expr *operands) {
+    ir_expr_info key = key_of(op, sort, n);
+    ir_expr e = *slot_of(u, &key, operands);
+    return e >= u->index->since_facts ? e : 0;
 }
 
 /* ---- units and what they own */
@@ -132,6 +142,7 @@ void ir_fact_add(ir_unit *u, ir_expr fact) {
     if (!fact || ir_is(u, fact, IR_BOOL)) return;
     BASE_PUSH(u->arena, &u->fact, fact);
     ir_fact_learn(u, fact);
+    u->index->since_facts = u->expr.n;
 }
 
 /* ---- canonical binders */
