@@ -86,39 +86,15 @@ uint32_t fuse_depth(fuse_block *b, ir_expr e) {
 }
 
 /* ---- who reads what */
-static bool block_reads(fuse_block *b, const ir_block *block, ir_value v) {
-    for (uint32_t i = 0; i < block->n; i++)
-        if (fuse_node_reads(b, block->at[i], v)) return true;
-    return false;
-}
-static bool map_reads(fuse_block *b, const ir_node *n, ir_value v) {
-    for (uint32_t i = 0; i < n->map.n_results; i++) {
-        const ir_result *r = &n->map.results[i];
-        if (r->store.into == v || ir_reads(b->u, r->body, v)) return true;
-        for (uint32_t k = 0; k < r->store.n_places; k++)
-            if (ir_reads(b->u, r->store.places[k], v)) return true;
-    }
-    return false;
-}
-static bool loop_reads(fuse_block *b, const ir_node *n, ir_value v) {
-    for (uint32_t i = 0; i < n->loop.n_carries; i++)
-        if (n->loop.carries[i].init == v) return true;
-    ir_expr parts[] = { n->loop.lo, n->loop.hi, n->loop.cond };
-    for (uint32_t i = 0; i < 3; i++)
-        if (parts[i] && ir_reads(b->u, parts[i], v)) return true;
-    return block_reads(b, &n->loop.body, v);
+typedef struct { ir_value wanted; bool found; } wanted_env;
+static void is_wanted(void *env, ir_value v) {
+    wanted_env *w = env;
+    w->found |= w->wanted == v;
 }
 bool fuse_node_reads(fuse_block *b, const ir_node *n, ir_value v) {
-    switch ((ir_form)n->form) {
-    case IR_FORM_MAP: return map_reads(b, n, v);
-    case IR_FORM_LOOP: return loop_reads(b, n, v);
-    case IR_FORM_CHECK: return map_reads(b, n->check.position, v) || map_reads(b, n->check.found, v);
-    case IR_FORM_YIELD: case IR_FORM_OUTPUT:
-        for (uint32_t i = 0; i < n->use.n_values; i++)
-            if (n->use.values[i] == v) return true;
-        return false;
-    default: return false;
-    }
+    wanted_env w = { v, false };
+    pass_node_reads(b->u, n, is_wanted, &w);
+    return w.found;
 }
 
 /* ---- remarks */

@@ -2,6 +2,7 @@
 #ifndef ATTN_PASS_FUSE_H
 #define ATTN_PASS_FUSE_H
 #include "lower.h"
+#include "rewrite.h"
 
 typedef struct {                 /* a node of the block at hand */
     ir_node *node;               /* NULL: gone */

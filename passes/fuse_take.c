@@ -48,25 +48,7 @@ static ir_expr pattern(patterns *p, ir_expr red, var_list *free) {
     return ir_substitute(u, red, free->n, all);
 }
 
-/* ---- may it be evaluated where nobody asked for it? */
-typedef struct { fuse_block *b; bool safe; } safe_env;
-static bool safe_visit(const ir_unit *u, void *env, ir_expr e) {
-    safe_env *s = env;
-    ir_unit *w = s->b->u;
-    (void)u;
-    if (ir_is(w, e, IR_READ)) {
-        ir_type type = w->value.at[ir_at(w, e)->u.ref].type;
-        for (uint32_t i = 0; i < type.rank; i++) s->safe &= ir_in_range(w, ir_operand(w, e, i), type.dim[i]);
-    }
-    if (ir_is(w, e, IR_FDIV) || ir_is(w, e, IR_MOD)) s->safe &= ir_at_least(w, ir_operand(w, e, 1), 1);
-    return s->safe;
-}
-static bool safe(fuse_block *b, ir_expr e) {
-    safe_env s = { b, true };
-    ir_walk(b->u, e, safe_visit, &s);
-    return s.safe;
-}
-
+/* ---- occurrences */
 /* Reductions of an expression, and whether some occurrence is always evaluated. */
 typedef struct { fuse_block *b; lower_list reds; pass_memo eager, seen; } found_env;
 static bool all_visit(const ir_unit *u, void *env, ir_expr e) {
@@ -203,7 +185,7 @@ bool fuse_take(fuse_block *b, uint32_t i) {
     move best = { 0 };
     for (uint32_t r = 0; r < f.reds.n; r++) {
         bool root = n->map.n_results == 1 && f.reds.at[r] == n->map.results[0].body;
-        if (root || !(pass_memo_get(&f.eager, f.reds.at[r], NULL) || safe(b, f.reds.at[r]))) continue;
+        if (root || !(pass_memo_get(&f.eager, f.reds.at[r], NULL) || pass_is_total(b->u, f.reds.at[r]))) continue;
         try_move(b, i, &p, f.reds.at[r], &best);
     }
     if (!best.fresh) return false;

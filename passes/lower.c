@@ -141,3 +141,25 @@ ir_kernel *pass_lower_node(ir_unit *u, const ir_node *map) {
     if (!k && *why) base_report(u->diags, BASE_MSG_NO_KERNEL, map->span, why);
     return k;
 }
+
+/* ---- the pass: kernels in the order of maps; a check gives two, of its position and of what was found there */
+typedef struct { pass_state *state; BASE_VEC(ir_kernel *) kernels; bool ok; } lower_env;
+static void lower_one(lower_env *l, const ir_node *map) {
+    ir_kernel *k = pass_lower_node(l->state->graph->unit, map);
+    if (k) BASE_PUSH(l->state->arena, &l->kernels, k);
+    else l->ok = false;
+}
+static void lower_node(void *env, const ir_node *node, uint32_t depth) {
+    (void)depth;
+    if (node->form == IR_FORM_MAP) lower_one(env, node);
+    if (node->form != IR_FORM_CHECK) return;
+    lower_one(env, node->check.position);
+    lower_one(env, node->check.found);
+}
+bool pass_lower(pass_state *state) {
+    lower_env l = { .state = state, .ok = true };
+    ir_graph_each(state->graph, lower_node, &l);
+    state->kernels = l.kernels.at ? l.kernels.at : BASE_NEW(state->arena, ir_kernel *);
+    state->n_kernels = l.kernels.n;
+    return l.ok;
+}

@@ -10,7 +10,8 @@ typedef struct pass_state {
     const ir_target *target;
     const int64_t *representative;   /* by ir_dim: sizes that costs are judged at; 0: the default of the cost model. NULL: all defaults */
     ir_graph *graph;                 /* after graph passes */
-    ir_kernel **kernels; uint32_t n_kernels;           /* after lower, in the order of the graph's maps, loops' bodies included */
+    ir_kernel **kernels; uint32_t n_kernels;           /* after lower, in the order of the graph's maps, loops'
+                                        bodies included; a check gives two: its position, then what was found there */
     ir_schedule **schedules;                           /* after schedule, one per kernel */
     ir_plan *plan;                                     /* after memory */
     BASE_VEC(pass_remark) remarks;
@@ -24,10 +25,12 @@ typedef struct {
     BASE_VEC(pass_timing) *timings;  /* NULL: not wanted */
 } pass_options;
 bool pass_run_all(pass_state *state, const pass_options *options);             /* false: reported */
-bool pass_fuse(pass_state *state);
+#define PASS(name, before, after, does) bool pass_##name(pass_state *state);
+#include "passes.def"
 bool pass_exists(const char *name);
 uint32_t pass_count(void);
 const char *pass_name(uint32_t k);
+const char *pass_does(uint32_t k);                                             /* one line for --help and docs */
 void pass_state_print(const pass_state *state, base_text *out);                /* the most lowered form that exists */
 
 /* lower.c: one map node to a kernel; a pure function of the node */

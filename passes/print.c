@@ -1,0 +1,11 @@
+/* The most lowered form that exists, as text. */
+#include "passes.h"
+
+void pass_state_print(const pass_state *s, base_text *out) {
+    if (s->plan) ir_plan_print(s->plan, out);
+    else if (s->schedules)
+        for (uint32_t i = 0; i < s->n_kernels; i++) ir_schedule_print(s->schedules[i], out);
+    else if (s->kernels)
+        for (uint32_t i = 0; i < s->n_kernels; i++) ir_kernel_print(s->kernels[i], out);
+    else ir_graph_print(s->graph, out);
+}
