@@ -30,6 +30,9 @@ static void division_floors_and_folds(void **state) {
     SAME(fdiv(w, mul(w, w->S, add(w, w->T, lit(w, 1))), add(w, w->T, lit(w, 1))), w->S);
     SAME(fdiv(w, add(w, mul(w, w->i, add(w, w->T, lit(w, 1))), w->j), add(w, w->T, lit(w, 1))), w->i);
     SAME(fdiv(w, fdiv(w, w->S, lit(w, 4)), lit(w, 8)), fdiv(w, w->S, lit(w, 32)));
+    SAME(sub(w, fdiv(w, add(w, w->S, lit(w, 15)), lit(w, 16)), lit(w, 1)), fdiv(w, sub(w, w->S, lit(w, 1)), lit(w, 16)));
+    SAME(mod(w, sub(w, w->S, lit(w, 1)), lit(w, 16)), mod(w, add(w, w->S, lit(w, 31)), lit(w, 16)));
+    SAME(mod(w, mod(w, w->j, lit(w, 12)), lit(w, 4)), mod(w, w->j, lit(w, 4)));
     assert_true(ir_is(w->u, fdiv(w, w->S, lit(w, 0)), IR_FDIV));
     assert_true(ir_is(w->u, mod(w, lit(w, 3), lit(w, 0)), IR_MOD));
     assert_true(ir_is(w->u, fdiv(w, w->j, w->S), IR_FDIV));
