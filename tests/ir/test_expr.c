@@ -96,6 +96,9 @@ static void comparisons_of_integers(void **state) {
     SAME(eq(w, sub(w, w->i, w->j), lit(w, 0)), eq(w, w->j, w->i));
     SAME(ir_not(w->u, eq(w, w->i, w->j)), ne(w, w->i, w->j));
     assert_true(ir_is(w->u, lt(w, w->j, w->i), IR_LT));
+    SAME(lt(w, mul(w, lit(w, 2), w->i), mul(w, lit(w, 2), w->j)), lt(w, w->i, w->j));
+    SAME(le(w, mul(w, lit(w, 4), w->i), add(w, mul(w, lit(w, 4), w->j), lit(w, 3))), le(w, w->i, w->j));
+    SAME(eq(w, mul(w, lit(w, 2), w->i), add(w, mul(w, lit(w, 2), w->j), lit(w, 1))), f);
     ir_expr a = read1(w, w->m, w->i), b = read1(w, w->m, lit(w, 3));
     ir_expr c = lt(w, sub(w, a, b), lit(w, 4));                  /* a < 4 + b could overflow where a - b does not */
     assert_true(ir_is(w->u, c, IR_LT) && ir_is_int(w->u, ir_operand(w->u, c, 1), NULL));
