@@ -38,6 +38,8 @@ ir_kernel *pass_lower_node(ir_unit *u, const ir_node *map);
 /* cost.c: predicted seconds of a kernel on a target; HUGE_VAL with a reason where no template takes it */
 double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why);
 int64_t pass_representative(const ir_unit *u, ir_dim dim, const int64_t *given);
+/* legalize.c: the same kernel without operators that the target lacks */
+ir_kernel *pass_legalize_kernel(const ir_kernel *k, const ir_target *target);
 /* schedule.c */
 ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, const int64_t *representative);
 #endif

@@ -25,6 +25,7 @@ struct diff_target {
      * g is the target's own: it may be rewritten, as long as the outputs of g as handed in are filled. */
     bool (*run)(const diff_target *self, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags);
     const void *env;
+    bool unchecked;              /* maps alone, without the checks of data: programs that must fail are not asked of it */
 };
 
 typedef struct { const char *name; const char *lo, *hi; } diff_range;            /* of an integer input; hi is not in it */

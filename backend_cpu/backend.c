@@ -1,0 +1,115 @@
+/* The backend "cpu": finds the half with LLVM and passes work on to it. The plug-in stays loaded once opened (LLVM does not unload), so
+ * opening it again is one look into the loader's table and no state needs to be kept here. */
+#include <dlfcn.h>
+#include <limits.h>
+#include <string.h>
+#include "cpu.h"
+#include "half.h"
+
+#ifndef CPU_HALF_INSTALLED
+#define CPU_HALF_INSTALLED "/usr/local/lib/attn"
+#endif
+
+static int anchor;               /* its address lies in the library that holds this file */
+
+/* Places of the plug-in, in order: beside the library, in its folder `attn`, beside a program's build folder, where it was installed. */
+static const char *place(base_arena *arena, uint32_t k) {
+    static const char *const near[] = {"", "attn/", "../", "../lib/", "../lib/attn/"};
+    const uint32_t n_near = sizeof near / sizeof *near;
+    if (k == n_near) return CPU_HALF_INSTALLED "/" CPU_HALF_FILE;
+    if (k > n_near) return NULL;
+    Dl_info info;
+    if (!dladdr(&anchor, &info) || !info.dli_fname) return CPU_HALF_FILE;
+    const char *slash = strrchr(info.dli_fname, '/');
+    const int n = slash ? (int)(slash - info.dli_fname) + 1 : 2;
+    return base_printf(arena, "%.*s%s%s", n, slash ? info.dli_fname : "./", near[k], CPU_HALF_FILE);
+}
+
+static const cpu_half *half_of(void *handle) {
+    cpu_half_entry *entry = NULL;
+    void *symbol = dlsym(handle, CPU_HALF_ENTRY);
+    memcpy(&entry, &symbol, sizeof entry);       /* POSIX: a function in an object pointer */
+    const cpu_half *half = entry ? entry() : NULL;
+    return half && half->abi == CPU_HALF_ABI && half->struct_size >= sizeof *half ? half : NULL;
+}
+
+/* The plug-in, or NULL and why not: every file tried with the loader's own words. */
+static const cpu_half *half_open(base_arena *arena, const char **why) {
+    base_text text;
+    base_text_init(&text, arena);
+    for (uint32_t k = 0; place(arena, k); k++) {
+        const char *file = place(arena, k);
+        void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+        const cpu_half *half = handle ? half_of(handle) : NULL;
+        if (half) return half;
+        const char *error = handle ? "not of this version" : dlerror();
+        base_text_add(&text, "%s%s", text.n ? "; " : "", error ? error : file);
+    }
+    *why = text.at;
+    return NULL;
+}
+
+static const cpu_half *half_need(base_diags *diags) {
+    const char *why = NULL;
+    const cpu_half *half = half_open(diags->arena, &why);
+    if (!half) base_report(diags, BASE_MSG_NO_CODE_GENERATOR, (base_span){0, 0, 0}, why);
+    return half;
+}
+
+static const char *cpu_unavailable(const ir_backend *self, base_arena *arena) {
+    (void)self;
+    const char *why = NULL;
+    return half_open(arena, &why) ? NULL : why;
+}
+static const ir_target *target(const ir_backend *self, const char *arch, base_arena *arena) {
+    (void)self;
+    return cpu_target(arch, arena);
+}
+static bool emit(const ir_backend *self, const ir_target *t, uint32_t n, const ir_schedule *const *schedules, base_text *out, base_diags *diags) {
+    (void)self;
+    const cpu_half *half = half_need(diags);
+    return half && half->emit(t, n, schedules, out, diags);
+}
+static ir_code *compile(const ir_backend *self, const ir_target *t, uint32_t n, const ir_schedule *const *schedules, rt_kernel *kernels,
+                        base_diags *diags) {
+    (void)self;
+    const cpu_half *half = half_need(diags);
+    return half ? half->compile(t, n, schedules, kernels, diags) : NULL;
+}
+/* Code exists, so the plug-in is loaded and its place known to the loader; the arena is only for the names tried. */
+static void release(const ir_backend *self, ir_code *code) {
+    (void)self;
+    if (!code) return;
+    jmp_buf out;
+    base_arena *arena = base_arena_create(NULL, &out);
+    if (!arena) return;
+    if (setjmp(out) == 0) {
+        const char *why = NULL;
+        const cpu_half *half = half_open(arena, &why);
+        if (half) half->release(code);
+    }
+    base_arena_destroy(arena);
+}
+static rt_device *device_create(const ir_backend *self, const rt_executor *executor, char *error, size_t n) {
+    (void)self;
+    rt_device *d = cpu_device_create(executor);
+    if (!d && n) snprintf(error, n, "out of memory");
+    return d;
+}
+static void device_destroy(const ir_backend *self, rt_device *d) {
+    (void)self;
+    cpu_device_destroy(d);
+}
+
+const ir_backend *cpu_backend(void) {
+    static const ir_backend backend = {.struct_size = sizeof backend,
+                                       .name = "cpu",
+                                       .unavailable = cpu_unavailable,
+                                       .target = target,
+                                       .emit = emit,
+                                       .compile = compile,
+                                       .release = release,
+                                       .device_create = device_create,
+                                       .device_destroy = device_destroy};
+    return &backend;
+}

@@ -1,0 +1,68 @@
+/* Descriptions of CPUs. A level is a name and a feature string that belong together: LLVM aborts where a name promises less than
+ * the code needs, so both always travel together, and the host's level is read from its CPUID bits, never from its name. */
+#include <string.h>
+#include <unistd.h>
+#include "cpu.h"
+
+typedef struct {
+    const char *arch, *cpu, *features;
+    int32_t lanes, regs;
+    double flops_per_cycle;          /* f32, of one core */
+} level;
+
+static const level levels[] = {
+    {"x86-64-v4", "x86-64-v4", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+popcnt", 16, 32, 64},
+    {"x86-64-v3", "x86-64-v3", "+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+popcnt", 8, 16, 32},
+    {"x86-64-v2", "x86-64-v2", "+sse4.2,+popcnt,+ssse3", 4, 16, 8},
+    {"aarch64", "generic", "+neon,+fp-armv8", 4, 32, 16},
+};
+
+static const level *level_find(const char *arch) {
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if (strcmp(levels[i].arch, arch) == 0) return &levels[i];
+    return NULL;
+}
+
+static const char *host_arch(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma"))
+        return "x86-64-v4";
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+        return "x86-64-v3";
+    return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt") ? "x86-64-v2" : "";
+#elif defined(__aarch64__)
+    return "aarch64";
+#else
+    return "";
+#endif
+}
+
+static int32_t host_cores(void) {
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > 4096 ? 4096 : (int32_t)n;
+}
+
+/* Rates are those that the NEST template reaches, not the peaks of the machine: the judge compares kernels of this template. */
+const ir_target *cpu_target(const char *arch, base_arena *arena) {
+    const level *l = level_find(arch ? arch : host_arch());
+    if (!l) return NULL;
+    const double cycles = 3.5e9;
+    ir_target *t = BASE_NEW(arena, ir_target);
+    t->name = "cpu";
+    t->cpu = l->cpu;
+    t->features = l->features;
+    t->lanes = l->lanes;
+    t->regs = l->regs;
+    t->cores = host_cores();
+    t->matmul_rate = cycles * l->flops_per_cycle * 0.4;
+    t->vector_rate = cycles * l->lanes;
+    t->mem_bytes_per_s = 15e9;
+    t->launch_s = 3e-6;
+    t->overlap = 0.25;
+    t->value_tile_bytes = 256 << 10;
+    static const ir_op lacking[] = {IR_POW, IR_SIGMOID, IR_GELU, IR_SILU, IR_RELU, IR_RSQRT};
+    for (size_t i = 0; i < sizeof lacking / sizeof *lacking; i++) t->lacks[lacking[i]] = true;
+    return t;
+}

@@ -1,0 +1,255 @@
+/* Expressions: one row of the table of operators, one function. Operands are scalars or vectors; where they are mixed the scalar is spread.
+ * Integers are 64 bits, truth values one bit per lane. Integer division never traps: a divisor of 0 counts as 1. */
+#include <string.h>
+#include "emit.h"
+
+/* ---- values */
+
+bool cpu_is_vector(cpu_val v) { return LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMVectorTypeKind; }
+static LLVMTypeRef element(cpu_val v) { return cpu_is_vector(v) ? LLVMGetElementType(LLVMTypeOf(v)) : LLVMTypeOf(v); }
+static bool is_real(cpu_val v) {
+    const LLVMTypeKind kind = LLVMGetTypeKind(element(v));
+    return kind == LLVMFloatTypeKind || kind == LLVMDoubleTypeKind;
+}
+/* The type t in the shape of v. */
+static LLVMTypeRef shaped(cpu_val v, LLVMTypeRef t) { return cpu_is_vector(v) ? LLVMVectorType(t, LLVMGetVectorSize(LLVMTypeOf(v))) : t; }
+
+cpu_val cpu_int(const cpu_emitter *e, int64_t value) { return LLVMConstInt(e->i64, (unsigned long long)value, true); }
+cpu_val cpu_real(const cpu_emitter *e, double value) { return LLVMConstReal(e->real, value); }
+LLVMTypeRef cpu_type(const cpu_emitter *e, char sort) { return sort == 'i' ? e->i64 : sort == 'b' ? e->i1 : e->real; }
+
+cpu_val cpu_splat(cpu_emitter *e, cpu_val v, int32_t lanes) {
+    if (lanes == 1 || cpu_is_vector(v)) return v;
+    LLVMTypeRef type = LLVMVectorType(LLVMTypeOf(v), (unsigned)lanes);
+    cpu_val one = LLVMBuildInsertElement(e->b, LLVMGetPoison(type), v, LLVMConstInt(e->i32, 0, false), "");
+    return LLVMBuildShuffleVector(e->b, one, LLVMGetPoison(type), LLVMConstNull(LLVMVectorType(e->i32, (unsigned)lanes)), "");
+}
+cpu_val cpu_iota(cpu_emitter *e, LLVMTypeRef type, int32_t lanes) {
+    cpu_val each[64];
+    for (int32_t i = 0; i < lanes; i++) each[i] = LLVMConstInt(type, (unsigned)i, false);
+    (void)e;
+    return lanes == 1 ? each[0] : LLVMConstVector(each, (unsigned)lanes);
+}
+
+/* Gives all operands the shape of the widest. */
+static void same_shape(cpu_emitter *e, cpu_val *a, uint32_t n) {
+    unsigned lanes = 1;
+    for (uint32_t i = 0; i < n; i++)
+        if (cpu_is_vector(a[i])) lanes = LLVMGetVectorSize(LLVMTypeOf(a[i]));
+    for (uint32_t i = 0; i < n; i++) a[i] = cpu_splat(e, a[i], (int32_t)lanes);
+}
+
+cpu_val cpu_call(cpu_emitter *e, const char *intrinsic, LLVMTypeRef overload, uint32_t n, cpu_val *args) {
+    const unsigned id = LLVMLookupIntrinsicID(intrinsic, strlen(intrinsic));
+    const size_t n_over = overload ? 1 : 0;
+    cpu_val fn = LLVMGetIntrinsicDeclaration(e->m, id, &overload, n_over);
+    return LLVMBuildCall2(e->b, LLVMIntrinsicGetType(e->c, id, &overload, n_over), fn, args, n, "");
+}
+cpu_val cpu_fma(cpu_emitter *e, cpu_val a, cpu_val b, cpu_val c) {
+    cpu_val x[] = {a, b, c};
+    same_shape(e, x, 3);
+    return cpu_call(e, "llvm.fmuladd", LLVMTypeOf(x[0]), 3, x);
+}
+cpu_val cpu_truth(cpu_emitter *e, cpu_val a, cpu_val b) {
+    if (!a || !b) return a ? a : b;
+    cpu_val x[] = {a, b};
+    same_shape(e, x, 2);
+    return LLVMBuildAnd(e->b, x[0], x[1], "");
+}
+cpu_val cpu_pick(cpu_emitter *e, cpu_val c, cpu_val a, cpu_val b) {
+    cpu_val x[] = {c, a, b};
+    if (cpu_is_vector(c)) same_shape(e, x, 3);
+    else same_shape(e, x + 1, 2);
+    return LLVMBuildSelect(e->b, x[0], x[1], x[2], "");
+}
+
+/* ---- operators, one function per row; operands have one shape */
+
+typedef cpu_val operator(cpu_emitter *e, cpu_val *a);
+
+static cpu_val op_add(cpu_emitter *e, cpu_val *a) { return is_real(a[0]) ? LLVMBuildFAdd(e->b, a[0], a[1], "") : LLVMBuildAdd(e->b, a[0], a[1], ""); }
+static cpu_val op_sub(cpu_emitter *e, cpu_val *a) { return is_real(a[0]) ? LLVMBuildFSub(e->b, a[0], a[1], "") : LLVMBuildSub(e->b, a[0], a[1], ""); }
+static cpu_val op_mul(cpu_emitter *e, cpu_val *a) { return is_real(a[0]) ? LLVMBuildFMul(e->b, a[0], a[1], "") : LLVMBuildMul(e->b, a[0], a[1], ""); }
+static cpu_val op_div(cpu_emitter *e, cpu_val *a) { return LLVMBuildFDiv(e->b, a[0], a[1], ""); }
+static cpu_val op_neg(cpu_emitter *e, cpu_val *a) { return is_real(a[0]) ? LLVMBuildFNeg(e->b, a[0], "") : LLVMBuildNeg(e->b, a[0], ""); }
+
+/* Floor division: truncate, then one less where the signs differ and something is left. -1 is handled apart: INT64_MIN // -1 would trap. */
+static cpu_val divisor(cpu_emitter *e, cpu_val b) {
+    if (LLVMIsAConstantInt(b) && LLVMConstIntGetSExtValue(b) > 0) return b;
+    LLVMTypeRef t = LLVMTypeOf(b);
+    cpu_val one = cpu_splat(e, cpu_int(e, 1), cpu_is_vector(b) ? (int32_t)LLVMGetVectorSize(t) : 1);
+    cpu_val zero = LLVMBuildICmp(e->b, LLVMIntEQ, b, LLVMConstNull(t), ""), minus = LLVMBuildICmp(e->b, LLVMIntEQ, b, LLVMConstAllOnes(t), "");
+    return LLVMBuildSelect(e->b, LLVMBuildOr(e->b, zero, minus, ""), one, b, "");
+}
+static cpu_val positive_divisor(cpu_val b) {
+    if (!cpu_is_vector(b)) return LLVMIsAConstantInt(b) && LLVMConstIntGetSExtValue(b) > 0 ? b : NULL;
+    return NULL;
+}
+static cpu_val op_fdiv(cpu_emitter *e, cpu_val *a) {
+    cpu_val d = divisor(e, a[1]), q = LLVMBuildSDiv(e->b, a[0], d, ""), zero = LLVMConstNull(LLVMTypeOf(q));
+    cpu_val rest = LLVMBuildSub(e->b, a[0], LLVMBuildMul(e->b, q, d, ""), "");
+    cpu_val odd = LLVMBuildICmp(e->b, LLVMIntNE, rest, zero, "");
+    cpu_val signs = LLVMBuildICmp(e->b, LLVMIntSLT, LLVMBuildXor(e->b, rest, d, ""), zero, "");
+    cpu_val less = LLVMBuildSExt(e->b, LLVMBuildAnd(e->b, odd, signs, ""), LLVMTypeOf(q), "");
+    q = LLVMBuildAdd(e->b, q, less, "");
+    if (positive_divisor(a[1])) return q;
+    cpu_val minus = LLVMBuildICmp(e->b, LLVMIntEQ, a[1], LLVMConstAllOnes(LLVMTypeOf(q)), "");
+    return LLVMBuildSelect(e->b, minus, LLVMBuildNeg(e->b, a[0], ""), q, "");
+}
+static cpu_val op_mod(cpu_emitter *e, cpu_val *a) {
+    cpu_val d = divisor(e, a[1]), r = LLVMBuildSRem(e->b, a[0], d, ""), zero = LLVMConstNull(LLVMTypeOf(r));
+    cpu_val odd = LLVMBuildICmp(e->b, LLVMIntNE, r, zero, "");
+    cpu_val signs = LLVMBuildICmp(e->b, LLVMIntSLT, LLVMBuildXor(e->b, r, d, ""), zero, "");
+    return LLVMBuildSelect(e->b, LLVMBuildAnd(e->b, odd, signs, ""), LLVMBuildAdd(e->b, r, d, ""), r, "");
+}
+
+/* min and max of reals are NaN if either operand is: select on an ordered compare keeps the second, so the first is asked for apart. */
+static cpu_val extreme(cpu_emitter *e, cpu_val *a, LLVMRealPredicate real, LLVMIntPredicate integer) {
+    if (!is_real(a[0])) return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, integer, a[0], a[1], ""), a[0], a[1], "");
+    cpu_val first = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, real, a[0], a[1], ""), a[0], a[1], "");
+    return LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealUNO, a[0], a[0], ""), a[0], first, "");
+}
+static cpu_val op_min(cpu_emitter *e, cpu_val *a) { return extreme(e, a, LLVMRealOLT, LLVMIntSLT); }
+static cpu_val op_max(cpu_emitter *e, cpu_val *a) { return extreme(e, a, LLVMRealOGT, LLVMIntSGT); }
+static cpu_val op_abs(cpu_emitter *e, cpu_val *a) {
+    if (is_real(a[0])) return cpu_call(e, "llvm.fabs", LLVMTypeOf(a[0]), 1, a);
+    cpu_val negative = LLVMBuildICmp(e->b, LLVMIntSLT, a[0], LLVMConstNull(LLVMTypeOf(a[0])), "");
+    return LLVMBuildSelect(e->b, negative, LLVMBuildNeg(e->b, a[0], ""), a[0], "");
+}
+
+static cpu_val compare(cpu_emitter *e, cpu_val *a, LLVMRealPredicate real, LLVMIntPredicate integer) {
+    return is_real(a[0]) ? LLVMBuildFCmp(e->b, real, a[0], a[1], "") : LLVMBuildICmp(e->b, integer, a[0], a[1], "");
+}
+static cpu_val op_lt(cpu_emitter *e, cpu_val *a) { return compare(e, a, LLVMRealOLT, LLVMIntSLT); }
+static cpu_val op_le(cpu_emitter *e, cpu_val *a) { return compare(e, a, LLVMRealOLE, LLVMIntSLE); }
+static cpu_val op_eq(cpu_emitter *e, cpu_val *a) { return compare(e, a, LLVMRealOEQ, LLVMIntEQ); }
+static cpu_val op_ne(cpu_emitter *e, cpu_val *a) { return compare(e, a, LLVMRealUNE, LLVMIntNE); }
+static cpu_val op_and(cpu_emitter *e, cpu_val *a) { return LLVMBuildAnd(e->b, a[0], a[1], ""); }
+static cpu_val op_or(cpu_emitter *e, cpu_val *a) { return LLVMBuildOr(e->b, a[0], a[1], ""); }
+static cpu_val op_not(cpu_emitter *e, cpu_val *a) { return LLVMBuildNot(e->b, a[0], ""); }
+static cpu_val op_select(cpu_emitter *e, cpu_val *a) { return LLVMBuildSelect(e->b, a[0], a[1], a[2], ""); }
+
+/* Bit b of a; a shift by more than 63 has no value, so only its low bits count. */
+static cpu_val op_bit(cpu_emitter *e, cpu_val *a) {
+    LLVMTypeRef t = LLVMTypeOf(a[0]);
+    cpu_val each[] = {a[1], cpu_int(e, 63), cpu_int(e, 1)};
+    if (cpu_is_vector(a[0]))
+        for (int i = 1; i < 3; i++) each[i] = cpu_splat(e, each[i], (int32_t)LLVMGetVectorSize(t));
+    cpu_val low = LLVMBuildAnd(e->b, LLVMBuildAShr(e->b, a[0], LLVMBuildAnd(e->b, each[0], each[1], ""), ""), each[2], "");
+    return LLVMBuildICmp(e->b, LLVMIntNE, low, LLVMConstNull(t), "");
+}
+
+static cpu_val op_float(cpu_emitter *e, cpu_val *a) { return LLVMBuildSIToFP(e->b, a[0], shaped(a[0], e->real), ""); }
+
+/* To the nearest int64, NaN to 0: what fptosi.sat means; it becomes inline code. */
+static cpu_val to_int(cpu_emitter *e, const char *rounding, cpu_val *a) {
+    cpu_val whole = cpu_call(e, rounding, LLVMTypeOf(a[0]), 1, a);
+    LLVMTypeRef types[] = {shaped(a[0], e->i64), LLVMTypeOf(a[0])};
+    const unsigned id = LLVMLookupIntrinsicID("llvm.fptosi.sat", 15);
+    cpu_val fn = LLVMGetIntrinsicDeclaration(e->m, id, types, 2);
+    return LLVMBuildCall2(e->b, LLVMIntrinsicGetType(e->c, id, types, 2), fn, &whole, 1, "");
+}
+static cpu_val op_floor(cpu_emitter *e, cpu_val *a) { return to_int(e, "llvm.floor", a); }
+static cpu_val op_ceil(cpu_emitter *e, cpu_val *a) { return to_int(e, "llvm.ceil", a); }
+static cpu_val op_round(cpu_emitter *e, cpu_val *a) { return to_int(e, "llvm.roundeven", a); }
+
+static cpu_val op_exp(cpu_emitter *e, cpu_val *a) { return cpu_exp(e, a[0]); }
+static cpu_val op_exp2(cpu_emitter *e, cpu_val *a) { return cpu_exp2(e, a[0]); }
+static cpu_val op_log(cpu_emitter *e, cpu_val *a) { return cpu_log(e, a[0]); }
+static cpu_val op_log2(cpu_emitter *e, cpu_val *a) { return cpu_log2(e, a[0]); }
+static cpu_val op_tanh(cpu_emitter *e, cpu_val *a) { return cpu_tanh(e, a[0]); }
+static cpu_val op_erf(cpu_emitter *e, cpu_val *a) { return cpu_erf(e, a[0]); }
+static cpu_val op_sqrt(cpu_emitter *e, cpu_val *a) { return cpu_call(e, "llvm.sqrt", LLVMTypeOf(a[0]), 1, a); }
+static cpu_val op_sin(cpu_emitter *e, cpu_val *a) { return cpu_sin(e, a[0]); }
+static cpu_val op_cos(cpu_emitter *e, cpu_val *a) { return cpu_cos(e, a[0]); }
+
+static operator *const operators[IR_N_OPS] = {
+    [IR_ADD] = op_add,     [IR_SUB] = op_sub,     [IR_MUL] = op_mul,   [IR_DIV] = op_div,   [IR_FDIV] = op_fdiv, [IR_MOD] = op_mod,
+    [IR_NEG] = op_neg,     [IR_MIN] = op_min,     [IR_MAX] = op_max,   [IR_ABS] = op_abs,   [IR_LT] = op_lt,     [IR_LE] = op_le,
+    [IR_EQ] = op_eq,       [IR_NE] = op_ne,       [IR_AND] = op_and,   [IR_OR] = op_or,     [IR_NOT] = op_not,   [IR_SELECT] = op_select,
+    [IR_FLOAT] = op_float, [IR_FLOOR] = op_floor, [IR_CEIL] = op_ceil, [IR_ROUND] = op_round, [IR_EXP] = op_exp, [IR_EXP2] = op_exp2,
+    [IR_LOG] = op_log,     [IR_LOG2] = op_log2,   [IR_TANH] = op_tanh, [IR_ERF] = op_erf,   [IR_SQRT] = op_sqrt, [IR_SIN] = op_sin,
+    [IR_COS] = op_cos,     [IR_BIT] = op_bit,
+};
+
+cpu_val cpu_apply(cpu_emitter *e, ir_op op, cpu_val *a, uint32_t n) {
+    if (!operators[op]) cpu_give_up(e, base_printf(e->arena, "no instructions for the operator %s (legalize should have replaced it)", ir_ops[op].name));
+    if (n == 3) return cpu_pick(e, a[0], a[1], a[2]);      /* select, the only one of three */
+    same_shape(e, a, n);
+    return operators[op](e, a);
+}
+
+/* ---- expressions */
+
+static cpu_val variable(cpu_emitter *e, ir_var v) {
+    const int32_t axis = cpu_axis_of(e, v);
+    if (axis < 0 || !e->axis[axis]) cpu_give_up(e, base_printf(e->arena, "variable %s has no value here", e->u->var.at[v].name ? e->u->var.at[v].name : "?"));
+    if (axis != e->lane) return e->axis[axis];
+    return LLVMBuildAdd(e->b, cpu_splat(e, e->axis[axis], e->lanes), cpu_iota(e, e->i64, e->lanes), "");
+}
+
+static cpu_val operation(cpu_emitter *e, ir_expr x) {
+    const uint32_t n = ir_n_operands(e->u, x);
+    cpu_val *a = BASE_ARRAY(e->arena, n, cpu_val);
+    for (uint32_t i = 0; i < n; i++) a[i] = cpu_expr(e, ir_operand(e->u, x, i));
+    return cpu_apply(e, e->u->expr.at[x].op, a, n);
+}
+
+static cpu_val fresh(cpu_emitter *e, ir_expr x) {
+    const ir_expr_info info = *ir_at(e->u, x);
+    switch (info.op) {
+    case IR_NONE: cpu_give_up(e, "a kernel holds the poison");
+    case IR_INT: return cpu_int(e, info.u.i);
+    case IR_REAL: return cpu_real(e, info.u.f);
+    case IR_BOOL: return LLVMConstInt(e->i1, info.u.i != 0, false);
+    case IR_DIM:
+        if (!e->dims[info.u.ref]) cpu_give_up(e, "a dimension is missing in the frame");
+        return e->dims[info.u.ref];
+    case IR_VAR: return variable(e, info.u.ref);
+    case IR_LET: return cpu_let(e, info.u.ref);
+    case IR_READ: return cpu_read(e, x);
+    case IR_RED: cpu_give_up(e, "a reduction is left in a kernel");
+    default: return operation(e, x);
+    }
+}
+
+cpu_val cpu_expr(cpu_emitter *e, ir_expr x) {
+    cpu_val v = cpu_known_find(e, x);
+    if (v) return v;
+    v = fresh(e, x);
+    cpu_known_put(e, x, v);
+    return v;
+}
+
+/* ---- reductions */
+
+cpu_val cpu_identity(cpu_emitter *e, const ir_let *l) {
+    const double at = ir_reds[l->red].identity;
+    if (l->sort == IR_SORT_BOOL) return LLVMConstInt(e->i1, at != 0, false);
+    if (l->sort == IR_SORT_REAL) return cpu_real(e, at);
+    return cpu_int(e, l->red == IR_RED_MAX ? INT64_MIN : l->red == IR_RED_MIN ? INT64_MAX : (int64_t)at);
+}
+
+static const ir_op monoid[IR_N_REDS] = {[IR_RED_SUM] = IR_ADD, [IR_RED_PROD] = IR_MUL, [IR_RED_MAX] = IR_MAX,
+                                        [IR_RED_MIN] = IR_MIN, [IR_RED_ANY] = IR_OR,   [IR_RED_ALL] = IR_AND};
+cpu_val cpu_combine(cpu_emitter *e, ir_red red, cpu_val a, cpu_val b) {
+    cpu_val x[] = {a, b};
+    return cpu_apply(e, monoid[red], x, 2);
+}
+
+/* Halves are combined until one lane is left: the same for every monoid, and a fixed order. */
+cpu_val cpu_reduce_lanes(cpu_emitter *e, ir_red red, char sort, cpu_val v) {
+    (void)sort;
+    if (!cpu_is_vector(v)) return v;
+    for (unsigned n = LLVMGetVectorSize(LLVMTypeOf(v)); n > 1; n /= 2) {
+        cpu_val low[64], high[64];
+        for (unsigned i = 0; i < n / 2; i++) {
+            low[i] = LLVMConstInt(e->i32, i, false);
+            high[i] = LLVMConstInt(e->i32, n / 2 + i, false);
+        }
+        cpu_val a = LLVMBuildShuffleVector(e->b, v, LLVMGetPoison(LLVMTypeOf(v)), LLVMConstVector(low, n / 2), "");
+        cpu_val b = LLVMBuildShuffleVector(e->b, v, LLVMGetPoison(LLVMTypeOf(v)), LLVMConstVector(high, n / 2), "");
+        v = cpu_combine(e, red, a, b);
+    }
+    return LLVMBuildExtractElement(e->b, v, LLVMConstInt(e->i32, 0, false), "");
+}

@@ -1,0 +1,147 @@
+/* What a line is worth at the place of emission, and loops over axes. */
+#include "emit.h"
+
+cpu_val cpu_extent(cpu_emitter *e, int32_t axis) { return cpu_expr(e, e->k->axes[axis].extent); }
+
+cpu_val cpu_role_index(cpu_emitter *e, uint8_t role) {
+    cpu_val at = NULL;
+    for (uint32_t a = 0; a < e->k->n_axes; a++) {
+        if (e->k->axes[a].role != role) continue;
+        if (at) at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, at, cpu_extent(e, (int32_t)a), ""), e->axis[a], "");
+        else at = e->axis[a];
+    }
+    return at ? at : cpu_int(e, 0);
+}
+cpu_val cpu_role_count(cpu_emitter *e, uint8_t role) {
+    cpu_val n = NULL;
+    for (uint32_t a = 0; a < e->k->n_axes; a++)
+        if (e->k->axes[a].role == role) n = n ? LLVMBuildMul(e->b, n, cpu_extent(e, (int32_t)a), "") : cpu_extent(e, (int32_t)a);
+    return n ? n : cpu_int(e, 1);
+}
+
+/* ---- lines */
+
+/* Where an element of a kept line stands: per row of the tile, and per column of the block or per value. */
+cpu_val cpu_kept_at(cpu_emitter *e, uint32_t k, ir_expr at, cpu_val row, cpu_val per_row, cpu_val index) {
+    LLVMTypeRef t = cpu_type(e, (char)e->k->lets[k].sort);
+    cpu_val offset = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, row, per_row, ""), index, "");
+    return cpu_at(e, cpu_scratch(e, at), offset, t == e->i1 ? e->i8 : t);
+}
+
+/* Row of the tile, and columns of the block from its first. */
+cpu_val cpu_tile_row(cpu_emitter *e) { return e->row0 && e->s->row_axis >= 0 ? LLVMBuildSub(e->b, e->axis[e->s->row_axis], e->row0, "row") : cpu_int(e, 0); }
+
+static cpu_val block_term(cpu_emitter *e, uint32_t k) {
+    const uint8_t rank = e->k->lets[k].rank;
+    const bool cols = rank & IR_COL;
+    cpu_val row = rank & IR_ROW ? cpu_tile_row(e) : cpu_int(e, 0), zero = cpu_int(e, 0);
+    cpu_val col = cols ? LLVMBuildSub(e->b, e->axis[e->s->lane_axis], e->filled[k], "") : zero;
+    cpu_val at = cpu_kept_at(e, k, e->s->lets[k].at, row, cols ? cpu_int(e, e->s->col_block) : cpu_int(e, 1), col);
+    return cpu_load(e, cpu_type(e, (char)e->k->lets[k].sort), at, cols && e->lane == e->s->lane_axis ? e->lanes : 1);
+}
+
+static cpu_val fold(cpu_emitter *e, uint32_t k) {
+    LLVMTypeRef t = cpu_type(e, (char)e->k->lets[k].sort);
+    if (e->slot[k]) return LLVMBuildLoad2(e->b, LLVMGetAllocatedType(e->slot[k]), e->slot[k], "");
+    return cpu_load(e, t, cpu_kept_at(e, k, e->s->lets[k].at, cpu_tile_row(e), cpu_int(e, 1), cpu_int(e, 0)), 1);
+}
+
+/* Lanes along rows: one vector per value; along columns: values are neighbours, and the lanes when the epilogue or the accumulation runs. */
+cpu_val cpu_acc_at(cpu_emitter *e, uint32_t k) {
+    cpu_val index = cpu_role_index(e, IR_VAL);
+    if (e->s->lanes != IR_COL) return cpu_kept_at(e, k, e->s->lets[k].at, index, cpu_int(e, e->s->width), cpu_int(e, 0));
+    return cpu_kept_at(e, k, e->s->lets[k].at, cpu_tile_row(e), cpu_role_count(e, IR_VAL), index);
+}
+static cpu_val acc(cpu_emitter *e, uint32_t k) {
+    const bool by_value = e->lane >= 0 && e->k->axes[e->lane].role == IR_VAL, by_row = e->s->lanes != IR_COL && e->lane >= 0 && ir_set_has(e->u, e->let_reach[k], e->k->axes[e->lane].var);
+    return cpu_load(e, e->real, cpu_acc_at(e, k), by_value || by_row ? e->lanes : 1);
+}
+
+static void name_let(cpu_emitter *e, cpu_val v, uint32_t k) {
+    if (!LLVMIsAInstruction(v)) return;
+    size_t n;
+    LLVMGetValueName2(v, &n);
+    const char *name = base_printf(e->arena, "let%u", k);
+    if (n == 0) LLVMSetValueName2(v, name, __builtin_strlen(name));
+}
+cpu_val cpu_let(cpu_emitter *e, uint32_t k) {
+    const ir_let *l = &e->k->lets[k];
+    cpu_val v = NULL;
+    switch (l->kind) {
+    case IR_LET_EXPR: v = cpu_expr(e, l->e); break;
+    case IR_LET_TERM: v = e->filled[k] ? block_term(e, k) : cpu_term(e, k); break;
+    case IR_LET_FOLD: v = fold(e, k); break;
+    default: v = acc(e, k); break;
+    }
+    name_let(e, v, k);
+    return v;
+}
+
+static bool all_bound(cpu_emitter *e, ir_set reach) {
+    for (uint32_t i = 0; i < ir_set_size(e->u, reach); i++) {
+        const int32_t axis = cpu_axis_of(e, ir_set_at(e->u, reach, i));
+        if (axis >= 0 && !e->axis[axis]) return false;
+    }
+    return true;
+}
+void cpu_lets_ready(cpu_emitter *e, uint32_t sweep) {
+    for (uint32_t k = 0; k < e->k->n_lets; k++) {
+        const ir_let *l = &e->k->lets[k];
+        if (l->kind > IR_LET_TERM || l->sweep > sweep || (l->rank & (IR_VAL | IR_COL | IR_FEAT)) || e->filled[k]) continue;
+        if (all_bound(e, e->let_reach[k])) cpu_expr(e, ir_let_expr(e->u, k, (ir_sort)l->sort));
+    }
+}
+
+/* ---- loops over axes */
+
+static void with_lane(cpu_emitter *e, int32_t axis, cpu_val index, cpu_val tail, cpu_body *body, void *env) {
+    cpu_bind(e, axis, index);
+    e->lane = axis;
+    e->lanes = e->s->width;
+    e->tail = tail;
+    body(e, env);
+    cpu_unbind(e, axis);
+}
+void cpu_lanes(cpu_emitter *e, int32_t axis, cpu_val lo, cpu_val hi, cpu_body *body, void *env) {
+    const int32_t w = e->s->width;
+    if (w == 1) {
+        cpu_loop l = cpu_loop_begin(e, lo, hi, 1, "each");
+        cpu_bind(e, axis, l.index);
+        body(e, env);
+        cpu_unbind(e, axis);
+        cpu_loop_end(e, &l);
+        return;
+    }
+    cpu_val count[] = {LLVMBuildSub(e->b, hi, lo, ""), cpu_int(e, 0)};
+    cpu_val n = cpu_apply(e, IR_MAX, count, 2), whole = LLVMBuildAnd(e->b, n, cpu_int(e, -(int64_t)w), "");
+    cpu_val end = LLVMBuildAdd(e->b, lo, whole, "whole");
+    cpu_loop l = cpu_loop_begin(e, lo, end, w, "lanes");
+    with_lane(e, axis, l.index, NULL, body, env);
+    cpu_loop_end(e, &l);
+    cpu_if rest = cpu_if_begin(e, LLVMBuildICmp(e->b, LLVMIntSLT, end, hi, ""), "tail");
+    cpu_val left = LLVMBuildTrunc(e->b, LLVMBuildSub(e->b, hi, end, ""), e->i32, "");
+    cpu_val tail = LLVMBuildICmp(e->b, LLVMIntSLT, cpu_iota(e, e->i32, w), cpu_splat(e, left, w), "tail");
+    with_lane(e, axis, end, tail, body, env);
+    cpu_if_end(e, &rest);
+}
+
+typedef struct { uint32_t wanted; int32_t lane; cpu_body *body; void *env; } walk;
+static void walk_from(cpu_emitter *e, const walk *w, uint32_t a) {
+    while (a < e->k->n_axes && (!(w->wanted >> a & 1) || (int32_t)a == w->lane)) a++;
+    if (a == e->k->n_axes) {
+        if (w->lane >= 0 && (w->wanted >> w->lane & 1)) cpu_lanes(e, w->lane, cpu_int(e, 0), cpu_extent(e, w->lane), w->body, w->env);
+        else w->body(e, w->env);
+        return;
+    }
+    cpu_loop l = cpu_loop_begin(e, cpu_int(e, 0), cpu_extent(e, (int32_t)a), 1, "each");
+    cpu_bind(e, (int32_t)a, l.index);
+    walk_from(e, w, a + 1);
+    cpu_unbind(e, (int32_t)a);
+    cpu_loop_end(e, &l);
+}
+void cpu_walk(cpu_emitter *e, uint32_t wanted, int32_t lane, cpu_body *body, void *env) {
+    const walk w = {wanted, lane, body, env};
+    cpu_scope_push(e, 0);
+    walk_from(e, &w, 0);
+    cpu_scope_pop(e);
+}

@@ -1,0 +1,338 @@
+/* schedule: a template, lanes, tiles and places for every line of a kernel, from the kernel and the numbers of the target.
+ *
+ * In: kernels after legalize. Out: one schedule per kernel; kernels are not changed. It ends: a few walks over axes and lines.
+ *
+ * One question decides the form of a nest: along which axis are neighbours neighbours in memory? Reductions and contractions over such
+ * columns (or features) put columns in the lanes; pure maps, and reductions along an axis that jumps, put a row or an item there. A store
+ * whose order matters runs serially. Example: y[b, e] = sum(i: x[b, i, e]) has lanes along e, s[b, i] = sum(e: x[b, i, e]) along e too, its column. */
+#include "passes.h"
+
+enum { ROWS_PER_ITEM = 32, COLUMNS_PER_BLOCK = 128, COLUMNS_PER_ITEM = 256, ELEMENTS_PER_ITEM = 2048, ALIGNMENT = 64 };
+
+typedef struct {
+    ir_unit *u;
+    const ir_kernel *k;
+    const ir_target *target;
+    const int64_t *representative;
+    ir_schedule *s;
+    ir_expr scratch;             /* bytes given away so far */
+} planner;
+
+/* ---- what the kernel is like */
+
+static int32_t axis_of(const ir_kernel *k, ir_var v) {
+    for (uint32_t a = 0; a < k->n_axes; a++)
+        if (k->axes[a].var == v) return (int32_t)a;
+    return -1;
+}
+static bool serial(const ir_kernel *k) {
+    for (uint32_t i = 0; i < k->n_stores; i++)
+        if (k->stores[i].at.mode != IR_STORE_ONE) return true;
+    return false;
+}
+static bool has_role(const ir_kernel *k, uint8_t role) {
+    for (uint32_t a = 0; a < k->n_axes; a++)
+        if (k->axes[a].role == role) return true;
+    return false;
+}
+static bool has_kind(const ir_kernel *k, uint8_t kind) {
+    for (uint32_t i = 0; i < k->n_lets; i++)
+        if (k->lets[i].kind == kind) return true;
+    return false;
+}
+static bool over_dims(const planner *p, ir_expr e) {     /* dims only: no axis, no table */
+    if (ir_has_op(p->u, e, IR_READ)) return false;
+    for (uint32_t a = 0; a < p->k->n_axes; a++)
+        if (ir_depends(p->u, e, p->k->axes[a].var)) return false;
+    return true;
+}
+/* Does an extent of an axis with one of these roles depend on axis a? */
+static bool shapes(const planner *p, uint32_t a, uint8_t roles) {
+    for (uint32_t i = 0; i < p->k->n_axes; i++)
+        if ((p->k->axes[i].role & roles) && ir_depends(p->u, p->k->axes[i].extent, p->k->axes[a].var)) return true;
+    return false;
+}
+
+/* ---- steps of one element */
+
+static int32_t step_score(const planner *p, ir_expr step) {
+    int64_t n;
+    if (!step) return 0;
+    return ir_is_int(p->u, step, &n) ? n == 1 ? 2 : n == 0 ? 0 : -1 : -1;
+}
+static int32_t read_score(const planner *p, ir_expr read, uint32_t a) {
+    const ir_access *access = ir_kernel_access(p->k, read);
+    if (!access) return 0;
+    if (access->gather >> a & 1) return -2;
+    return step_score(p, access->step[a]);
+}
+typedef struct { const planner *p; uint32_t axis; int32_t score; } tally;
+static bool tally_reads(const ir_unit *u, void *env, ir_expr e) {
+    tally *t = env;
+    if (ir_is(u, e, IR_READ)) t->score += read_score(t->p, e, t->axis);
+    return true;
+}
+static int32_t score_in(const planner *p, ir_expr e, uint32_t a) {
+    tally t = {p, a, 0};
+    if (e) ir_walk(p->u, e, tally_reads, &t);
+    return t.score;
+}
+static int32_t store_score(const planner *p, const ir_store *at, uint32_t a) {
+    const ir_type t = p->u->value.at[at->result].type;
+    ir_expr offset = ir_int(p->u, 0), coef, rest;
+    for (uint32_t i = 0; i < t.rank; i++) offset = ir_add(p->u, ir_mul(p->u, offset, t.dim[i]), at->places[i]);
+    if (!ir_affine(p->u, offset, p->k->axes[a].var, &coef, &rest)) return -2;
+    return step_score(p, coef);
+}
+/* Over everything that is not inside a TERM: its tiles have lanes of their own. */
+static int32_t axis_score(const planner *p, uint32_t a) {
+    int32_t score = 0;
+    for (uint32_t i = 0; i < p->k->n_lets; i++) {
+        const ir_let *l = &p->k->lets[i];
+        if (l->kind == IR_LET_TERM) continue;
+        score += score_in(p, l->e, a) + score_in(p, l->b, a);
+        if (l->kind != IR_LET_EXPR) score += score_in(p, l->where, a);
+    }
+    for (uint32_t i = 0; i < p->k->n_stores; i++) score += score_in(p, p->k->stores[i].e, a) + store_score(p, &p->k->stores[i].at, a);
+    return score;
+}
+
+/* ---- which lanes */
+
+static int32_t best_axis(const planner *p, bool (*may)(const planner *, uint32_t), int32_t *score) {
+    int32_t best = -1;
+    for (uint32_t a = 0; a < p->k->n_axes; a++) {
+        if (!may(p, a)) continue;
+        const int32_t found = axis_score(p, a);
+        if (best >= 0 && found < *score) continue;
+        best = (int32_t)a;
+        *score = found;
+    }
+    return best;
+}
+/* Columns that no fold runs over are only places of results. */
+static bool free_column(const planner *p, uint32_t a) {
+    return p->k->axes[a].role == IR_COL && !p->k->n_sweeps && over_dims(p, p->k->axes[a].extent) && !shapes(p, a, IR_COL);
+}
+static bool outer_lane(const planner *p, uint32_t a) {
+    const uint8_t role = p->k->axes[a].role;
+    return (role == IR_ITEM || role == IR_ROW || free_column(p, a)) && !shapes(p, a, IR_COL | IR_FEAT);
+}
+static bool column_lane(const planner *p, uint32_t a) { return p->k->axes[a].role == IR_COL && !shapes(p, a, IR_COL); }
+
+static void choose_lanes(planner *p) {
+    ir_schedule *s = p->s;
+    int32_t outer = 0, column = 0;
+    const int32_t row_lane = best_axis(p, outer_lane, &outer), col_lane = best_axis(p, column_lane, &column);
+    
+    s->lane_axis = s->row_axis = -1;
+    s->width = p->k->real == IR_TYPE_F64 && p->target->lanes > 1 ? p->target->lanes / 2 : p->target->lanes;
+    if (serial(p->k) || p->target->lanes == 1 || (p->k->n_sweeps && col_lane < 0)) s->width = 1;
+    else if (row_lane >= 0) {
+        s->lanes = IR_ROW;
+        s->lane_axis = row_lane;
+    } else s->width = 1;
+}
+
+/* ---- how axes are walked */
+
+static int32_t row_to_tile(const planner *p) {
+    int32_t found = -1;
+    for (uint32_t a = 0; a < p->k->n_axes; a++)
+        if (p->k->axes[a].role == IR_ROW) found = (int32_t)a;
+    return found;
+}
+static void walk(planner *p, uint32_t a, ir_axis_walk how, int32_t tile) { p->s->axes[a] = (ir_axis_schedule){(uint8_t)how, tile}; }
+
+static void choose_walk(planner *p, uint32_t a) {
+    const uint8_t role = p->k->axes[a].role;
+    const ir_schedule *s = p->s;
+    const bool inner = role == IR_VAL || role == IR_FEAT || (role == IR_COL && !free_column(p, a));
+    if (serial(p->k) || inner) walk(p, a, IR_WALK_LOOP, 0);
+    else if ((int32_t)a == s->row_axis) walk(p, a, IR_WALK_TILE, ROWS_PER_ITEM);
+    else if ((int32_t)a == s->lane_axis) walk(p, a, IR_WALK_TILE, s->lanes == IR_COL ? COLUMNS_PER_ITEM : p->k->n_sweeps ? 4 * s->width : ELEMENTS_PER_ITEM);
+    else walk(p, a, IR_WALK_ITEM, 0);
+}
+
+static void choose_tiles(planner *p) {
+    ir_schedule *s = p->s;
+    s->row_tile = s->micro_rows = s->micro_cols = 1;
+    if (s->lanes != IR_COL) return;
+    s->row_axis = row_to_tile(p);
+    const bool ragged = s->row_axis >= 0 && shapes(p, (uint32_t)s->row_axis, IR_COL | IR_FEAT);
+    s->row_tile = s->row_axis < 0 || ragged ? 1 : ROWS_PER_ITEM;
+    s->micro_rows = s->row_tile == 1 ? 1 : 4;
+    s->micro_cols = p->target->regs >= 32 ? 4 : 2;
+    s->col_block = COLUMNS_PER_BLOCK;
+}
+
+/* ---- what lives in scratch */
+
+static ir_expr scratch_take(planner *p, ir_expr bytes) {
+    ir_unit *u = p->u;
+    ir_expr at = p->scratch, whole = ir_add(u, bytes, ir_int(u, ALIGNMENT - 1));
+    whole = ir_mul(u, ir_op2(u, IR_FDIV, whole, ir_int(u, ALIGNMENT)), ir_int(u, ALIGNMENT));
+    p->scratch = ir_add(u, at, whole);
+    return at;
+}
+static int64_t bytes_of(const planner *p, uint8_t sort) { return sort == IR_SORT_REAL && p->k->real == IR_TYPE_F32 ? 4 : 8; }
+
+/* A TERM is computed by tiles of rows and columns where all of them run over the same features. */
+static bool tiled_term(const planner *p, const ir_let *l) {
+    if (l->kind != IR_LET_TERM || p->s->lanes != IR_COL || l->sweep > 0 || (l->rank & (IR_VAL | IR_FEAT)) || !(l->rank & (IR_ROW | IR_COL))) return false;
+    for (uint32_t o = 0; o < l->n_over; o++) {
+        const ir_expr extent = p->k->axes[axis_of(p->k, l->over[o])].extent;
+        if (ir_kernel_rank(p->k, extent) & (IR_ROW | IR_COL | IR_FEAT)) return false;
+    }
+    return true;
+}
+static int32_t lane_of_term(const planner *p, const ir_let *l, uint8_t *role) {
+    int32_t best = -1, score = 0;
+    for (uint32_t o = 0; o < l->n_over; o++) {
+        const int32_t a = axis_of(p->k, l->over[o]);
+        const int32_t found = score_in(p, l->a, (uint32_t)a) + score_in(p, l->b, (uint32_t)a) + score_in(p, l->e, (uint32_t)a);
+        if (shapes(p, (uint32_t)a, IR_FEAT) || (best >= 0 && found < score)) continue;
+        best = a;
+        score = found;
+    }
+    *role = best >= 0 ? IR_FEAT : 0;
+    if (p->s->lanes != IR_COL || p->s->lane_axis < 0 || !(l->rank & IR_COL)) return best;
+    const uint32_t c = (uint32_t)p->s->lane_axis;
+    const int32_t column = score_in(p, l->a, c) + score_in(p, l->b, c) + score_in(p, l->e, c);
+    if (best >= 0 && column <= score) return best;
+    *role = IR_COL;
+    return (int32_t)c;
+}
+static int32_t lane_of_values(const planner *p, const ir_let *l) {
+    int32_t best = -1, score = 0;
+    for (uint32_t a = 0; a < p->k->n_axes; a++) {
+        if (p->k->axes[a].role != IR_VAL) continue;
+        const int32_t found = score_in(p, l->b, a);
+        if (best >= 0 && found < score) continue;
+        best = (int32_t)a;
+        score = found;
+    }
+    return best;
+}
+
+static uint8_t place_of(uint8_t rank) {
+    static const uint8_t places[8] = {IR_PLACE_CONST, IR_PLACE_ROW,       IR_PLACE_COL,       IR_PLACE_PAIR,
+                                      IR_PLACE_VALUE, IR_PLACE_ROW_VALUE, IR_PLACE_COL_VALUE, IR_PLACE_PAIR_VALUE};
+    return places[rank & 7];
+}
+/* All lines relative to one reference move together. */
+static ir_expr moved_at(planner *p, uint32_t let) {
+    const ir_let *l = &p->k->lets[let];
+    for (uint32_t i = 0; i < let; i++)
+        if (p->k->lets[i].kind >= IR_LET_FOLD && p->k->lets[i].ref == l->ref && p->k->lets[i].sweep == l->sweep) return p->s->lets[i].moved_at;
+    return scratch_take(p, ir_int(p->u, p->s->row_tile * bytes_of(p, IR_SORT_REAL)));
+}
+static void keep_acc(planner *p, ir_let_schedule *s) {
+    ir_unit *u = p->u;
+    const int64_t size = bytes_of(p, IR_SORT_REAL), per_row = p->s->lanes == IR_COL ? p->s->row_tile : p->s->width;
+    s->at = scratch_take(p, ir_mul(u, ir_axis_count(p->k, IR_VAL), ir_int(u, per_row * size)));
+    if (p->s->lanes == IR_COL) s->weight_at = scratch_take(p, ir_int(u, p->s->row_tile * p->s->col_block * size));
+}
+static void choose_let(planner *p, uint32_t i) {
+    const ir_let *l = &p->k->lets[i];
+    ir_let_schedule *s = &p->s->lets[i];
+    const bool columns = p->s->lanes == IR_COL;
+    const int64_t rows = l->rank & IR_ROW ? p->s->row_tile : 1, cols = l->rank & IR_COL ? p->s->col_block : 1;
+    s->place = place_of(l->rank);
+    s->lanes = p->s->lanes;
+    s->lane_axis = p->s->lane_axis;
+    if (l->kind == IR_LET_TERM) {
+        s->lane_axis = lane_of_term(p, l, &s->lanes);
+        s->kept = tiled_term(p, l);
+        if (s->kept) s->at = scratch_take(p, ir_int(p->u, rows * cols * bytes_of(p, l->sort)));
+    } else if (l->kind == IR_LET_ACC) {
+        s->kept = true;
+        if (columns) s->lanes = IR_VAL, s->lane_axis = lane_of_values(p, l);
+        keep_acc(p, s);
+    } else if (l->kind == IR_LET_FOLD && columns) {
+        s->kept = true;
+        s->at = scratch_take(p, ir_int(p->u, p->s->row_tile * bytes_of(p, l->sort)));
+    }
+    if (l->kind >= IR_LET_FOLD && l->ref >= 0 && columns) s->moved_at = moved_at(p, i);
+}
+
+/* ---- items and costs */
+
+static ir_expr items_of(const planner *p) {
+    ir_unit *u = p->u;
+    ir_expr n = ir_int(u, 1);
+    for (uint32_t a = 0; a < p->k->n_axes; a++) {
+        const ir_axis_schedule *w = &p->s->axes[a];
+        if (w->walk == IR_WALK_LOOP) continue;
+        ir_expr extent = p->k->axes[a].extent;
+        if (w->walk == IR_WALK_TILE) extent = ir_op2(u, IR_FDIV, ir_add(u, extent, ir_int(u, w->tile - 1)), ir_int(u, w->tile));
+        n = ir_mul(u, n, extent);
+    }
+    return n;
+}
+static ir_expr turns_of(const planner *p, uint32_t a) {  /* of axis a within one item; ragged ones count as if a few dozen */
+    const ir_axis_schedule *w = &p->s->axes[a];
+    if (w->walk == IR_WALK_ITEM) return ir_int(p->u, 1);
+    if (!over_dims(p, p->k->axes[a].extent)) return ir_int(p->u, 32);
+    return w->walk == IR_WALK_LOOP ? p->k->axes[a].extent : ir_op2(p->u, IR_MIN, p->k->axes[a].extent, ir_int(p->u, w->tile));
+}
+static bool weigh(const ir_unit *u, void *env, ir_expr e) {
+    *(int64_t *)env += ir_ops[ir_at(u, e)->op].cost;
+    return true;
+}
+static int64_t work_of(const planner *p, const ir_let *l) {
+    int64_t n = 1;
+    const ir_expr parts[] = {l->e, l->a, l->b, l->where};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (parts[i]) ir_walk(p->u, parts[i], weigh, &n);
+    return n;
+}
+static ir_expr cost_of(const planner *p) {
+    ir_unit *u = p->u;
+    ir_expr sum = ir_int(u, 16);
+    for (uint32_t i = 0; i < p->k->n_lets; i++) {
+        const ir_let *l = &p->k->lets[i];
+        ir_expr each = ir_int(u, work_of(p, l));
+        for (uint32_t a = 0; a < p->k->n_axes; a++) {
+            bool runs = p->k->axes[a].role & l->rank || p->s->axes[a].walk == IR_WALK_TILE;
+            for (uint32_t o = 0; o < l->n_over; o++) runs |= l->over[o] == p->k->axes[a].var;
+            if (runs) each = ir_mul(u, each, turns_of(p, a));
+        }
+        sum = ir_add(u, sum, each);
+    }
+    for (uint32_t i = 0; i < p->k->n_stores; i++) {
+        ir_expr each = ir_int(u, 1);
+        for (uint32_t a = 0; a < p->k->n_axes; a++)
+            if (p->k->axes[a].role != IR_FEAT) each = ir_mul(u, each, turns_of(p, a));
+        sum = ir_add(u, sum, each);
+    }
+    return sum;
+}
+
+ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+    base_arena *arena = k->unit->arena;
+    planner p = {.u = k->unit, .k = k, .target = target, .representative = representative, .s = BASE_NEW(arena, ir_schedule)};
+    ir_schedule *s = p.s;
+    s->kernel = k;
+    s->form = IR_NEST;
+    s->axes = BASE_ARRAY(arena, k->n_axes + 1, ir_axis_schedule);
+    s->lets = BASE_ARRAY(arena, k->n_lets + 1, ir_let_schedule);
+    p.scratch = ir_int(p.u, 0);
+    choose_lanes(&p);
+    choose_tiles(&p);
+    for (uint32_t a = 0; a < k->n_axes; a++) choose_walk(&p, a);
+    for (uint32_t i = 0; i < k->n_lets; i++) choose_let(&p, i);
+    s->items = items_of(&p);
+    s->cost_of_item = cost_of(&p);
+    s->scratch_bytes = p.scratch;
+    const char *why = NULL;
+    s->predicted_s = pass_cost(k, target, representative, &why);
+    return s;
+}
+
+bool pass_schedule(pass_state *state) {
+    state->schedules = BASE_ARRAY(state->arena, state->n_kernels, ir_schedule *);
+    for (uint32_t i = 0; i < state->n_kernels; i++)
+        state->schedules[i] = pass_schedule_kernel(state->kernels[i], state->target, state->representative);
+    return true;
+}
