@@ -43,12 +43,39 @@ typedef struct {
     uint8_t sweep;
 } running;
 
+static bool is_fold(const ir_let *l) { return l->kind == IR_LET_FOLD || l->kind == IR_LET_ACC; }
+
 /* ---- points */
 
 static void list_axes(const ir_kernel *k, uint8_t role, points *p) {
     p->n_axes = 0;
     for (uint32_t a = 0; a < k->n_axes; a++)
         if (k->axes[a].role == role) p->axes[p->n_axes++] = a;
+}
+
+/* The columns of a sweep are what its folds run over. */
+static void columns_of_sweep(running *r) {
+    const ir_kernel *k = r->k;
+    r->cols.n_axes = 0;
+    for (uint32_t i = 0; i < k->n_lets; i++) {
+        const ir_let *l = &k->lets[i];
+        if (!is_fold(l) || l->sweep != r->sweep) continue;
+        for (uint32_t a = 0; a < k->n_axes; a++)
+            for (uint32_t v = 0; v < l->n_over; v++)
+                if (k->axes[a].var == l->over[v]) r->cols.axes[r->cols.n_axes++] = a;
+        return;
+    }
+}
+
+/* The columns of a store are those that its places mention. */
+static void columns_of_store(running *r, const ir_store *s) {
+    const ir_kernel *k = r->k;
+    r->cols.n_axes = 0;
+    for (uint32_t a = 0; a < k->n_axes; a++) {
+        bool mentioned = false;
+        for (uint32_t p = 0; p < s->n_places; p++) mentioned |= ir_depends(k->unit, s->places[p], k->axes[a].var);
+        if (mentioned && k->axes[a].role == IR_COL) r->cols.axes[r->cols.n_axes++] = a;
+    }
 }
 
 static void list_from(running *r, points *p, uint32_t depth) {
@@ -75,25 +102,35 @@ static void go_to(running *r, const points *p, int64_t at) {
     for (uint32_t a = 0; a < p->n_axes; a++) ir_machine_set(r->x, r->k->axes[p->axes[a]].var, p->at.at[at * p->n_axes + a]);
 }
 
-/* False for rows that only a split made: there is nothing to compute. */
+/* `inside`, as far as it depends on these roles only, and on one of `on`. A split makes rows, columns and values that do not exist:
+ * there is nothing to compute. */
+static bool is_inside(running *r, ir_expr e, uint8_t roles, uint8_t on) {
+    const ir_unit *u = r->k->unit;
+    if (!e) return true;
+    if (ir_is(u, e, IR_AND)) return is_inside(r, ir_operand(u, e, 0), roles, on) && is_inside(r, ir_operand(u, e, 1), roles, on);
+    uint8_t rank = ir_kernel_rank(r->k, e);
+    return rank & ~roles || (on && !(rank & on)) || ir_machine_eval(r->x, e).i != 0;
+}
+
+/* False for rows that do not exist. */
 static bool go_to_row(running *r, int64_t row) {
     r->row = row;
     go_to(r, &r->rows, row);
-    if (r->k->inside && !ir_machine_eval(r->x, r->k->inside).i) return false;
+    if (!is_inside(r, r->k->inside, IR_ROW, 0)) return false;
     if (r->cols_by_row) list_points(r, &r->cols);
     return true;
 }
 
-static void go_to_val(running *r, int64_t val) {
+static bool go_to_val(running *r, int64_t val) {
     r->val = val;
     go_to(r, &r->vals, val);
+    return is_inside(r, r->k->inside, IR_ROW | IR_VAL, IR_VAL);
 }
 
 static bool truth(running *r, ir_expr guard) { return !guard || ir_machine_eval(r->x, guard).i != 0; }
 
 /* ---- values of lets */
 
-static bool is_fold(const ir_let *l) { return l->kind == IR_LET_FOLD || l->kind == IR_LET_ACC; }
 static int64_t n_vals(const running *r, const ir_let *l) { return l->rank & IR_VAL ? r->vals.n : 1; }
 static ir_scalar *held(running *r, uint32_t let) {
     const ir_let *l = &r->k->lets[let];
@@ -181,7 +218,7 @@ static void fold_one(running *r, uint32_t let) {
     ir_scalar e = ir_machine_eval(r->x, l->e);
     int64_t n = n_vals(r, l);
     for (int64_t v = 0; v < n; v++) {
-        if (l->rank & IR_VAL) go_to_val(r, v);
+        if (l->rank & IR_VAL && !go_to_val(r, v)) continue;
         ir_scalar y = l->kind == IR_LET_ACC ? product(l, e, ir_machine_eval(r->x, l->b), r) : v ? ir_machine_eval(r->x, l->e) : e;
         ir_scalar *to = held(r, let);
         *to = ir_machine_combine(r->x, (ir_red)l->red, (ir_sort)l->sort, *to, y);
@@ -290,9 +327,28 @@ static void store_row(running *r, const ir_kernel_store *s, uint8_t rank) {
         if (rank & IR_COL) go_to(r, &r->cols, c);
         for (int64_t v = 0; v < n_val; v++) {
             if (rank & IR_VAL) go_to_val(r, v);
-            store_one(r, s);
+            if (is_inside(r, r->k->inside, 0xff, 0)) store_one(r, s);
         }
     }
+}
+
+/* ---- items */
+
+/* Lists the columns; returns how many there are in the row that has the most. */
+static int64_t most_columns(running *r) {
+    const ir_kernel *k = r->k;
+    int64_t most = 0;
+    r->cols_by_row = false;
+    for (uint32_t c = 0; c < r->cols.n_axes; c++)
+        for (uint32_t a = 0; a < r->rows.n_axes; a++)
+            r->cols_by_row |= ir_depends(k->unit, k->axes[r->cols.axes[c]].extent, k->axes[r->rows.axes[a]].var);
+    if (!r->cols_by_row) {
+        list_points(r, &r->cols);
+        return r->cols.n;
+    }
+    for (int64_t row = 0; row < r->rows.n; row++)
+        if (go_to_row(r, row) && r->cols.n > most) most = r->cols.n;
+    return most;
 }
 
 static void run_stores(running *r) {
@@ -300,28 +356,19 @@ static void run_stores(running *r) {
         const ir_kernel_store *s = &r->k->stores[i];
         uint8_t rank = ir_kernel_rank(r->k, s->e);
         for (uint32_t p = 0; p < s->at.n_places; p++) rank |= ir_kernel_rank(r->k, s->at.places[p]);
+        columns_of_store(r, &s->at);
+        most_columns(r);
         for (int64_t row = 0; row < r->rows.n; row++)
             if (go_to_row(r, row)) store_row(r, s, rank);
     }
 }
 
-/* ---- items */
-
-static int64_t most_columns(running *r) {
-    int64_t most = 0;
-    if (!r->cols_by_row) list_points(r, &r->cols);
-    for (int64_t row = 0; row < r->rows.n; row++) {
-        if (!go_to_row(r, row)) continue;
-        if (r->cols.n > most) most = r->cols.n;
-    }
-    return most;
-}
-
 static void run_item(running *r) {
     list_points(r, &r->rows);
     list_points(r, &r->vals);
-    int64_t n_cols = most_columns(r);
     for (r->sweep = 0; r->sweep < r->k->n_sweeps; r->sweep++) {
+        columns_of_sweep(r);
+        int64_t n_cols = most_columns(r);
         reset_folds(r);
         if (r->mode == IR_INTERP_SPLIT) run_split(r, n_cols);
         else run_columns(r, 0, n_cols, r->mode == IR_INTERP_BLOCKS ? BLOCK : n_cols > 0 ? n_cols : 1);
@@ -383,9 +430,6 @@ static void find_dependences(running *r) {
             ir_machine_prepare(r->x, parts[p]);
         }
     }
-    for (uint32_t a = 0; a < k->n_axes; a++)
-        for (uint32_t b = 0; b < k->n_axes; b++)
-            r->cols_by_row |= k->axes[a].role == IR_COL && k->axes[b].role == IR_ROW && ir_depends(k->unit, k->axes[a].extent, k->axes[b].var);
 }
 
 static bool run_kernel(running *r, const int64_t *counters, base_diags *diags) {
@@ -406,7 +450,6 @@ static bool run_kernel(running *r, const int64_t *counters, base_diags *diags) {
     points items;
     list_axes(k, IR_ITEM, &items);
     list_axes(k, IR_ROW, &r->rows);
-    list_axes(k, IR_COL, &r->cols);
     list_axes(k, IR_VAL, &r->vals);
     run_items(r, &items, 0);
     return true;

@@ -260,7 +260,7 @@ typedef struct { ir_var var; ir_expr extent; uint8_t role; } ir_axis;
 typedef struct {                 /* address of one READ: base + sum of step[k] * axis k, in elements of the dense value */
     ir_expr read, base;
     ir_expr *step;               /* one per axis; 0: the address does not move with it */
-    uint32_t gather;             /* bits: axes other than items on which base depends through tables */
+    uint32_t gather;             /* bits: axes on which base depends, through tables, // or % */
 } ir_access;
 typedef struct {                 /* one line, $k. Later lines may read earlier ones, never the reverse */
     uint8_t kind, rank, sort, red, sweep;

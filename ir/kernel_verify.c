@@ -40,6 +40,7 @@ static bool check_part(const ir_unit *u, void *env, ir_expr e) {
     uint32_t ref = ir_at(u, e)->u.ref;
     switch ((ir_op)ir_at(u, e)->op) {
     case IR_NONE: wrong(c, "poison"); break;
+    case IR_RED: wrong(c, "a reduction is left"); break;
     case IR_LET:
         if (ref >= c->let) wrong(c, "$%u is mentioned before it is there", ref);
         else if (k->lets[ref].sort != ir_at(u, e)->sort) wrong(c, "$%u is taken for another sort", ref);
@@ -70,6 +71,12 @@ static void check_expr(checking *c, ir_expr e, const char *what) {
     }
 }
 
+static bool is_trivial(const ir_unit *u, ir_expr e) { return ir_n_operands(u, e) == 0 && !ir_is(u, e, IR_READ); }
+
+static void check_trivial(checking *c, ir_expr e, const char *what) {
+    if (e && !is_trivial(c->u, e)) wrong(c, "%s is neither a line nor trivial", what);
+}
+
 static void check_sort(checking *c, ir_expr e, ir_sort sort, const char *what) {
     if (e && ir_at(c->u, e)->sort != sort) wrong(c, "%s has sort %c, not %c", what, ir_at(c->u, e)->sort, sort);
 }
@@ -85,6 +92,8 @@ static void check_axes(checking *c) {
         if (axis->role & (axis->role - 1) || axis->role > IR_FEAT) wrong(c, "axis %u has no role", a);
         check_expr(c, axis->extent, "an extent");
         check_sort(c, axis->extent, IR_SORT_INT, "an extent");
+        for (uint32_t b = a; b < k->n_axes; b++)
+            if (ir_depends(c->u, axis->extent, k->axes[b].var)) wrong(c, "the extent of axis %u depends on a later axis", a);
         if (ir_kernel_rank(k, axis->extent) & (axis->role == IR_COL ? IR_COL | IR_VAL | IR_FEAT : IR_ROW | IR_COL | IR_VAL | IR_FEAT) && axis->role != IR_FEAT)
             wrong(c, "the extent of axis %u moves inside an item", a);
     }
@@ -100,6 +109,7 @@ static void check_over(checking *c, uint32_t i, uint8_t role) {
     if (!l->where) return;
     check_expr(c, l->where, "a guard");
     check_sort(c, l->where, IR_SORT_BOOL, "a guard");
+    check_trivial(c, l->where, "a guard");
 }
 
 static void check_term(checking *c, uint32_t i) {
@@ -140,10 +150,24 @@ static void check_order(checking *c, uint32_t i) {
     if (n.need > l->sweep + (l->ref >= 0)) wrong(c, "$%u reads a fold before it is complete", i);
 }
 
+/* The folds of one sweep run over the same columns. */
+static void check_sweep(checking *c, uint32_t i) {
+    const ir_let *l = &c->k->lets[i];
+    for (uint32_t j = 0; j < i; j++) {
+        const ir_let *o = &c->k->lets[j];
+        if ((o->kind != IR_LET_FOLD && o->kind != IR_LET_ACC) || o->sweep != l->sweep) continue;
+        bool same = o->n_over == l->n_over;
+        for (uint32_t v = 0; same && v < l->n_over; v++) same = o->over[v] == l->over[v];
+        if (!same) wrong(c, "$%u and $%u run over different columns in one sweep", j, i);
+    }
+}
+
 static void check_fold(checking *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
     check_over(c, i, IR_COL);
+    check_sweep(c, i);
     check_expr(c, l->e, "a body");
+    check_trivial(c, l->e, "a body");
     if (l->rank & (IR_COL | IR_FEAT)) wrong(c, "$%u still varies over what it runs over", i);
     if (l->sweep >= c->k->n_sweeps) wrong(c, "$%u stands in sweep %u of %u", i, l->sweep, c->k->n_sweeps);
     if (l->kind == IR_LET_ACC) {
@@ -194,7 +218,7 @@ static void check_access(checking *c, const ir_access *a) {
         if (a->step[i]) check_expr(c, a->step[i], "a step");
         if (a->step[i] && ir_depends(c->u, a->step[i], v)) wrong(c, "a step moves with its own axis");
         if (moves && a->step[i]) wrong(c, "a base moves with an axis that has a step");
-        if (moves && c->k->axes[i].role != IR_ITEM && !(a->gather >> i & 1)) wrong(c, "a base moves with an axis that is not said to gather");
+        if (moves && !(a->gather >> i & 1)) wrong(c, "a base moves with an axis that is not said to gather");
     }
 }
 
@@ -203,11 +227,13 @@ static void check_store(checking *c, const ir_kernel_store *s) {
     if (!has(c->k->n_values, c->k->values, s->at.result)) wrong(c, "the result %s is not listed", c->u->value.at[s->at.result].name);
     if (s->at.n_places != type->rank) wrong(c, "a store of %s has %u places", c->u->value.at[s->at.result].name, s->at.n_places);
     for (uint32_t p = 0; p < s->at.n_places && c->ok; p++) {
+        if (ir_has_op(c->u, s->at.places[p], IR_LET)) wrong(c, "a place mentions a line");
         check_expr(c, s->at.places[p], "a place");
         check_sort(c, s->at.places[p], IR_SORT_INT, "a place");
     }
     check_expr(c, s->e, "what is stored");
     check_sort(c, s->e, (ir_sort)ir_dtypes[type->dtype].sort, "what is stored");
+    check_trivial(c, s->e, "what is stored");
     if (c->ok && ir_kernel_rank(c->k, s->e) & IR_FEAT) wrong(c, "what is stored varies over features");
 }
 

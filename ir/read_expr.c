@@ -60,7 +60,7 @@ static ir_token mark_at(const ir_reader *r, uint32_t start) {
 static ir_token token_at(const ir_reader *r, uint32_t from) {
     uint32_t at = skip_blank(r, from);
     char c = r->text[at];
-    if (at >= r->n || !c) return (ir_token){IR_TOKEN_END, at, at};
+    if (at >= r->n || !c) return (ir_token){IR_TOKEN_END, from, from};       /* where the last one ended */
     if (starts_name((unsigned char)c)) return (ir_token){IR_TOKEN_NAME, at, name_end(r, at)};
     if (is_digit(c)) return number_at(r, at);
     if (c == '"') return string_at(r, at);
@@ -191,7 +191,7 @@ static ir_expr apply(ir_reader *r, ir_token at, ir_op op, uint32_t n, ir_expr *o
         IR_FAIL_AT(r, at, BASE_MSG_IR_SORT, ir_ops[op].text, sort_text(sort_of(r, operands[0])), n > 1 ? " and " : "",
                    n > 1 ? sort_text(sort_of(r, operands[n - 1])) : "");
     ir_expr e = ir_apply(r->unit, op, n, operands);
-    if (!e) IR_FAIL_AT(r, at, BASE_MSG_IR_OVERFLOW, ir_ops[op].text);
+    if (!e) IR_FAIL_AT(r, at, BASE_MSG_INTERNAL_IR, ir_ops[op].text);
     return e;
 }
 
@@ -272,7 +272,7 @@ static ir_expr reduction(ir_reader *r, ir_token at, ir_red kind) {
     if (!fits) IR_FAIL_AT(r, at, BASE_MSG_IR_SORT, ir_reds[kind].text, sort_text(sort), "", "");
     if (sort_of(r, where) != IR_SORT_BOOL) IR_FAIL_AT(r, at, BASE_MSG_IR_SORT, "where", sort_text(sort_of(r, where)), "", "");
     ir_expr e = ir_reduce(u, kind, n, bound, where, body);
-    if (!e) IR_FAIL_AT(r, at, BASE_MSG_IR_OVERFLOW, ir_reds[kind].text);
+    if (!e) IR_FAIL_AT(r, at, BASE_MSG_INTERNAL_IR, ir_reds[kind].text);
     return e;
 }
 
@@ -317,7 +317,7 @@ static ir_expr abbreviation(ir_reader *r, ir_token at) {
         all[k] = (ir_binding){let->params[k], arguments[k]};
     }
     ir_expr e = ir_substitute(r->unit, let->e, n, all);
-    if (!e) IR_FAIL_AT(r, at, BASE_MSG_IR_OVERFLOW, ir_token_text(r, at));
+    if (!e) IR_FAIL_AT(r, at, BASE_MSG_INTERNAL_IR, ir_token_text(r, at));
     return e;
 }
 

@@ -304,6 +304,7 @@ static void verify_block(verifier *v, ir_block block, const ir_node *loop) {
     for (uint32_t k = 0; k < block.n && !v->bad; k++) {
         const ir_node *node = block.at[k];
         bool source = node && node->form <= IR_FORM_CONST;
+        if (node) v->span = node->span;
         if (!holds(v, node && !(computed && source), BASE_MSG_RULE_ORDER, "a source behind a node that computes")) return;
         computed |= !source;
         verify_node(v, node, loop);
@@ -326,6 +327,7 @@ static void verify_scalars(verifier *v) {
     for (uint32_t k = 0; k < g->n_scalars && !v->bad; k++) {
         const ir_node *source = is_value(v, g->scalars[k]) ? ir_graph_producer(g, g->scalars[k]) : NULL;
         const ir_type *type = source ? type_of(v, g->scalars[k]) : NULL;
+        if (source) v->span = source->span;
         bool good = source && source->form == IR_FORM_INPUT && !type->rank && ir_dtypes[type->dtype].sort == IR_SORT_INT;
         good = good && g->scalar_dims[k] && g->scalar_dims[k] < v->u->dim.n;
         holds(v, good, BASE_MSG_RULE_TYPE, "a scalar dimension is an input of rank 0");
