@@ -291,6 +291,7 @@ uint8_t ir_kernel_rank(const ir_kernel *k, ir_expr e);                          
 ir_expr ir_axis_count(const ir_kernel *k, uint8_t role);                        /* product of the extents of that role */
 bool ir_kernel_verify(const ir_kernel *k);
 void ir_kernel_print(const ir_kernel *k, base_text *out);
+ir_kernel *ir_kernel_read(base_arena *arena, base_diags *diags, uint32_t file); /* kernel_read.c: a whole file: one kernel in a unit of its own; NULL: reported */
 /* interp.c: runs a kernel literally: items, sweeps, blocks of columns, running references. The proof of `lower`. */
 typedef enum { IR_INTERP_PLAIN, IR_INTERP_BLOCKS, IR_INTERP_SPLIT } ir_interp_mode;  /* blocks of 3 columns; columns in two parts, merged */
 bool ir_kernel_run(const ir_kernel *k, ir_frame *frame, const int64_t *counters, ir_interp_mode mode, base_arena *arena, base_diags *diags);

@@ -1,5 +1,5 @@
-/* Questions about kernels, their text, and what must hold for each. */
-#include "ir.h"
+/* Questions about kernels, and their text. */
+#include "text.h"
 
 static const char *role_name(uint8_t role) {
     switch (role) {
@@ -50,126 +50,122 @@ ir_expr ir_axis_count(const ir_kernel *k, uint8_t role) {
     return n;
 }
 
-/* ---- text: the lines of `gqa` in the README show all of it */
+/* ---- text: what kernel_read.c reads back. Names of axes come into scope first, so that one name means one axis in all lines. */
 
-static void print_expr(const ir_kernel *k, ir_expr e, base_text *out) { ir_expr_print(k->unit, e, out); }
-static void print_var(const ir_kernel *k, ir_var v, base_text *out) { print_expr(k, ir_var_expr(k->unit, v), out); }
+typedef struct { ir_printer expr; const ir_kernel *k; base_text *out; } writer;
 
-static void print_list(const ir_kernel *k, uint32_t n, const ir_expr *at, base_text *out) {
+static void put(writer *w, ir_expr e) { ir_put_full(&w->expr, e, IR_LEVEL_OR); }
+static void put_var(writer *w, ir_var v) { base_text_add(w->out, "%s", ir_scope_name(&w->expr, v)); }
+static const char *value_name(const writer *w, ir_value v) { return w->k->unit->value.at[v].name; }
+
+static void put_list(writer *w, uint32_t n, const ir_expr *at) {
     for (uint32_t i = 0; i < n; i++) {
-        if (i) base_text_add(out, ", ");
-        print_expr(k, at[i], out);
+        base_text_add(w->out, i ? ", " : "");
+        put(w, at[i]);
     }
 }
 
-static void print_vars(const ir_kernel *k, const char *word, uint32_t n, const ir_var *at, base_text *out) {
-    if (n) base_text_add(out, "%s ", word);
-    for (uint32_t i = 0; i < n; i++) {
-        if (i) base_text_add(out, ", ");
-        print_var(k, at[i], out);
-    }
+static void put_range(writer *w, const char *word, ir_var v, ir_expr extent) {
+    base_text_add(w->out, "%s %s in 0..", word, ir_scope_push(&w->expr, v));
+    ir_put_full(&w->expr, extent, IR_LEVEL_ADD);
 }
 
-static void print_values(const ir_kernel *k, base_text *out) {
-    const ir_unit *u = k->unit;
+static void put_dims(writer *w) {
+    const ir_unit *u = w->k->unit;
+    if (w->k->n_dims) base_text_add(w->out, "  dims ");
+    for (uint32_t d = 0; d < w->k->n_dims; d++) base_text_add(w->out, "%s%s", d ? ", " : "", u->dim.at[w->k->dims[d]].name);
+    if (w->k->n_dims) base_text_add(w->out, "\n");
+}
+
+static void put_head(writer *w) {
+    const ir_kernel *k = w->k;
+    base_text_add(w->out, "kernel %s (%u sweep%s, %s)\n", k->name, k->n_sweeps, k->n_sweeps == 1 ? "" : "s", ir_dtypes[k->real].text);
+    put_dims(w);
+    for (uint32_t c = 0; c < k->n_counters; c++) {
+        put_range(w, "  counter", k->counters[c], k->unit->var.at[k->counters[c]].extent);
+        base_text_add(w->out, "\n");
+    }
     for (uint32_t i = 0; i < k->n_values; i++) {
-        const ir_value_info *v = &u->value.at[k->values[i]];
-        base_text_add(out, "  value %s: %s[", v->name, ir_dtypes[v->type.dtype].text);
-        print_list(k, v->type.rank, v->type.dim, out);
-        base_text_add(out, "]\n");
+        const ir_type *type = &k->unit->value.at[k->values[i]].type;
+        base_text_add(w->out, "  value %s: %s[", value_name(w, k->values[i]), ir_dtypes[type->dtype].text);
+        put_list(w, type->rank, type->dim);
+        base_text_add(w->out, "]\n");
+    }
+    for (uint32_t a = 0; a < k->n_axes; a++) put_range(w, base_printf(w->expr.arena, "  %s", role_name(k->axes[a].role)), k->axes[a].var, k->axes[a].extent);
+    base_text_add(w->out, k->n_axes ? "\n" : "");
+    if (k->inside && !ir_is_bool(k->unit, k->inside, true)) {
+        base_text_add(w->out, "  inside ");
+        put(w, k->inside);
+        base_text_add(w->out, "\n");
     }
 }
 
-static void print_head(const ir_kernel *k, base_text *out) {
-    base_text_add(out, "kernel %s:", k->name);
-    for (uint32_t a = 0; a < k->n_axes; a++) {
-        base_text_add(out, "%s%s ", a ? "  " : " ", role_name(k->axes[a].role));
-        print_var(k, k->axes[a].var, out);
-        base_text_add(out, " in 0..");
-        bool leaf = ir_n_operands(k->unit, k->axes[a].extent) == 0;
-        base_text_add(out, leaf ? "" : "(");
-        print_expr(k, k->axes[a].extent, out);
-        base_text_add(out, leaf ? "" : ")");
-    }
-    base_text_add(out, "  (%u sweep%s, %s)\n", k->n_sweeps, k->n_sweeps == 1 ? "" : "s", ir_dtypes[k->real].text);
-    if (k->n_counters) {
-        base_text_add(out, "  ");
-        print_vars(k, "counters", k->n_counters, k->counters, out);
-        base_text_add(out, "\n");
-    }
-    print_values(k, out);
-    if (k->inside) {
-        base_text_add(out, "  inside ");
-        print_expr(k, k->inside, out);
-        base_text_add(out, "\n");
-    }
-}
-
-static void print_what(const ir_kernel *k, const ir_let *l, base_text *out) {
+static void put_what(writer *w, const ir_let *l) {
     static const char *const kinds[] = {"", "dot ", "fold", "acc "};
     bool pair = l->kind == IR_LET_TERM && l->e;
-    base_text_add(out, "%-4s ", pair ? "pair" : kinds[l->kind]);
-    if (pair || l->kind == IR_LET_FOLD) base_text_add(out, "%s ", ir_reds[l->red].text);
-    if (l->e) print_expr(k, l->e, out);
-    if (l->kind == IR_LET_TERM && !l->e) print_expr(k, l->a, out);
+    base_text_add(w->out, "%-4s ", pair ? "pair" : kinds[l->kind]);
+    if (pair || l->kind == IR_LET_FOLD) base_text_add(w->out, "%s ", ir_reds[l->red].text);
+    if (l->e) put(w, l->e);
+    if (l->kind == IR_LET_TERM && !l->e) put(w, l->a);
     if ((l->kind == IR_LET_TERM && !l->e) || l->kind == IR_LET_ACC) {
-        base_text_add(out, "  .  ");
-        print_expr(k, l->b, out);
+        base_text_add(w->out, "  .  ");
+        put(w, l->b);
     }
 }
 
-static void print_let(const ir_kernel *k, uint32_t i, base_text *out) {
-    const ir_let *l = &k->lets[i];
-    char name[16];
-    snprintf(name, sizeof name, "$%u", i);
-    base_text_add(out, "  %-4s %c%c%c%c ", name, l->rank & IR_ROW ? 'r' : '.', l->rank & IR_COL ? 'c' : '.', l->rank & IR_VAL ? 'v' : '.',
-                  l->rank & IR_FEAT ? 'f' : '.');
-    print_what(k, l, out);
-    if (l->kind != IR_LET_EXPR) {
-        print_vars(k, "  over", l->n_over, l->over, out);
-        if (l->where && !ir_is_bool(k->unit, l->where, true)) {
-            base_text_add(out, "  where ");
-            print_expr(k, l->where, out);
-        }
-        if (l->kind != IR_LET_TERM) base_text_add(out, "  sweep %u", l->sweep);
-        if (l->ref >= 0) base_text_add(out, "  relative to 2^$%d", l->ref);
+static void put_let(writer *w, uint32_t i) {
+    const ir_let *l = &w->k->lets[i];
+    base_text_add(w->out, "  %-4s %c%c%c%c ", base_printf(w->expr.arena, "$%u", i), l->rank & IR_ROW ? 'r' : '.', l->rank & IR_COL ? 'c' : '.',
+                  l->rank & IR_VAL ? 'v' : '.', l->rank & IR_FEAT ? 'f' : '.');
+    put_what(w, l);
+    for (uint32_t v = 0; v < l->n_over; v++) {
+        base_text_add(w->out, v ? ", " : "  over ");
+        put_var(w, l->over[v]);
     }
-    base_text_add(out, "\n");
+    if (l->kind != IR_LET_EXPR && l->where && !ir_is_bool(w->k->unit, l->where, true)) {
+        base_text_add(w->out, "  where ");
+        put(w, l->where);
+    }
+    if (l->sweep || l->kind == IR_LET_FOLD || l->kind == IR_LET_ACC) base_text_add(w->out, "  sweep %u", l->sweep);
+    if (l->ref >= 0) base_text_add(w->out, "  relative to 2^$%d", l->ref);
+    base_text_add(w->out, "\n");
 }
 
-static void print_store(const ir_kernel *k, const ir_kernel_store *s, base_text *out) {
-    static const char *const modes[] = {"=", "last=", "+="};
-    base_text_add(out, "  store %s[", k->unit->value.at[s->at.result].name);
-    print_list(k, s->at.n_places, s->at.places, out);
-    base_text_add(out, "] %s ", modes[s->at.mode]);
-    print_expr(k, s->e, out);
-    if (s->at.into) base_text_add(out, "  into %s", k->unit->value.at[s->at.into].name);
-    base_text_add(out, "\n");
+static void put_store(writer *w, const ir_kernel_store *s) {
+    static const char *const modes[] = {"=", "last =", "+="};
+    base_text_add(w->out, "  store %s[", value_name(w, s->at.result));
+    put_list(w, s->at.n_places, s->at.places);
+    base_text_add(w->out, "] %s ", modes[s->at.mode]);
+    put(w, s->e);
+    if (s->at.into) base_text_add(w->out, "  into %s", value_name(w, s->at.into));
+    base_text_add(w->out, "\n");
 }
 
-static void print_access(const ir_kernel *k, const ir_access *a, base_text *out) {
-    base_text_add(out, "  access ");
-    print_expr(k, a->read, out);
-    base_text_add(out, ": base ");
-    print_expr(k, a->base, out);
-    for (uint32_t i = 0; i < k->n_axes; i++) {
+static void put_access(writer *w, const ir_access *a) {
+    base_text_add(w->out, "  access ");
+    put(w, a->read);
+    base_text_add(w->out, ": base ");
+    put(w, a->base);
+    for (uint32_t i = 0; i < w->k->n_axes; i++) {
         if (!a->step[i]) continue;
-        base_text_add(out, ", ");
-        print_var(k, k->axes[i].var, out);
-        base_text_add(out, " by ");
-        print_expr(k, a->step[i], out);
+        base_text_add(w->out, ", ");
+        put_var(w, w->k->axes[i].var);
+        base_text_add(w->out, " by ");
+        put(w, a->step[i]);
     }
-    for (uint32_t i = 0; i < k->n_axes; i++) {
+    for (uint32_t i = 0; i < w->k->n_axes; i++) {
         if (!(a->gather >> i & 1)) continue;
-        base_text_add(out, ", gather by ");
-        print_var(k, k->axes[i].var, out);
+        base_text_add(w->out, ", gather by ");
+        put_var(w, w->k->axes[i].var);
     }
-    base_text_add(out, "\n");
+    base_text_add(w->out, "\n");
 }
 
 void ir_kernel_print(const ir_kernel *k, base_text *out) {
-    print_head(k, out);
-    for (uint32_t i = 0; i < k->n_lets; i++) print_let(k, i, out);
-    for (uint32_t i = 0; i < k->n_stores; i++) print_store(k, &k->stores[i], out);
-    for (uint32_t i = 0; i < k->n_accesses; i++) print_access(k, &k->accesses[i], out);
+    writer w = {.k = k, .out = out};
+    ir_printer_init(&w.expr, k->unit, out);
+    put_head(&w);
+    for (uint32_t i = 0; i < k->n_lets; i++) put_let(&w, i);
+    for (uint32_t i = 0; i < k->n_stores; i++) put_store(&w, &k->stores[i]);
+    for (uint32_t i = 0; i < k->n_accesses; i++) put_access(&w, &k->accesses[i]);
 }

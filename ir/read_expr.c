@@ -352,12 +352,23 @@ static ir_expr full(ir_reader *r) {
     return e;
 }
 
+/* $k: a line of a kernel, in scope under that name */
+static ir_expr kernel_line(ir_reader *r, ir_token at) {
+    for (uint32_t k = r->scope.n; k-- > 0;) {
+        if (strlen(r->scope.at[k].name) != at.end - at.start || memcmp(r->scope.at[k].name, r->text + at.start, at.end - at.start) != 0) continue;
+        ir_next(r);
+        return r->scope.at[k].e;
+    }
+    IR_FAIL_AT(r, at, BASE_MSG_IR_UNKNOWN, "line", ir_token_text(r, at));
+}
+
 static ir_expr post_level(ir_reader *r) {
     ir_token at = r->token;
     switch (at.kind) {
     case IR_TOKEN_INT: return ir_int(r->unit, literal(r, false));
     case IR_TOKEN_REAL: return ir_real(r->unit, ir_reads_real(r));
     case IR_TOKEN_ABBREVIATION: return abbreviation(r, at);
+    case IR_TOKEN_LET: return kernel_line(r, at);
     case IR_TOKEN_NAME:
         if (ir_sees_after(r, "[")) return read_element(r, at);
         return r->text[at.end] == '(' ? call(r, at) : bare_name(r, at);      /* `0..L (` is no call */
