@@ -184,6 +184,18 @@ static void let(reader *r) {
 
 /* ---- stores and accesses */
 
+/* The elements that a store leaves alone are in the result before the kernel starts: what they are a copy of is no buffer of its own. */
+static ir_value value_below(reader *r, ir_value result) {
+    ir_reader *x = &r->expr;
+    uint32_t v;
+    const char *name = ir_reads_name(x);
+    if (base_map_get(x->values, name, &v)) return v;
+    ir_type type = x->unit->value.at[result].type;
+    v = ir_value_new(x->unit, name, &type);
+    base_map_put(x->values, name, v);
+    return v;
+}
+
 static void store(reader *r) {
     ir_reader *x = &r->expr;
     ir_kernel_store s = {.at.result = value(r)};
@@ -201,7 +213,7 @@ static void store(reader *r) {
         ir_wants(x, "=");
     }
     s.e = ir_reads_full(x);
-    if (ir_eats(x, "into")) s.at.into = value(r);
+    if (ir_eats(x, "into")) s.at.into = value_below(r, s.at.result);
     BASE_PUSH(x->arena, &r->stores, s);
 }
 

@@ -163,7 +163,7 @@ int diff_main(const char *name, const char *only, uint32_t n_targets, const diff
     base_arena *arena = base_arena_create(NULL, &no_memory);
     if (!arena || setjmp(no_memory)) return 1;
     diff_program **programs;
-    uint32_t n = diff_catalogue(arena, ATTN_SOURCE_DIR "/tests/diff/programs", &programs), n_tests = 0;
+    uint32_t n = diff_catalogue(arena, DIFF_PROGRAMS, &programs), n_tests = 0;
     if (!n) {
         fprintf(stderr, "no programs\n");
         return 1;

@@ -41,6 +41,8 @@ typedef struct {
     bool nan;                    /* NaN in an input must come out where it comes out of the evaluator */
 } diff_program;
 
+extern const ir_target diff_machine;                              /* machine.c */
+
 /* programs.c */
 diff_program *diff_program_read(base_arena *arena, const char *path);
 uint32_t diff_catalogue(base_arena *arena, const char *folder, diff_program ***out);   /* sorted by name */
@@ -52,5 +54,6 @@ const char *diff(const diff_program *p, const char *dims, diff_fill fill, uint64
 const char *diff_fill_name(diff_fill fill);
 bool diff_applies(const diff_program *p, diff_fill fill);
 /* cmocka: a test per program and target. only: a pattern (* ?) of "PROGRAM on TARGET", or NULL */
+#define DIFF_PROGRAMS ATTN_SOURCE_DIR "/tests/diff/programs"
 int diff_main(const char *name, const char *only, uint32_t n_targets, const diff_target *targets);
 #endif

@@ -1,49 +1,103 @@
-/* Kernels run literally: each map lowered as it stands, and the graph after all passes. Plain, in blocks, columns split and merged. */
+/* Kernels run literally: each map lowered as it stands, and the graph after the passes. Plain, in blocks, columns split and merged.
+ * On the way: every kernel keeps to the rules, its text reads back, and a program has as many kernels as it says. */
 #include <string.h>
 #include "diff.h"
 #include "passes.h"
 
-typedef struct { ir_interp_mode mode; } literal;
+typedef struct { ir_interp_mode mode; bool passes; } literal;
 typedef struct {
     const ir_graph *graph;
-    const diff_target *target;
+    const literal *how;
     base_arena *arena;
     base_diags *diags;
-    base_map *kernels;           /* maps lowered so far, by the name of their first result */
+    base_map *kernels;           /* by the name of the first result */
     BASE_VEC(ir_kernel *) lowered;
 } lowering;
 
-static ir_kernel *kernel_for(lowering *l, const ir_node *map) {
-    const char *name = l->graph->unit->value.at[map->map.results[0].store.result].name;
-    uint32_t k;
-    if (base_map_get(l->kernels, name, &k)) return l->lowered.at[k];
-    ir_kernel *kernel = pass_lower_node(l->graph->unit, map);
-    if (!kernel || !ir_kernel_verify(kernel)) return NULL;
-    base_map_put(l->kernels, name, BASE_PUSH(l->arena, &l->lowered, kernel));
-    return kernel;
+static const char *result_name(const ir_graph *g, const ir_node *map) { return g->unit->value.at[map->map.results[0].store.result].name; }
+
+static const char *text_of(const ir_kernel *k, base_arena *arena) {
+    base_text t;
+    base_text_init(&t, arena);
+    ir_kernel_print(k, &t);
+    return t.at;
+}
+
+static bool text_reads_back(const ir_kernel *k, base_arena *arena, base_diags *diags) {
+    const char *text = text_of(k, arena);
+    ir_kernel *again = ir_kernel_read(arena, diags, base_file_add(diags, k->name, text, strlen(text)));
+    if (!again) return false;
+    const char *other = text_of(again, arena);
+    if (!strcmp(text, other)) return true;
+    base_report(diags, BASE_MSG_INTERNAL_IR, (base_span){0}, base_printf(arena, "kernel text\n%sreads back as\n%s", text, other));
+    return false;
+}
+
+static bool add_kernel(lowering *l, const ir_node *map, ir_kernel *k) {
+    if (!k || !ir_kernel_verify(k) || !text_reads_back(k, l->arena, l->diags)) return false;
+    base_map_put(l->kernels, result_name(l->graph, map), BASE_PUSH(l->arena, &l->lowered, k));
+    return true;
 }
 
 static bool run_map(void *env, const ir_node *map, ir_frame *frame, const int64_t *var) {
     lowering *l = env;
-    const literal *how = l->target->env;
-    ir_kernel *k = kernel_for(l, map);
-    if (!k) return false;
+    uint32_t at;
+    if (!base_map_get(l->kernels, result_name(l->graph, map), &at)) {
+        if (!add_kernel(l, map, pass_lower_node(l->graph->unit, map))) return false;
+        at = l->lowered.n - 1;
+    }
+    const ir_kernel *k = l->lowered.at[at];
     int64_t *counters = BASE_ARRAY(l->arena, k->n_counters + 1, int64_t);
     for (uint32_t c = 0; c < k->n_counters; c++) counters[c] = var[k->counters[c]];
-    return ir_kernel_run(k, frame, counters, how->mode, l->arena, l->diags);
+    return ir_kernel_run(k, frame, counters, l->how->mode, l->arena, l->diags);
+}
+
+/* ---- after the passes */
+
+typedef struct { lowering *l; const pass_state *state; uint32_t next; bool ok; } taking;
+
+static void take_kernel(void *env, const ir_node *node, uint32_t depth) {
+    (void)depth;
+    taking *t = env;
+    if (node->form == IR_FORM_CHECK) t->next += 2;
+    if (node->form == IR_FORM_MAP) t->ok &= add_kernel(t->l, node, t->state->kernels[t->next++]);
+}
+
+static bool run_passes(lowering *l, ir_graph *g) {
+    pass_state state = {.arena = l->arena, .diags = l->diags, .target = &diff_machine, .graph = g};
+    if (!pass_run_all(&state, &(pass_options){.stop_after = "lower"})) return false;
+    l->graph = state.graph;
+    taking t = {l, &state, 0, true};
+    ir_graph_each(state.graph, take_kernel, &t);
+    return t.ok;
+}
+
+/* The passes make new values: a frame with room for them, and the results back. */
+static bool run_after_passes(lowering *l, ir_graph *g, ir_frame *frame) {
+    uint32_t n_values = g->unit->value.n, n_dims = g->unit->dim.n;
+    if (!run_passes(l, g)) return false;
+    ir_frame wide = ir_frame_create(g->unit, l->arena);
+    memcpy(wide.value, frame->value, sizeof *wide.value * n_values);
+    memcpy(wide.dim, frame->dim, sizeof *wide.dim * n_dims);
+    if (!ir_graph_eval_with(l->graph, &wide, l->arena, l->diags, run_map, l)) return false;
+    for (uint32_t k = 0; k < g->n_outputs; k++) frame->value[g->outputs[k].value] = wide.value[l->graph->outputs[k].value];
+    return true;
 }
 
 static bool run_literally(const diff_target *self, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
-    lowering l = {.graph = g, .target = self, .arena = arena, .diags = diags, .kernels = base_map_create(arena)};
+    lowering l = {.graph = g, .how = self->env, .arena = arena, .diags = diags, .kernels = base_map_create(arena)};
+    if (l.how->passes) return run_after_passes(&l, g, frame);
     return ir_graph_eval_with(g, frame, arena, diags, run_map, &l);
 }
 
 int main(int argc, char **argv) {
-    static const literal plain = {IR_INTERP_PLAIN}, blocks = {IR_INTERP_BLOCKS}, split = {IR_INTERP_SPLIT};
+    static const literal how[] = {{IR_INTERP_PLAIN, false}, {IR_INTERP_BLOCKS, false}, {IR_INTERP_SPLIT, false}, {IR_INTERP_PLAIN, true}, {IR_INTERP_SPLIT, true}};
     const diff_target targets[] = {
-        {.name = "kernels", .run = run_literally, .env = &plain},
-        {.name = "kernels in blocks", .run = run_literally, .env = &blocks},
-        {.name = "kernels split", .run = run_literally, .env = &split},
+        {.name = "kernels", .run = run_literally, .env = &how[0]},
+        {.name = "kernels in blocks", .run = run_literally, .env = &how[1]},
+        {.name = "kernels split", .run = run_literally, .env = &how[2]},
+        {.name = "fused kernels", .run = run_literally, .env = &how[3]},
+        {.name = "fused kernels split", .run = run_literally, .env = &how[4]},
     };
-    return diff_main("kernels", argc > 1 ? argv[1] : NULL, 3, targets);
+    return diff_main("kernels", argc > 1 ? argv[1] : NULL, 5, targets);
 }
