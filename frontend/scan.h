@@ -29,6 +29,7 @@ typedef void *yyscan_t;
 int fe_lex_init_extra(fe_scan *s, yyscan_t *scanner);
 int fe_lex_destroy(yyscan_t scanner);
 void fe_lex_open(yyscan_t scanner, char *buffer, size_t n);      /* n bytes and two zeros */
+void fe_brackets_drop(fe_scan *s);                               /* forgets open '(' and '[': after an error, lines count again */
 /* the generated parser */
 int fe_yyparse(yyscan_t scanner, fe_scan *s);
 #endif

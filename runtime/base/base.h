@@ -101,6 +101,7 @@ base_diags *base_diags_create(base_arena *arena);
 uint32_t base_file_add(base_diags *diags, const char *name, const char *text, size_t n);  /* copies both; the file's number */
 /* Adds a diagnostic, text filled from the row's format. Never NULL; set expected, found, hint on the result. */
 base_diag *base_report(base_diags *diags, base_message message, base_span span, ...);
+base_diag *base_report_list(base_diags *diags, base_message message, base_span span, va_list list);
 void base_diag_note(base_diags *diags, base_diag *diag, base_span span, const char *format, ...) BASE_PRINTF(4, 5);
 void base_diag_print(const base_diags *diags, const base_diag *diag, bool colour, base_text *out);   /* file:line:col, caret, hint */
 void base_position(const base_file *file, uint32_t offset, uint32_t *line, uint32_t *column);        /* from 1; columns in code points */

@@ -32,18 +32,23 @@ uint32_t base_file_add(base_diags *diags, const char *name, const char *text, si
     return BASE_PUSH(diags->arena, &diags->files, file);
 }
 
-base_diag *base_report(base_diags *diags, base_message message, base_span span, ...) {
+base_diag *base_report_list(base_diags *diags, base_message message, base_span span, va_list list) {
     base_diag *diag = BASE_NEW(diags->arena, base_diag);
-    va_list list;
-    va_start(list, span);
     diag->text = base_vprintf(diags->arena, base_messages[message].text, list);
-    va_end(list);
     diag->message = message;
     diag->severity = base_messages[message].code[0] == 'W' ? BASE_WARNING : BASE_ERROR;
     diag->span = span;
     *diags->last = diag;
     diags->last = &diag->next;
     *(diag->severity == BASE_ERROR ? &diags->n_errors : &diags->n_warnings) += 1;
+    return diag;
+}
+
+base_diag *base_report(base_diags *diags, base_message message, base_span span, ...) {
+    va_list list;
+    va_start(list, span);
+    base_diag *diag = base_report_list(diags, message, span, list);
+    va_end(list);
     return diag;
 }
 

@@ -1,0 +1,576 @@
+/* attend, expanded to what it means: no trace of it is left in the graph.
+ *
+ *   visible = mask and not (s == -inf)
+ *   value   = select(any(keys where visible: true), sum(keys where visible: adjust(weights) * v), 0)
+ *   weights = exp(s - max(keys where visible: s)) / sum(keys where visible: exp(s - max(..))), or what the clause says
+ *   lse     = select(any(..), max(..) + log(sum(..)), -inf)
+ *
+ * `s` and `w` are taken by name: in `s[h = g]` or `sum(j: exp(s))` they are computed for other values of the indices. So everything here
+ * is a function of an env that says what the indices of the pair are, and what it gives for the attend's own indices is one case of
+ * that. Clauses of variants are clauses in a scope of their own (fe_call_env). */
+#include <string.h>
+#include "lower.h"
+
+typedef enum { CLAUSE_SCALE, CLAUSE_SCORE, CLAUSE_MASK, CLAUSE_WEIGHTS, CLAUSE_ADJUST, CLAUSE_LET } clause_kind;
+typedef struct scope { const fe_clause *with; const fe_decl *variant; const struct scope *outer; } scope;
+typedef struct { clause_kind kind; const fe_clause *text; const scope *scope; } clause;
+typedef struct { fe_index index; const fe_item *item; const char *name; } key;
+typedef struct { const char *name; fe_index index; } contracted;
+typedef enum { MEMO_MASK, MEMO_SCORE, MEMO_VISIBLE, MEMO_WEIGHT } memo_kind;
+typedef struct { memo_kind kind; uint32_t stage; const ir_expr *at; ir_expr value; } memo;
+
+struct fe_attend {
+    const fe_expr *text;
+    fe_env env;                          /* with the keys bound */
+    const char **names; uint32_t n_names;/* indices of a pair: all in scope */
+    BASE_VEC(key) keys;
+    BASE_VEC(contracted) sums;
+    BASE_VEC(clause) clauses;
+    uint32_t n_score, n_adjust;
+    BASE_VEC(memo) memos;
+};
+
+static ir_expr score_at(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage);
+static ir_expr visible_at(fe_lower *l, fe_attend *a, const fe_env *env);
+static ir_expr weight_at(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage);
+
+/* ---- the indices of a pair */
+
+/* The attend's env with its indices as they are in cur. */
+static fe_env pair_env(fe_lower *l, const fe_attend *a, const fe_env *cur)
+{
+    fe_env env = a->env;
+    env.assumed = cur->assumed;
+    for (uint32_t k = 0; k < a->n_names; k++) {
+        const fe_binding *mine = fe_bound(&a->env, a->names[k]), *there = fe_bound(cur, a->names[k]);
+        if (there && !there->thunk && there->n == 1 && there->index != mine->index) env = fe_bind_index(l, &env, a->names[k], there->index, 1);
+    }
+    return env;
+}
+
+static const ir_expr *positions(fe_lower *l, const fe_attend *a, const fe_env *env)
+{
+    ir_expr *at = BASE_ARRAY(l->arena, a->n_names + 1, ir_expr);
+    for (uint32_t k = 0; k < a->n_names; k++) at[k] = fe_bound(env, a->names[k])->index[0].at;
+    return at;
+}
+
+static bool is_own(const fe_attend *a, const fe_env *env)
+{
+    for (uint32_t k = 0; k < a->n_names; k++)
+        if (fe_bound(env, a->names[k])->index[0].at != fe_bound(&a->env, a->names[k])->index[0].at) return false;
+    return true;
+}
+
+static bool recall(const fe_attend *a, memo_kind kind, uint32_t stage, const ir_expr *at, ir_expr *out)
+{
+    for (uint32_t k = 0; k < a->memos.n; k++) {
+        const memo *m = &a->memos.at[k];
+        if (m->kind != kind || m->stage != stage || memcmp(m->at, at, a->n_names * sizeof *at) != 0) continue;
+        *out = m->value;
+        return true;
+    }
+    return false;
+}
+
+static ir_expr remember(fe_lower *l, fe_attend *a, memo_kind kind, uint32_t stage, const ir_expr *at, ir_expr value)
+{
+    memo m = {kind, stage, at, value};
+    BASE_PUSH(l->arena, &a->memos, m);
+    return value;
+}
+
+/* ---- scopes of clauses */
+
+static const fe_thunk *pair_thunk(fe_lower *l, fe_attend *a, fe_thunk_kind kind, uint32_t stage, bool final)
+{
+    fe_thunk t = {.kind = (uint8_t)kind, .attend = a, .stage = stage, .final = final};
+    return base_copy(l->arena, &t, sizeof t);
+}
+
+static fe_env with_score(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage, bool final)
+{
+    return fe_bind_thunk(l, env, l->program->word_s, pair_thunk(l, a, FE_THUNK_SCORE, stage, final));
+}
+
+static const fe_vis *visible_pairs(fe_lower *l, fe_attend *a)
+{
+    fe_vis vis = {a->names, a->n_names, pair_thunk(l, a, FE_THUNK_VISIBLE, 0, false)};
+    return base_copy(l->arena, &vis, sizeof vis);
+}
+
+/* Into the variants that a clause stands in, outermost first. */
+static bool enter(fe_lower *l, const scope *s, fe_env *env)
+{
+    if (!s) return true;
+    if (!enter(l, s->outer, env)) return false;
+    fe_env body;
+    const fe_clause *with = s->with;
+    if (!fe_call_env(l, env, s->variant, s->variant->variant.formals, with->binders, with->args, with->at, &body)) return false;
+    *env = body;
+    return true;
+}
+
+/* Every index of env stands for itself: text that is evaluated later sees them as they are then. */
+static const fe_link *identity_links(fe_lower *l, const fe_env *env, uint32_t *n)
+{
+    BASE_VEC(fe_link) links = {0};
+    for (const fe_binding *b = env->first; b; b = b->next) {
+        if (b->thunk || b->n != 1) continue;
+        const char **name = base_copy(l->arena, &b->name, sizeof b->name);
+        fe_link link = {b->name, name, 1};
+        BASE_PUSH(l->arena, &links, link);
+    }
+    *n = links.n;
+    return links.at;
+}
+
+static fe_env with_let(fe_lower *l, const fe_env *env, const fe_clause *let)
+{
+    fe_thunk t = {.kind = FE_THUNK_TEXT, .text = let->e, .env = *env};
+    t.links = identity_links(l, env, &t.n_links);
+    return fe_bind_thunk(l, env, let->name.text, base_copy(l->arena, &t, sizeof t));
+}
+
+/* The scope of clause k, whose own env (indices, s, w, visible pairs) is `env`; false: reported. */
+static bool clause_env(fe_lower *l, const fe_attend *a, uint32_t k, fe_env *env)
+{
+    if (!enter(l, a->clauses.at[k].scope, env)) return false;
+    for (uint32_t i = 0; i < k; i++)
+        if (a->clauses.at[i].kind == CLAUSE_LET && a->clauses.at[i].scope == a->clauses.at[k].scope) *env = with_let(l, env, a->clauses.at[i].text);
+    return true;
+}
+
+/* ---- mask, score, visible */
+
+static ir_expr key_test(fe_lower *l, const fe_env *env, const key *key)
+{
+    const fe_index *index = &fe_bound(env, key->name)->index[0];
+    ir_unit *u = l->u;
+    if (key->item->kind != FE_ITEM_RANGE) return ir_bool(u, true);
+    ir_expr lo = fe_lower_int(l, env, key->item->e, "a range has integer bounds"), hi = fe_lower_int(l, env, key->item->hi, "a range has integer bounds");
+    if (!lo || !hi || !index->at) return 0;
+    if (index->inside && index->lo == lo && index->hi == hi) return ir_bool(u, true);
+    ir_expr above = ir_at_least(u, ir_sub(u, index->at, lo), 0) ? ir_bool(u, true) : ir_op2(u, IR_LE, lo, index->at);
+    return ir_and(u, above, ir_op2(u, IR_LT, index->at, hi));
+}
+
+static ir_expr mask_of(fe_lower *l, fe_attend *a, const fe_env *env)
+{
+    ir_expr m = ir_bool(l->u, true);
+    for (uint32_t k = 0; k < a->keys.n; k++) m = m ? ir_and(l->u, m, key_test(l, env, &a->keys.at[k])) : 0;
+    for (uint32_t k = 0; k < a->clauses.n; k++) {
+        if (a->clauses.at[k].kind != CLAUSE_MASK) continue;
+        fe_env inner = fe_assume(l, env, m);
+        ir_expr b = clause_env(l, a, k, &inner) ? fe_lower_bool(l, &inner, a->clauses.at[k].text->e, "a mask is a truth value") : 0;
+        m = m && b ? ir_and(l->u, m, b) : 0;
+    }
+    return m;
+}
+
+static ir_expr mask_at(fe_lower *l, fe_attend *a, const fe_env *env)
+{
+    const ir_expr *at = positions(l, a, env);
+    ir_expr m;
+    return recall(a, MEMO_MASK, 0, at, &m) ? m : remember(l, a, MEMO_MASK, 0, at, mask_of(l, a, env));
+}
+
+static ir_expr scale_at(fe_lower *l, fe_attend *a, const fe_env *env)
+{
+    for (uint32_t k = 0; k < a->clauses.n; k++) {
+        if (a->clauses.at[k].kind != CLAUSE_SCALE) continue;
+        fe_env inner = *env;
+        return clause_env(l, a, k, &inner) ? fe_lower_real(l, &inner, a->clauses.at[k].text->e) : 0;
+    }
+    ir_expr n = ir_int(l->u, 1);
+    for (uint32_t k = 0; k < a->sums.n; k++) n = ir_mul(l->u, n, a->sums.at[k].index.hi);
+    return ir_op1(l->u, IR_RSQRT, fe_real_of(l, n));
+}
+
+/* q * k summed over what stands in both, times the scale */
+static ir_expr product_at(fe_lower *l, fe_attend *a, const fe_env *env)
+{
+    const fe_items *operands = a->text->attend.operands;
+    if (operands->n == 2) return fe_lower_real(l, env, operands->at[0].e);
+    fe_env inner = *env;
+    ir_var vars[IR_AXES];
+    for (uint32_t k = 0; k < a->sums.n; k++) {
+        inner = fe_bind_index(l, &inner, a->sums.at[k].name, &a->sums.at[k].index, 1);
+        vars[k] = a->sums.at[k].index.var;
+    }
+    ir_expr q = fe_lower_real(l, &inner, operands->at[0].e), k = fe_lower_real(l, &inner, operands->at[1].e), scale = scale_at(l, a, env);
+    if (!q || !k || !scale) return 0;
+    ir_expr dot = a->sums.n ? ir_reduce(l->u, IR_RED_SUM, a->sums.n, vars, ir_bool(l->u, true), ir_mul(l->u, q, k)) : ir_mul(l->u, q, k);
+    return ir_mul(l->u, dot, scale);
+}
+
+/* Index of the clause that is the stage-th of its kind, from 1. */
+static uint32_t clause_number(const fe_attend *a, clause_kind kind, uint32_t stage)
+{
+    uint32_t k = 0;
+    for (;; k++)
+        if (a->clauses.at[k].kind == kind && --stage == 0) return k;
+}
+
+static ir_expr score_of(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage)
+{
+    if (stage == 0) return product_at(l, a, env);
+    uint32_t k = clause_number(a, CLAUSE_SCORE, stage);
+    fe_env inner = with_score(l, a, env, stage - 1, false);
+    return clause_env(l, a, k, &inner) ? fe_lower_real(l, &inner, a->clauses.at[k].text->e) : 0;
+}
+
+static ir_expr score_at(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage)
+{
+    const ir_expr *at = positions(l, a, env);
+    ir_expr s;
+    return recall(a, MEMO_SCORE, stage, at, &s) ? s : remember(l, a, MEMO_SCORE, stage, at, score_of(l, a, env, stage));
+}
+
+static ir_expr visible_at(fe_lower *l, fe_attend *a, const fe_env *env)
+{
+    const ir_expr *at = positions(l, a, env);
+    ir_expr v;
+    if (recall(a, MEMO_VISIBLE, 0, at, &v)) return v;
+    ir_expr m = mask_at(l, a, env);
+    fe_env inner = fe_assume(l, env, m);
+    ir_expr s = score_at(l, a, &inner, a->n_score);
+    return remember(l, a, MEMO_VISIBLE, 0, at, m && s ? ir_and(l->u, m, fe_not_minus_inf(l, s)) : 0);
+}
+
+/* ---- weights */
+
+/* The keys of one row, bound to variables of their own, which vars gets. */
+static fe_env row_env(fe_lower *l, fe_attend *a, const fe_env *env, ir_var *vars)
+{
+    fe_env row = *env;
+    bool own = is_own(a, env);
+    for (uint32_t k = 0; k < a->keys.n; k++) {
+        const key *key = &a->keys.at[k];
+        fe_index index = key->index;
+        if (!own) {
+            ir_expr lo = index.lo, hi = index.hi;
+            if (key->item->kind == FE_ITEM_RANGE && !ir_is_int(l->u, lo, NULL)) lo = fe_lower_int(l, &row, key->item->e, "");
+            if (key->item->kind == FE_ITEM_RANGE && !fe_of_dims(l, hi)) hi = fe_lower_int(l, &row, key->item->hi, "");
+            index = fe_index_over(l, key->name, lo, hi);
+            row = fe_bind_index(l, &row, key->name, &index, 1);
+        }
+        vars[k] = index.var;
+    }
+    return row;
+}
+
+typedef struct { ir_var vars[IR_AXES]; uint32_t n; ir_expr visible, score, most, sum; } row;
+
+static ir_expr row_reduce(fe_lower *l, const row *r, ir_red kind, ir_expr body)
+{
+    for (uint32_t k = 0; k < r->n; k++)
+        if (!r->vars[k]) return 0;
+    return r->visible && body ? ir_reduce(l->u, kind, r->n, r->vars, r->visible, body) : 0;
+}
+
+/* max and sum(exp) over the visible pairs of the row that env stands in */
+static row row_at(fe_lower *l, fe_attend *a, const fe_env *env)
+{
+    row r = {.n = a->keys.n};
+    fe_env keys = row_env(l, a, env, r.vars);
+    r.visible = visible_at(l, a, &keys);
+    r.score = score_at(l, a, &keys, a->n_score);
+    r.most = row_reduce(l, &r, IR_RED_MAX, r.score);
+    r.sum = r.most ? row_reduce(l, &r, IR_RED_SUM, ir_op1(l->u, IR_EXP, ir_sub(l->u, r.score, r.most))) : 0;
+    return r;
+}
+
+/* `weights = softmax(j: s)` over all keys says what is meant without it. */
+static bool is_default(const fe_lower *l, const fe_attend *a, const fe_expr *e)
+{
+    if (e->kind != FE_CALL || strcmp(e->call.name.text, "softmax") != 0 || e->call.args->n != 1 || e->call.binders->n != a->keys.n) return false;
+    const fe_expr *arg = e->call.args->at[0].e;
+    if (arg->kind != FE_NAME || arg->name.text != l->program->word_s) return false;
+    for (uint32_t k = 0; k < a->keys.n; k++) {
+        bool found = false;
+        for (uint32_t i = 0; i < a->keys.n; i++) {
+            const fe_item *item = &e->call.binders->at[i];
+            found = found || (item->kind == FE_ITEM_EXPR && item->e->kind == FE_NAME && item->e->name.text == a->keys.at[k].name);
+        }
+        if (!found) return false;
+    }
+    return true;
+}
+
+static fe_env weights_env(fe_lower *l, fe_attend *a, const fe_env *env)
+{
+    fe_env inner = with_score(l, a, env, a->n_score, true);
+    inner.vis = visible_pairs(l, a);
+    return inner;
+}
+
+static ir_expr weights_of(fe_lower *l, fe_attend *a, const fe_env *env)
+{
+    for (uint32_t k = 0; k < a->clauses.n; k++) {
+        const clause *c = &a->clauses.at[k];
+        if (c->kind != CLAUSE_WEIGHTS || (!c->scope && is_default(l, a, c->text->e))) continue;
+        fe_env inner = weights_env(l, a, env);
+        return clause_env(l, a, k, &inner) ? fe_lower_real(l, &inner, c->text->e) : 0;
+    }
+    row r = row_at(l, a, env);
+    ir_expr s = score_at(l, a, env, a->n_score);
+    if (!s || !r.most || !r.sum) return 0;
+    return ir_op2(l->u, IR_DIV, ir_op1(l->u, IR_EXP, ir_sub(l->u, s, r.most)), r.sum);
+}
+
+static ir_expr adjusted_of(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage)
+{
+    uint32_t k = clause_number(a, CLAUSE_ADJUST, stage);
+    fe_env inner = weights_env(l, a, env);
+    inner = fe_bind_thunk(l, &inner, l->program->word_w, pair_thunk(l, a, FE_THUNK_WEIGHT, stage - 1, false));
+    return clause_env(l, a, k, &inner) ? fe_lower_real(l, &inner, a->clauses.at[k].text->e) : 0;
+}
+
+static ir_expr weight_at(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage)
+{
+    const ir_expr *at = positions(l, a, env);
+    ir_expr w;
+    if (recall(a, MEMO_WEIGHT, stage, at, &w)) return w;
+    fe_env inner = fe_assume(l, env, mask_at(l, a, env));
+    inner = fe_assume(l, &inner, visible_at(l, a, env));
+    return remember(l, a, MEMO_WEIGHT, stage, at, stage ? adjusted_of(l, a, &inner, stage) : weights_of(l, a, &inner));
+}
+
+/* s and w as clauses see them: where the pair is not known to be visible, -inf and 0 stand for the hidden. */
+ir_expr fe_attend_thunk(fe_lower *l, const fe_thunk *t, const fe_env *cur)
+{
+    fe_attend *a = t->attend;
+    fe_env env = pair_env(l, a, cur);
+    if (t->kind == FE_THUNK_VISIBLE) return visible_at(l, a, &env);
+    if (t->kind == FE_THUNK_WEIGHT) {
+        ir_expr v = visible_at(l, a, &env), w = weight_at(l, a, &env, t->stage);
+        if (!v || !w || fe_is_assumed(l, cur, v)) return w;
+        return ir_select(l->u, v, w, ir_real(l->u, 0.0));
+    }
+    ir_expr s = score_at(l, a, &env, t->stage);
+    if (!t->final || !s) return s;
+    ir_expr m = mask_at(l, a, &env);
+    if (!m || fe_is_assumed(l, cur, m) || fe_is_assumed(l, cur, visible_at(l, a, &env))) return s;
+    return ir_select(l->u, m, s, ir_real(l->u, -INFINITY));
+}
+
+/* ---- making one */
+
+static void clauses_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_clauses *clauses, const fe_module *module, const scope *s, uint32_t depth);
+
+static void variant_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_clause *c, const fe_module *module, const scope *s, uint32_t depth)
+{
+    fe_env there = *env;
+    there.module = module;
+    fe_decl *variant = fe_find(l, &there, FE_SPACE_VARIANT, c->name);
+    if (!variant) {
+        fe_report(l, env, BASE_MSG_NO_VARIANT, c->name.at, c->name.text);
+        return;
+    }
+    for (const scope *o = s; o; o = o->outer)
+        if (o->variant == variant) {
+            fe_report(l, env, BASE_MSG_RECURSION, variant->name.at, variant->name.text);
+            return;
+        }
+    if (depth > FE_MAX_CALLS) {
+        fe_report(l, env, BASE_MSG_EXPANSION, c->at);
+        return;
+    }
+    scope inner = {c, variant, s};
+    clauses_add(l, env, a, variant->variant.clauses, variant->module, base_copy(l->arena, &inner, sizeof inner), depth + 1);
+}
+
+static bool once(fe_lower *l, const fe_env *env, const fe_attend *a, clause_kind kind, const fe_clause *c)
+{
+    for (uint32_t k = 0; k < a->clauses.n; k++)
+        if (a->clauses.at[k].kind == kind) {
+            base_diag *diag = fe_report(l, env, BASE_MSG_CLAUSE_TWICE, c->name.at, c->name.text);
+            if (diag) base_diag_note(l->diags, diag, fe_at(l, a->clauses.at[k].text->name.at), "the first one is here");
+            return false;
+        }
+    return true;
+}
+
+static void clause_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_clause *c, const scope *s)
+{
+    static const char *const names[] = {"scale", "score", "mask", "weights", "adjust"};
+    uint32_t kind = 0;
+    while (kind < CLAUSE_LET && strcmp(names[kind], c->name.text) != 0) kind++;
+    if (c->kind == FE_CLAUSE_LET) kind = CLAUSE_LET;
+    else if (kind == CLAUSE_LET) {
+        base_diag *diag = fe_report(l, env, BASE_MSG_NO_CLAUSE, c->name.at, c->name.text);
+        fe_expected(diag, "scale, score, mask, weights, adjust, let or with", NULL, NULL);
+        return;
+    }
+    if ((kind == CLAUSE_SCALE || kind == CLAUSE_WEIGHTS) && !once(l, env, a, (clause_kind)kind, c)) return;
+    if (kind == CLAUSE_SCALE && a->text->attend.operands->n == 2) fe_report(l, env, BASE_MSG_SCALE_ALONE, c->at);
+    a->n_score += kind == CLAUSE_SCORE;
+    a->n_adjust += kind == CLAUSE_ADJUST;
+    clause flat = {(clause_kind)kind, c, s};
+    BASE_PUSH(l->arena, &a->clauses, flat);
+}
+
+static void clauses_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_clauses *clauses, const fe_module *module, const scope *s, uint32_t depth)
+{
+    if (a->clauses.n > 4096) {
+        fe_report(l, env, BASE_MSG_EXPANSION, a->text->at);
+        return;
+    }
+    for (uint32_t k = 0; k < clauses->n; k++) {
+        const fe_clause *c = &clauses->at[k];
+        if (c->kind == FE_CLAUSE_WITH) variant_add(l, env, a, c, module, s, depth);
+        else clause_add(l, env, a, c, s);
+    }
+}
+
+static void report_role(fe_lower *l, const fe_env *env, fe_name name, const char *where)
+{
+    base_diag *diag = fe_report(l, env, BASE_MSG_ROLE, name.at, name.text, where);
+    const char *hint = "put it on the left or before the colon; an index that stands in q and k alike is summed";
+    fe_expected(diag, NULL, NULL, hint);
+}
+
+static bool has_name(const fe_names *names, const char *name)
+{
+    for (uint32_t k = 0; k < names->n; k++)
+        if (names->at[k].text == name) return true;
+    return false;
+}
+
+/* Indices that stand in q and k alike and mean nothing else are summed. */
+static bool find_sums(fe_lower *l, fe_attend *a)
+{
+    const fe_items *operands = a->text->attend.operands;
+    if (operands->n != 3) return true;
+    fe_names in_q = {0}, in_k = {0}, in_v = {0};
+    fe_free_names(l, &a->env, operands->at[0].e, &in_q);
+    fe_free_names(l, &a->env, operands->at[1].e, &in_k);
+    fe_free_names(l, &a->env, operands->at[2].e, &in_v);
+    bool ok = true;
+    for (uint32_t k = 0; k < in_k.n; k++)
+        if (!has_name(&in_q, in_k.at[k].text)) report_role(l, &a->env, in_k.at[k], "k"), ok = false;
+    for (uint32_t k = 0; k < in_v.n; k++) report_role(l, &a->env, in_v.at[k], "v"), ok = false;
+    for (uint32_t k = 0; k < in_q.n; k++) {
+        if (!has_name(&in_k, in_q.at[k].text)) {
+            report_role(l, &a->env, in_q.at[k], "q");
+            ok = false;
+            continue;
+        }
+        fe_stands stands = {0};
+        for (uint32_t i = 0; i < 2; i++) fe_stands_of(l, &a->env, in_q.at[k].text, operands->at[i].e, &stands);
+        contracted c = {in_q.at[k].text, fe_index_over(l, in_q.at[k].text, ir_int(l->u, 0), fe_extent(l, &a->env, in_q.at[k], &stands))};
+        ok = ok && c.index.at;
+        if (a->sums.n < IR_AXES) BASE_PUSH(l->arena, &a->sums, c);
+    }
+    return ok;
+}
+
+static void set_names(fe_lower *l, fe_attend *a)
+{
+    BASE_VEC(const char *) names = {0};
+    for (const fe_binding *b = a->env.first; b; b = b->next) {
+        bool seen = b->thunk || b->n != 1 || fe_bound(&a->env, b->name) != b;
+        if (!seen) BASE_PUSH(l->arena, &names, b->name);
+    }
+    a->names = names.at;
+    a->n_names = names.n;
+}
+
+/* A key whose range depends on data runs along the axis that it alone reads, with the range in the mask. */
+static bool use_axes(fe_lower *l, fe_attend *a, const fe_bound_indices *bound)
+{
+    const fe_items *operands = a->text->attend.operands;
+    fe_env inner = a->env;
+    ir_expr bodies[3] = {0};
+    bool any = false;
+    for (uint32_t k = 0; k < bound->n; k++) any = any || bound->at[k].ragged;
+    if (!any) return true;
+    for (uint32_t k = 0; k < a->sums.n; k++) inner = fe_bind_index(l, &inner, a->sums.at[k].name, &a->sums.at[k].index, 1);
+    for (uint32_t k = 0; k < operands->n; k++) {
+        bodies[k] = fe_lower_expr(l, &inner, operands->at[k].e);
+        if (!bodies[k]) return false;
+    }
+    for (uint32_t k = 0; k < bound->n; k++) {
+        ir_expr axis = bound->at[k].ragged ? fe_axis_of(l, bound->at[k].index.at, bodies, operands->n) : 0;
+        if (!axis || !fe_of_dims(l, axis)) continue;
+        a->keys.at[k].index = fe_index_over(l, a->keys.at[k].name, ir_int(l->u, 0), axis);
+        a->env = fe_bind_index(l, &a->env, a->keys.at[k].name, &a->keys.at[k].index, 1);
+    }
+    return true;
+}
+
+static bool bind_keys(fe_lower *l, fe_attend *a, fe_bound_indices *bound)
+{
+    const fe_expr *e = a->text;
+    const fe_expr **texts = BASE_ARRAY(l->arena, e->attend.operands->n + e->attend.clauses->n, const fe_expr *);
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < e->attend.operands->n; k++) texts[n++] = e->attend.operands->at[k].e;
+    for (uint32_t k = 0; k < e->attend.clauses->n; k++)
+        if (e->attend.clauses->at[k].kind != FE_CLAUSE_WITH) texts[n++] = e->attend.clauses->at[k].e;
+    if (!fe_bind_all(l, &a->env, e->attend.binders, texts, n, bound)) return false;
+    if (bound->n != e->attend.binders->n || bound->n > IR_AXES) {
+        fe_report(l, &a->env, BASE_MSG_RANK_LIMIT, e->at, "attend", (int)IR_AXES);
+        return false;
+    }
+    for (uint32_t k = 0; k < bound->n; k++) {
+        key key = {bound->at[k].index, &e->attend.binders->at[k], bound->at[k].name};
+        BASE_PUSH(l->arena, &a->keys, key);
+    }
+    return true;
+}
+
+fe_attend *fe_attend_create(fe_lower *l, const fe_env *env, const fe_expr *e)
+{
+    const fe_items *operands = e->attend.operands;
+    bool plain = operands->n == 2 || operands->n == 3;
+    for (uint32_t k = 0; k < operands->n; k++) plain = plain && operands->at[k].kind == FE_ITEM_EXPR;
+    if (!plain) {
+        base_diag *diag = fe_report(l, env, BASE_MSG_OPERANDS, e->at);
+        fe_expected(diag, "attend(keys: q, k, v) or attend(keys: score, v)", base_printf(l->arena, "%u operands", operands->n), NULL);
+        return NULL;
+    }
+    fe_attend *a = BASE_NEW(l->arena, fe_attend);
+    a->text = e;
+    a->env = *env;
+    a->env.vis = NULL;
+    uint32_t before = l->diags->n_errors;
+    fe_bound_indices bound = {0};
+    clauses_add(l, env, a, e->attend.clauses, env->module, NULL, 0);
+    if (!bind_keys(l, a, &bound) || !find_sums(l, a) || !use_axes(l, a, &bound)) return NULL;
+    set_names(l, a);
+    return l->diags->n_errors == before ? a : NULL;
+}
+
+ir_expr fe_attend_value(fe_lower *l, fe_attend *a)
+{
+    ir_unit *u = l->u;
+    const fe_items *operands = a->text->attend.operands;
+    ir_expr m = mask_at(l, a, &a->env), v = visible_at(l, a, &a->env);
+    fe_env inner = fe_assume(l, &a->env, m);
+    inner = fe_assume(l, &inner, v);
+    ir_expr w = v ? weight_at(l, a, &inner, a->n_adjust) : 0;
+    ir_expr value = fe_lower_real(l, &inner, operands->at[operands->n - 1].e);
+    if (!v || !w || !value) return 0;
+    row r = {.n = a->keys.n, .visible = v};
+    for (uint32_t k = 0; k < r.n; k++) r.vars[k] = a->keys.at[k].index.var;
+    ir_expr some = row_reduce(l, &r, IR_RED_ANY, ir_bool(u, true));
+    return ir_select(u, some, row_reduce(l, &r, IR_RED_SUM, ir_mul(u, w, value)), ir_real(u, 0.0));
+}
+
+ir_expr fe_attend_lse(fe_lower *l, fe_attend *a)
+{
+    ir_unit *u = l->u;
+    row r = row_at(l, a, &a->env);
+    if (!r.most || !r.sum) return 0;
+    ir_expr some = row_reduce(l, &r, IR_RED_ANY, ir_bool(u, true));
+    return ir_select(u, some, ir_add(u, r.most, ir_op1(u, IR_LOG, r.sum)), ir_real(u, -INFINITY));
+}
+
+ir_set fe_attend_depends(fe_lower *l, fe_attend *a)
+{
+    ir_expr v = visible_at(l, a, &a->env), s = score_at(l, a, &a->env, a->n_score);
+    ir_set set = v && s ? ir_set_union(l->u, ir_free(l->u, v), ir_free(l->u, s)) : 0;
+    ir_expr w = v && s ? weight_at(l, a, &a->env, a->n_adjust) : 0;
+    return w ? ir_set_union(l->u, set, ir_free(l->u, w)) : set;
+}

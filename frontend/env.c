@@ -1,0 +1,94 @@
+/* Environments: what a place inside an expression sees. Inner scopes are new envs that point to the outer ones; thunks keep the env
+ * they were written in, so names of a function never capture those of its caller. */
+#include "lower.h"
+
+fe_env fe_env_of_frame(fe_frame *frame) { return (fe_env){.module = frame->module, .frame = frame}; }
+
+const fe_binding *fe_bound(const fe_env *env, const char *name)
+{
+    for (const fe_binding *b = env->first; b; b = b->next)
+        if (b->name == name) return b;
+    return NULL;
+}
+
+static fe_env with_binding(fe_lower *l, const fe_env *env, fe_binding b)
+{
+    fe_env inner = *env;
+    b.next = env->first;
+    inner.first = base_copy(l->arena, &b, sizeof b);
+    return inner;
+}
+
+fe_env fe_bind_index(fe_lower *l, const fe_env *env, const char *name, const fe_index *index, uint32_t n)
+{
+    return with_binding(l, env, (fe_binding){.name = name, .index = base_copy(l->arena, index, n * sizeof *index), .n = n});
+}
+
+fe_env fe_bind_thunk(fe_lower *l, const fe_env *env, const char *name, const fe_thunk *thunk)
+{
+    return with_binding(l, env, (fe_binding){.name = name, .thunk = thunk});
+}
+
+fe_env fe_assume(fe_lower *l, const fe_env *env, ir_expr truth)
+{
+    fe_env inner = *env;
+    fe_assumed a = {truth, env->assumed};
+    if (truth && !ir_is_bool(l->u, truth, true)) inner.assumed = base_copy(l->arena, &a, sizeof a);
+    return inner;
+}
+
+bool fe_is_assumed(const fe_lower *l, const fe_env *env, ir_expr truth)
+{
+    if (!truth || ir_is_bool(l->u, truth, true)) return true;
+    for (const fe_assumed *a = env->assumed; a; a = a->next)
+        if (a->truth == truth) return true;
+    return false;
+}
+
+fe_index fe_index_over(fe_lower *l, const char *name, ir_expr lo, ir_expr hi)
+{
+    if (!lo || !hi) return (fe_index){0};
+    ir_var v = ir_var_new(l->u, name, ir_sub(l->u, hi, lo));
+    return (fe_index){.at = ir_add(l->u, lo, ir_var_expr(l->u, v)), .lo = lo, .hi = hi, .inside = true, .var = v};
+}
+
+/* What `formal` is in cur, all its indices, bound to the names it stands for in `env`. */
+static fe_env relink(fe_lower *l, fe_env env, const fe_link *link, const fe_env *cur)
+{
+    const fe_binding *b = fe_bound(cur, link->formal);
+    for (uint32_t k = 0; b && !b->thunk && k < link->n && k < b->n; k++) env = fe_bind_index(l, &env, link->actual[k], &b->index[k], 1);
+    return env;
+}
+
+fe_env fe_thunk_env(fe_lower *l, const fe_thunk *t, const fe_env *cur)
+{
+    fe_env env = t->env;
+    env.assumed = cur->assumed;
+    for (uint32_t k = 0; k < t->n_links; k++) env = relink(l, env, &t->links[k], cur);
+    return env;
+}
+
+ir_expr fe_thunk_eval(fe_lower *l, const fe_thunk *t, const fe_env *cur)
+{
+    if (t->kind != FE_THUNK_TEXT && t->kind != FE_THUNK_BACK) return fe_attend_thunk(l, t, cur);
+    fe_env env = fe_thunk_env(l, t, cur);
+    return t->kind == FE_THUNK_TEXT ? fe_lower_expr(l, &env, t->text) : fe_thunk_eval(l, t->inner, &env);
+}
+
+bool fe_same(fe_lower *l, ir_expr a, ir_expr b) { return a == b || (a && b && ir_provably(l->u, ir_op2(l->u, IR_EQ, a, b))); }
+
+bool fe_is_counter(const fe_lower *l, ir_var v)
+{
+    for (uint32_t k = 0; k < l->counters.n; k++)
+        if (l->counters.at[k] == v) return true;
+    return false;
+}
+
+bool fe_of_dims(const fe_lower *l, ir_expr e)
+{
+    if (!e || ir_has_op(l->u, e, IR_READ) || ir_has_op(l->u, e, IR_RED)) return false;
+    ir_set free = ir_free(l->u, e);
+    for (uint32_t k = 0; k < ir_set_size(l->u, free); k++)
+        if (!fe_is_counter(l, ir_set_at(l->u, free, k))) return false;
+    return true;
+}

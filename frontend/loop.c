@@ -1,0 +1,262 @@
+/* Loops stay loops. A loop carries the names from outside that its body assigns, with the same type every time; a left side that holds
+ * the counter defines a tensor along the loop, which is a carry that starts as zeros and has one slice stored in each round. */
+#include "lower.h"
+
+fe_carry *fe_carry_of(const fe_frame *f, const char *name)
+{
+    for (fe_loop *loop = f->loop; loop; loop = loop->outer)
+        for (uint32_t k = 0; k < loop->carries.n; k++)
+            if (loop->carries.at[k].name == name) return &loop->carries.at[k];
+    return NULL;
+}
+
+static fe_carry *own_carry(fe_loop *loop, const char *name)
+{
+    for (uint32_t k = 0; k < loop->carries.n; k++)
+        if (loop->carries.at[k].name == name) return &loop->carries.at[k];
+    return NULL;
+}
+
+/* ---- what a loop carries */
+
+typedef struct { fe_lower *l; fe_frame *f; fe_loop *loop; } scan;
+
+/* A name with fresh indices, or none at all. Counters of loops inside the body are no fresh indices. */
+static bool defines(const scan *s, const fe_left *left, const fe_names *counters)
+{
+    for (uint32_t k = 0; left->items && k < left->items->n; k++) {
+        const fe_item *item = &left->items->at[k];
+        if (item->kind == FE_ITEM_RANGE) continue;
+        if (item->kind != FE_ITEM_EXPR || item->e->kind != FE_NAME || !fe_is_fresh(s->l, s->f, item->e->name)) return false;
+        for (uint32_t i = 0; i < counters->n; i++)
+            if (counters->at[i].text == item->e->name.text) return false;
+    }
+    return true;
+}
+
+static void carry_add(const scan *s, const fe_left *left)
+{
+    fe_lower *l = s->l;
+    const char *name = left->name.text;
+    fe_slot *slot = fe_slot_of(s->f, name);
+    if (!slot || slot->kind == FE_SLOT_POISON || slot->kind == FE_SLOT_DECL || slot->kind == FE_SLOT_COUNTER || own_carry(s->loop, name)) return;
+    fe_env env = fe_env_of_frame(s->f);
+    if (slot->kind == FE_SLOT_RECORD) {
+        fe_report(l, &env, BASE_MSG_RECORD_WHOLE, left->name.at, name);
+        return;
+    }
+    fe_carry c = {.name = name, .at = left->name.at, .init = fe_materialise(l, left->at, name, slot)};
+    if (!c.init) return;
+    ir_type type = *fe_value_type(l, c.init);
+    c.inside = ir_value_new(l->u, name, &type);
+    BASE_PUSH(l->arena, &s->loop->carries, c);
+}
+
+static void scan_block(const scan *s, const fe_stmts *body, fe_names *counters)
+{
+    for (uint32_t k = 0; k < body->n; k++) {
+        const fe_stmt *stmt = body->at[k];
+        if (stmt->kind == FE_STMT_FOR) {
+            BASE_PUSH(s->l->arena, counters, stmt->loop.counter);
+            scan_block(s, stmt->loop.body, counters);
+            counters->n--;
+        } else if (stmt->kind == FE_STMT_DEFINE && defines(s, &stmt->define.left, counters)) carry_add(s, &stmt->define.left);
+    }
+}
+
+/* ---- tensors along a loop */
+
+static fe_loop *loop_of(const fe_frame *f, const char *counter)
+{
+    for (fe_loop *loop = f->loop; loop; loop = loop->outer)
+        if (loop->counter == counter) return loop;
+    return NULL;
+}
+
+/* The outermost loop whose counter stands among the places; NULL: none, or a place is something else */
+static fe_loop *along(fe_lower *l, fe_frame *f, const fe_left *left)
+{
+    fe_loop *outermost = NULL;
+    for (uint32_t k = 0; k < left->items->n; k++) {
+        const fe_item *item = &left->items->at[k];
+        if (item->kind == FE_ITEM_RANGE) continue;
+        if (item->kind != FE_ITEM_EXPR || item->e->kind != FE_NAME) return NULL;
+        if (fe_is_fresh(l, f, item->e->name)) continue;
+        fe_loop *loop = loop_of(f, item->e->name.text);
+        if (!loop) return NULL;
+        bool outer = !outermost;
+        for (fe_loop *o = outermost; o; o = o->outer) outer = outer || o == loop;
+        if (outer) outermost = loop;
+    }
+    return outermost;
+}
+
+bool fe_left_is_along(fe_lower *l, fe_frame *f, const fe_left *left)
+{
+    if (left->items->n > IR_RANK || !along(l, f, left)) return false;
+    const fe_slot *slot = fe_slot_of(f, left->name.text);
+    const fe_carry *carry = fe_carry_of(f, left->name.text);
+    return !slot || slot->kind == FE_SLOT_POISON || (carry && carry->along);
+}
+
+/* Carries of the loops from the one at `outermost` to the one around the statement, each starting as what the outer one has. */
+static void along_begin(fe_lower *l, fe_loop *loop, const fe_loop *outermost, const fe_left *left, const ir_type *type)
+{
+    fe_carry c = {.name = left->name.text, .at = left->name.at, .along = true};
+    if (loop != outermost) {
+        along_begin(l, loop->outer, outermost, left, type);
+        c.init = own_carry(loop->outer, left->name.text)->inside;
+    }
+    c.inside = ir_value_new(l->u, left->name.text, type);
+    BASE_PUSH(l->arena, &loop->carries, c);
+}
+
+static bool same_type(fe_lower *l, const ir_type *a, const ir_type *b)
+{
+    bool same = a->rank == b->rank && a->dtype == b->dtype;
+    for (uint32_t k = 0; same && k < a->rank; k++) same = fe_same(l, a->dim[k], b->dim[k]);
+    return same;
+}
+
+static const char *type_text(fe_lower *l, const ir_type *t)
+{
+    return base_printf(l->arena, "%s%s", ir_dtypes[t->dtype].text, t->rank ? fe_shape_text(l, t->dim, t->rank) : "");
+}
+
+static void along_store(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_bound_indices *bound, const ir_type *type, ir_expr body)
+{
+    const fe_left *left = &stmt->define.left;
+    fe_loop *outermost = along(l, f, left);
+    if (!own_carry(f->loop, left->name.text)) along_begin(l, f->loop, outermost, left, type);
+    fe_carry *carry = own_carry(f->loop, left->name.text);
+    if (!same_type(l, fe_value_type(l, carry->inside), type)) {
+        fe_env env = fe_env_of_frame(f);
+        fe_expected(fe_report(l, &env, BASE_MSG_CARRY_DIFFERS, left->at, left->name.text, "type"), type_text(l, fe_value_type(l, carry->inside)), type_text(l, type), NULL);
+        return;
+    }
+    const fe_slot *slot = fe_slot_of(f, left->name.text);
+    ir_var outer[IR_RANK];
+    ir_expr *places = BASE_ARRAY(l->arena, left->items->n, ir_expr);
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < left->items->n; k++) {
+        const fe_item *item = &left->items->at[k];
+        const char *name = item->kind == FE_ITEM_RANGE ? item->name.text : item->e->name.text;
+        fe_loop *loop = item->kind == FE_ITEM_RANGE || fe_is_fresh(l, f, item->e->name) ? NULL : loop_of(f, name);
+        if (!loop) outer[n] = bound->at[n].index.var, n++;
+        places[k] = ir_var_expr(l->u, loop ? loop->var : outer[n - 1]);
+    }
+    ir_value v = ir_value_new(l->u, left->name.text, type);
+    ir_node *node = ir_node_map(l->u, fe_at(l, stmt->at), n, outer, v, body);
+    node->map.results[0].store = (ir_store){.mode = IR_STORE_ONE, .n_places = (uint8_t)left->items->n, .result = v,
+                                            .into = slot && slot->kind == FE_SLOT_TENSOR ? slot->tensor.value : carry->inside, .places = places};
+    fe_node_add(l, node);
+    fe_slot_set(l, f, left->name.text, (fe_slot){.kind = FE_SLOT_TENSOR, .tensor = {.value = v}});
+}
+
+void fe_lower_along(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
+{
+    const fe_left *left = &stmt->define.left;
+    const fe_shape *declared = fe_declared(f, left->name.text);
+    const fe_carry *carry = fe_carry_of(f, left->name.text);
+    const ir_expr *extents = carry ? fe_value_type(l, carry->inside)->dim : NULL;
+    if (!carry && declared && !declared->poison && declared->type.rank == left->items->n) extents = declared->type.dim;
+    fe_bound_indices bound = {0};
+    fe_env env;
+    bool ok = fe_left_indices(l, f, stmt, left->items, extents, &env, &bound);
+    ir_expr body = fe_lower_expr(l, &env, stmt->define.e);
+    ir_dtype dtype = fe_left_dtype(l, f, stmt, body);
+    body = dtype == IR_N_DTYPES ? 0 : fe_convert(l, &env, left->name.at, left->name.text, body, dtype);
+    if (!ok || !body) {
+        if (!fe_slot_of(f, left->name.text)) fe_slot_set(l, f, left->name.text, (fe_slot){.kind = FE_SLOT_POISON});
+        return;
+    }
+    ir_type type = {.dtype = (uint8_t)dtype, .rank = (uint8_t)left->items->n};
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < left->items->n; k++) {
+        const fe_item *item = &left->items->at[k];
+        bool fresh = item->kind == FE_ITEM_RANGE || fe_is_fresh(l, f, item->e->name);
+        type.dim[k] = fresh ? bound.at[n++].index.hi : loop_of(f, item->e->name.text)->hi;
+    }
+    along_store(l, f, stmt, &bound, &type, body);
+}
+
+/* ---- the loop itself */
+
+static ir_expr bound_of(fe_lower *l, const fe_env *env, const fe_expr *e)
+{
+    ir_expr x = fe_lower_int(l, env, e, "the bounds of a loop are integers");
+    if (!x || fe_of_dims(l, x)) return x;
+    fe_not_yet(l, env, e->at, "a loop whose bounds depend on data");
+    return 0;
+}
+
+/* What the next round starts with; 0: reported */
+static ir_value next_of(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_carry *c)
+{
+    const fe_slot *slot = fe_slot_of(f, c->name);
+    ir_value next = slot ? fe_materialise(l, stmt->at, c->name, slot) : 0;
+    if (!next) return 0;
+    const ir_type *want = fe_value_type(l, c->inside), *have = fe_value_type(l, next);
+    if (same_type(l, want, have)) return next;
+    fe_env env = fe_env_of_frame(f);
+    bool shape = want->dtype == have->dtype;
+    fe_expected(fe_report(l, &env, BASE_MSG_CARRY_DIFFERS, c->at, c->name, shape ? "shape" : "type"), type_text(l, want), type_text(l, have),
+                "a loop carries a name with the same shape and type every time; before it the type can be written: name: f32 = ...");
+    return 0;
+}
+
+static bool finish_carries(fe_lower *l, fe_frame *f, const fe_stmt *stmt, fe_loop *loop, ir_node *node)
+{
+    uint32_t n = loop->carries.n;
+    ir_carry *carries = BASE_ARRAY(l->arena, n ? n : 1, ir_carry);
+    ir_value *next = BASE_ARRAY(l->arena, n ? n : 1, ir_value);
+    bool ok = true;
+    for (uint32_t k = 0; k < n; k++) {
+        fe_carry *c = &loop->carries.at[k];
+        next[k] = next_of(l, f, stmt, c);
+        ok = ok && next[k];
+        ir_type type = *fe_value_type(l, c->inside);
+        c->result = ir_value_new(l->u, c->name, &type);
+        carries[k] = (ir_carry){.inside = c->inside, .init = c->init, .next = next[k], .result = c->result};
+    }
+    node->loop.carries = carries;
+    node->loop.n_carries = n;
+    if (ok) ir_builder_add(l->out, ir_node_use(l->u, IR_FORM_YIELD, fe_at(l, stmt->at), n, next));
+    return ok;
+}
+
+void fe_lower_loop(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
+{
+    fe_env env = fe_env_of_frame(f);
+    const char *counter = stmt->loop.counter.text;
+    if (stmt->loop.cond) fe_not_yet(l, &env, stmt->loop.cond->at, "'while'");
+    ir_expr lo = bound_of(l, &env, stmt->loop.lo), hi = bound_of(l, &env, stmt->loop.hi);
+    fe_loop loop = {.outer = f->loop, .counter = counter, .var = ir_var_new(l->u, counter, hi ? hi : ir_int(l->u, 1)), .hi = hi, .undo_mark = f->undo.n};
+    scan s = {l, f, &loop};
+    fe_names counters = {0};
+    BASE_PUSH(l->arena, &counters, stmt->loop.counter);
+    scan_block(&s, stmt->loop.body, &counters);
+    BASE_PUSH(l->arena, &l->counters, loop.var);
+    ir_builder *outer = l->out;
+    l->out = ir_builder_create(l->u);
+    f->loop = &loop;
+    fe_slot_set(l, f, counter, (fe_slot){.kind = lo && hi ? FE_SLOT_COUNTER : FE_SLOT_POISON, .e = ir_var_expr(l->u, loop.var)});
+    for (uint32_t k = 0; k < loop.carries.n; k++)
+        fe_slot_set(l, f, loop.carries.at[k].name, (fe_slot){.kind = FE_SLOT_TENSOR, .tensor = {.value = loop.carries.at[k].inside}});
+    fe_lower_block(l, f, stmt->loop.body);
+    ir_node *node = BASE_NEW(l->arena, ir_node);
+    node->form = IR_FORM_LOOP;
+    node->span = fe_at(l, stmt->at);
+    bool ok = finish_carries(l, f, stmt, &loop, node) && lo && hi && !stmt->loop.cond;
+    node->loop.counter = loop.var;
+    node->loop.lo = lo;
+    node->loop.hi = hi;
+    node->loop.cond = ir_bool(l->u, true);
+    node->loop.body = ir_builder_block(l->out);
+    l->out = outer;
+    f->loop = loop.outer;
+    fe_slots_restore(f, loop.undo_mark);
+    if (ok) fe_node_add(l, node);
+    for (uint32_t k = 0; k < loop.carries.n; k++)
+        fe_slot_set(l, f, loop.carries.at[k].name, (fe_slot){.kind = ok ? FE_SLOT_TENSOR : FE_SLOT_POISON, .tensor = {.value = loop.carries.at[k].result}});
+}

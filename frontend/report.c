@@ -1,0 +1,72 @@
+/* Messages of the lowering. Inside functions and variants a message shows the chain of calls. The same message at the same place is
+ * given once, however often a function is expanded. */
+#include "lower.h"
+
+base_span fe_at(const fe_lower *l, base_span at)
+{
+    if (at.file && l->file_map) at.file = l->file_map[at.file];
+    return at;
+}
+
+static bool first_time(fe_lower *l, base_message message, base_span at)
+{
+    char *key = base_printf(l->arena, "%d %u %u %u", (int)message, at.file, at.start, at.end);
+    uint32_t seen;
+    if (base_map_get(l->reported, key, &seen)) return false;
+    base_map_put(l->reported, key, 1);
+    return true;
+}
+
+static void note_calls(fe_lower *l, const fe_env *env, base_diag *diag)
+{
+    for (const fe_chain *c = env ? env->calls : NULL; c; c = c->next) base_diag_note(l->diags, diag, fe_at(l, c->at), "in the call of '%s' here", c->name);
+    for (const fe_frame *f = env ? env->frame : NULL; f && f->caller; f = f->caller)
+        base_diag_note(l->diags, diag, (base_span){0, 0, 0}, "in graph '%s', called from '%s'", f->decl->name.text, f->caller->decl->name.text);
+}
+
+base_diag *fe_report(fe_lower *l, const fe_env *env, base_message message, base_span at, ...)
+{
+    if (!first_time(l, message, at)) return NULL;
+    va_list list;
+    va_start(list, at);
+    base_diag *diag = base_report_list(l->diags, message, fe_at(l, at), list);
+    va_end(list);
+    note_calls(l, env, diag);
+    return diag;
+}
+
+base_diag *fe_not_yet(fe_lower *l, const fe_env *env, base_span at, const char *construct)
+{
+    return fe_report(l, env, BASE_MSG_NOT_YET, at, construct);
+}
+
+void fe_expected(base_diag *diag, const char *expected, const char *found, const char *hint)
+{
+    if (!diag) return;
+    diag->expected = expected;
+    diag->found = found;
+    diag->hint = hint;
+}
+
+const char *fe_expr_text(fe_lower *l, ir_expr e)
+{
+    base_text text;
+    base_text_init(&text, l->arena);
+    ir_expr_print(l->u, e, &text);
+    return text.at ? text.at : "";
+}
+
+const char *fe_shape_text(fe_lower *l, const ir_expr *dim, uint32_t n)
+{
+    base_text text;
+    base_text_init(&text, l->arena);
+    base_text_add(&text, "[");
+    for (uint32_t k = 0; k < n; k++) base_text_add(&text, "%s%s", k ? "," : "", dim[k] ? fe_expr_text(l, dim[k]) : "?");
+    base_text_add(&text, "]");
+    return text.at;
+}
+
+const char *fe_sort_text(ir_sort sort)
+{
+    return sort == IR_SORT_INT ? "an integer" : sort == IR_SORT_REAL ? "a real" : sort == IR_SORT_BOOL ? "a truth value" : "nothing";
+}

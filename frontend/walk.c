@@ -1,0 +1,317 @@
+/* Questions about text before it is lowered: where does an index stand alone (that gives its extent), which names does nothing explain
+ * (they are summed by attend), does a function use up an index of its caller.
+ *
+ * All three walk the tree with the names that inner binders hide. They follow the language's rule that functions take their arguments
+ * by name: arguments are looked into, bodies are not. */
+#include "lower.h"
+
+typedef struct hidden { const char *name; const struct hidden *next; } hidden;
+typedef struct {
+    fe_lower *l;
+    const fe_env *env;
+    const char *name;                    /* stands of this index; NULL: free names */
+    fe_stands *stands;
+    fe_names *names;
+} walk;
+
+static void walk_expr(const walk *w, const fe_expr *e, const hidden *h);
+
+static bool is_hidden(const hidden *h, const char *name)
+{
+    for (; h; h = h->next)
+        if (h->name == name) return true;
+    return false;
+}
+
+static const hidden *hide(const walk *w, const char *name, const hidden *h)
+{
+    hidden more = {name, h};
+    return base_copy(w->l->arena, &more, sizeof more);
+}
+
+static const char *binder_name(const fe_item *item)
+{
+    if (item->kind == FE_ITEM_RANGE) return item->name.text;
+    return item->kind == FE_ITEM_EXPR && item->e->kind == FE_NAME ? item->e->name.text : NULL;
+}
+
+static void walk_name(const walk *w, fe_name name, const hidden *h)
+{
+    if (!w->names || is_hidden(h, name.text)) return;
+    for (uint32_t k = 0; k < w->names->n; k++)
+        if (w->names->at[k].text == name.text) return;
+    if (fe_lookup(w->l, w->env, name).kind == FE_FOUND_NONE) BASE_PUSH(w->l->arena, w->names, name);
+}
+
+static void walk_items(const walk *w, const fe_items *items, const hidden *h)
+{
+    for (uint32_t k = 0; k < items->n; k++) {
+        walk_expr(w, items->at[k].e, h);
+        if (items->at[k].hi) walk_expr(w, items->at[k].hi, h);
+    }
+}
+
+/* Ranges see the binders before them. */
+static const hidden *walk_binders(const walk *w, const fe_items *items, const hidden *h)
+{
+    for (uint32_t k = 0; k < items->n; k++) {
+        const fe_item *item = &items->at[k];
+        if (item->kind == FE_ITEM_RANGE) walk_expr(w, item->e, h), walk_expr(w, item->hi, h);
+        const char *name = binder_name(item);
+        if (name) h = hide(w, name, h);
+    }
+    return h;
+}
+
+static void stand_add(const walk *w, const fe_tensor *t, uint32_t axis, const fe_expr *base, base_span at)
+{
+    if (axis >= fe_tensor_rank(w->l, t)) return;
+    const char *where = base->kind == FE_NAME ? base->name.text : base->member.field.text;
+    fe_stand stand = {fe_tensor_dim(w->l, t, axis), where, at};
+    BASE_PUSH(w->l->arena, w->stands, stand);
+}
+
+static void walk_positions(const walk *w, const fe_expr *e, const hidden *h)
+{
+    const fe_expr *base = e->index.base;
+    bool plain = base->kind == FE_NAME || (base->kind == FE_MEMBER && base->member.base->kind == FE_NAME);
+    fe_found found = plain && !(base->kind == FE_NAME && is_hidden(h, base->name.text)) ? fe_lookup_base(w->l, w->env, base) : (fe_found){0};
+    for (uint32_t k = 0; k < e->index.items->n; k++) {
+        const fe_item *item = &e->index.items->at[k];
+        bool stands = w->name && found.kind == FE_FOUND_TENSOR && item->kind == FE_ITEM_EXPR && item->e->kind == FE_NAME &&
+                      item->e->name.text == w->name && !is_hidden(h, w->name);
+        if (stands) stand_add(w, &found.tensor, k, base, item->at);
+        else if (item->e) walk_expr(w, item->e, h);
+    }
+    if (!plain) walk_expr(w, base, h);
+}
+
+static void walk_at(const walk *w, const fe_expr *e, const hidden *h)
+{
+    const hidden *inner = h;
+    bool named = false;
+    for (uint32_t k = 0; k < e->index.items->n; k++) {
+        if (e->index.items->at[k].kind != FE_ITEM_NAMED) continue;
+        named = true;
+        inner = hide(w, e->index.items->at[k].name.text, inner);
+    }
+    if (!named) {
+        walk_positions(w, e, h);
+        return;
+    }
+    walk_items(w, e->index.items, h);
+    walk_expr(w, e->index.base, inner);
+}
+
+/* An index that the function uses up is bound by it; one that it keeps is a name like others. */
+static void walk_function(const walk *w, const fe_expr *e, const fe_decl *fn, const hidden *h)
+{
+    const fe_items *binders = e->call.binders;
+    uint32_t n = fn->fn.formals->indices->n;
+    const hidden *inner = h;
+    for (uint32_t k = 0; k < binders->n; k++) {
+        const fe_item *item = &binders->at[k];
+        const char *name = binder_name(item);
+        uint32_t formal = n == 1 ? 0 : k;
+        if (item->kind == FE_ITEM_RANGE) walk_expr(w, item->e, h), walk_expr(w, item->hi, h);
+        if (!name || formal >= n) continue;
+        if (item->kind == FE_ITEM_RANGE || !fe_keeps(w->l, fn, formal)) inner = hide(w, name, inner);
+        else walk_name(w, item->e->name, h);
+    }
+    walk_items(w, e->call.args, inner);
+}
+
+static void walk_call(const walk *w, const fe_expr *e, const hidden *h)
+{
+    fe_decl *fn = fe_find(w->l, w->env, FE_SPACE_FUNCTION, e->call.name);
+    if (fn && fn->kind == FE_DECL_FN) {
+        walk_function(w, e, fn, h);
+        return;
+    }
+    fe_builtin_kind kind = fn ? FE_FN_NONE : fe_builtin_kind_of(fe_builtin_of(e->call.name.text));
+    if (kind == FE_FN_SIZE) return;
+    bool binds = kind == FE_FN_RED || kind == FE_FN_NOT_YET_RED;
+    const hidden *inner = h;
+    if (binds) inner = walk_binders(w, e->call.binders, h);
+    else walk_items(w, e->call.binders, h);
+    walk_items(w, e->call.args, inner);
+}
+
+static void walk_clauses(const walk *w, const fe_clauses *clauses, const hidden *h)
+{
+    for (uint32_t k = 0; k < clauses->n; k++) {
+        const fe_clause *c = &clauses->at[k];
+        if (c->kind == FE_CLAUSE_WITH) walk_items(w, c->binders, h), walk_items(w, c->args, h);
+        else walk_expr(w, c->e, h);
+        if (c->kind == FE_CLAUSE_LET) h = hide(w, c->name.text, h);
+    }
+}
+
+/* Names that stand in q and k of an inner attend and mean nothing else are summed there. */
+static const hidden *hide_contracted(const walk *w, const fe_expr *e, const hidden *h)
+{
+    if (e->attend.operands->n != 3) return h;
+    fe_names in_q = {0}, in_k = {0};
+    walk q = {.l = w->l, .env = w->env, .names = &in_q}, k = {.l = w->l, .env = w->env, .names = &in_k};
+    walk_expr(&q, e->attend.operands->at[0].e, h);
+    walk_expr(&k, e->attend.operands->at[1].e, h);
+    const hidden *inner = h;
+    for (uint32_t a = 0; a < in_q.n; a++)
+        for (uint32_t b = 0; b < in_k.n; b++)
+            if (in_q.at[a].text == in_k.at[b].text) inner = hide(w, in_q.at[a].text, inner);
+    return inner;
+}
+
+static void walk_attend(const walk *w, const fe_expr *e, const hidden *h)
+{
+    const hidden *inner = walk_binders(w, e->attend.binders, h);
+    if (w->names) inner = hide_contracted(w, e, inner);
+    walk_items(w, e->attend.operands, inner);
+    if (w->stands) walk_clauses(w, e->attend.clauses, inner);
+}
+
+static void walk_expr(const walk *w, const fe_expr *e, const hidden *h)
+{
+    if (!e) return;
+    switch (e->kind) {
+    case FE_BAD: case FE_INT: case FE_REAL: return;
+    case FE_NAME: walk_name(w, e->name, h); return;
+    case FE_CHAIN:
+        for (uint32_t k = 0; k < e->chain.terms.n; k++) walk_expr(w, e->chain.terms.at[k], h);
+        return;
+    case FE_TABLE:
+        for (uint32_t k = 0; k < e->table.n; k++) walk_expr(w, e->table.at[k], h);
+        return;
+    case FE_CALL: walk_call(w, e, h); return;
+    case FE_AT: walk_at(w, e, h); return;
+    case FE_MEMBER:
+        if (e->member.base->kind != FE_NAME) walk_expr(w, e->member.base, h);
+        return;
+    case FE_ATTEND: walk_attend(w, e, h); return;
+    default:
+        walk_expr(w, e->op.a, h);
+        if (e->op.b) walk_expr(w, e->op.b, h);
+    }
+}
+
+void fe_free_names(fe_lower *l, const fe_env *env, const fe_expr *e, fe_names *out)
+{
+    walk w = {.l = l, .env = env, .names = out};
+    walk_expr(&w, e, NULL);
+}
+
+void fe_stands_of(fe_lower *l, const fe_env *env, const char *name, const fe_expr *e, fe_stands *out)
+{
+    walk w = {.l = l, .env = env, .name = name, .stands = out};
+    walk_expr(&w, e, NULL);
+}
+
+static const char *stand_text(fe_lower *l, const fe_stand *s) { return base_printf(l->arena, "%s in %s", fe_expr_text(l, s->extent), s->where); }
+
+static void report_differ(fe_lower *l, const fe_env *env, fe_name name, const fe_stand *a, const fe_stand *b)
+{
+    base_diag *diag = fe_report(l, env, BASE_MSG_EXTENTS_DIFFER, name.at, name.text);
+    fe_expected(diag, NULL, base_printf(l->arena, "%s and %s", stand_text(l, a), stand_text(l, b)),
+                base_printf(l->arena, "write its range: %s in 0..%s", name.text, fe_expr_text(l, a->extent)));
+}
+
+ir_expr fe_extent(fe_lower *l, const fe_env *env, fe_name name, const fe_stands *stands)
+{
+    if (stands->n == 0) {
+        base_diag *diag = fe_report(l, env, BASE_MSG_EXTENT_UNKNOWN, name.at, name.text);
+        fe_expected(diag, "an axis of a tensor where the index stands alone, or a range", NULL,
+                    base_printf(l->arena, "write its range: %s in 0..N", name.text));
+        return 0;
+    }
+    for (uint32_t k = 0; k < stands->n; k++) {
+        if (!stands->at[k].extent) return 0;
+        if (fe_same(l, stands->at[0].extent, stands->at[k].extent)) continue;
+        report_differ(l, env, name, &stands->at[0], &stands->at[k]);
+        return 0;
+    }
+    return stands->at[0].extent;
+}
+
+/* ---- does the value of a function's body depend on an index of its caller? */
+
+static bool keeps_expr(fe_lower *l, const fe_decl *fn, const fe_expr *e, const char *index);
+
+static bool is_value_formal(const fe_decl *fn, const char *name)
+{
+    for (uint32_t k = 0; k < fn->fn.formals->values->n; k++)
+        if (fn->fn.formals->values->at[k].text == name) return true;
+    return false;
+}
+
+static bool keeps_items(fe_lower *l, const fe_decl *fn, const fe_items *items, const char *index)
+{
+    for (uint32_t k = 0; k < items->n; k++) {
+        if (keeps_expr(l, fn, items->at[k].e, index)) return true;
+        if (items->at[k].hi && keeps_expr(l, fn, items->at[k].hi, index)) return true;
+    }
+    return false;
+}
+
+static bool binds_name(const fe_items *binders, const char *index, uint32_t *which)
+{
+    for (uint32_t k = 0; k < binders->n; k++) {
+        const char *name = binder_name(&binders->at[k]);
+        *which = k;
+        if (name == index) return true;
+    }
+    return false;
+}
+
+static bool keeps_call(fe_lower *l, const fe_decl *fn, const fe_expr *e, const char *index)
+{
+    const fe_items *binders = e->call.binders;
+    bool clash;
+    fe_decl *callee = fe_resolve(fn->module, FE_SPACE_FUNCTION, e->call.name.text, &clash);
+    fe_builtin_kind kind = callee ? FE_FN_NONE : fe_builtin_kind_of(fe_builtin_of(e->call.name.text));
+    if (kind == FE_FN_SIZE) return false;
+    for (uint32_t k = 0; k < binders->n; k++)
+        if (binders->at[k].kind == FE_ITEM_RANGE && (keeps_expr(l, fn, binders->at[k].e, index) || keeps_expr(l, fn, binders->at[k].hi, index))) return true;
+    uint32_t which;
+    if (!binds_name(binders, index, &which)) return keeps_items(l, fn, e->call.args, index);
+    if (kind == FE_FN_RED || kind == FE_FN_NOT_YET_RED) return false;
+    if (!callee || callee->kind != FE_DECL_FN) return true;
+    uint32_t n = callee->fn.formals->indices->n, formal = n == 1 ? 0 : which;
+    return formal < n ? fe_keeps(l, callee, formal) : true;
+}
+
+static bool keeps_at(fe_lower *l, const fe_decl *fn, const fe_expr *e, const char *index)
+{
+    if (keeps_items(l, fn, e->index.items, index)) return true;
+    for (uint32_t k = 0; k < e->index.items->n; k++)
+        if (e->index.items->at[k].kind == FE_ITEM_NAMED && e->index.items->at[k].name.text == index) return false;
+    return keeps_expr(l, fn, e->index.base, index);
+}
+
+static bool keeps_expr(fe_lower *l, const fe_decl *fn, const fe_expr *e, const char *index)
+{
+    switch (e->kind) {
+    case FE_BAD: case FE_INT: case FE_REAL: case FE_TABLE: return false;
+    case FE_NAME: return e->name.text == index || is_value_formal(fn, e->name.text);
+    case FE_CHAIN:
+        for (uint32_t k = 0; k < e->chain.terms.n; k++)
+            if (keeps_expr(l, fn, e->chain.terms.at[k], index)) return true;
+        return false;
+    case FE_CALL: return keeps_call(l, fn, e, index);
+    case FE_AT: return keeps_at(l, fn, e, index);
+    case FE_MEMBER: return keeps_expr(l, fn, e->member.base, index);
+    case FE_ATTEND: return true;
+    default: return keeps_expr(l, fn, e->op.a, index) || (e->op.b && keeps_expr(l, fn, e->op.b, index));
+    }
+}
+
+/* A function that calls itself is taken to keep its indices; expanding it reports the recursion. */
+bool fe_keeps(fe_lower *l, const fe_decl *fn, uint32_t formal)
+{
+    const char *key = base_printf(l->arena, "%p %u", (const void *)fn, formal);
+    uint32_t known;
+    if (base_map_get(l->keeps, key, &known)) return known != 2;
+    base_map_put(l->keeps, key, 1);
+    bool keeps = keeps_expr(l, fn, fn->fn.body, fn->fn.formals->indices->at[formal].text);
+    base_map_put(l->keeps, key, keeps ? 3 : 2);
+    return keeps;
+}
