@@ -14,7 +14,7 @@
 typedef enum { CLAUSE_SCALE, CLAUSE_SCORE, CLAUSE_MASK, CLAUSE_WEIGHTS, CLAUSE_ADJUST, CLAUSE_LET } clause_kind;
 typedef struct scope { const fe_clause *with; const fe_decl *variant; const struct scope *outer; } scope;
 typedef struct { clause_kind kind; const fe_clause *text; const scope *scope; } clause;
-typedef struct { fe_index index; const fe_item *item; const char *name; } key;
+typedef struct { fe_index index; const fe_item *item; const char *name; } key_index;
 typedef struct { const char *name; fe_index index; } contracted;
 typedef enum { MEMO_MASK, MEMO_SCORE, MEMO_VISIBLE, MEMO_WEIGHT } memo_kind;
 typedef struct { memo_kind kind; uint32_t stage; const ir_expr *at; ir_expr value; } memo;
@@ -23,7 +23,7 @@ struct fe_attend {
     const fe_expr *text;
     fe_env env;                          /* with the keys bound */
     const char **names; uint32_t n_names;/* indices of a pair: all in scope */
-    BASE_VEC(key) keys;
+    BASE_VEC(key_index) keys;
     BASE_VEC(contracted) sums;
     BASE_VEC(clause) clauses;
     uint32_t n_score, n_adjust;
@@ -143,7 +143,7 @@ static bool clause_env(fe_lower *l, const fe_attend *a, uint32_t k, fe_env *env)
 
 /* ---- mask, score, visible */
 
-static ir_expr key_test(fe_lower *l, const fe_env *env, const key *key)
+static ir_expr key_test(fe_lower *l, const fe_env *env, const key_index *key)
 {
     const fe_index *index = &fe_bound(env, key->name)->index[0];
     ir_unit *u = l->u;
@@ -246,7 +246,7 @@ static fe_env row_env(fe_lower *l, fe_attend *a, const fe_env *env, ir_var *vars
     fe_env row = *env;
     bool own = is_own(a, env);
     for (uint32_t k = 0; k < a->keys.n; k++) {
-        const key *key = &a->keys.at[k];
+        const key_index *key = &a->keys.at[k];
         fe_index index = key->index;
         if (!own) {
             ir_expr lo = index.lo, hi = index.hi;
@@ -514,7 +514,7 @@ static bool bind_keys(fe_lower *l, fe_attend *a, fe_bound_indices *bound)
         return false;
     }
     for (uint32_t k = 0; k < bound->n; k++) {
-        key key = {bound->at[k].index, &e->attend.binders->at[k], bound->at[k].name};
+        key_index key = {bound->at[k].index, &e->attend.binders->at[k], bound->at[k].name};
         BASE_PUSH(l->arena, &a->keys, key);
     }
     return true;
