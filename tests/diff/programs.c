@@ -68,7 +68,10 @@ diff_program *diff_program_read(base_arena *arena, const char *path) {
     p->text = text;
     p->attn = dot && !strcmp(dot, ".attn");
     p->kernels = -1;
-    for (const char *at = text; (at = strstr(at, "#:")); at += 2) read_line(arena, p, at + 2);
+    for (const char *at = text; at; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        if (!strncmp(at, "#:", 2)) read_line(arena, p, at + 2);
+    }
     if (!p->dims.n) BASE_PUSH(arena, &p->dims, "");
     return p;
 }
