@@ -106,6 +106,7 @@ static bool is_negative(ir_unit *u, const ir_terms *difference) {
 static ir_expr fold_int_order(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     ir_terms d = difference_of(u, a, b);
     if (op == IR_LT) ir_terms_add(u, &d, -1, 0);
+    ir_terms_tighten(&d);
     if (ir_terms_nonneg(u, &d)) return ir_bool(u, true);
     if (!d.lost && is_negative(u, &d)) return ir_bool(u, false);
     ir_expr e = d.lost ? 0 : canonical_order(u, &d);
@@ -113,8 +114,11 @@ static ir_expr fold_int_order(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
 }
 
 static ir_expr fold_int_equality(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
-    ir_terms d = difference_of(u, a, b), less = d;
+    ir_terms d = difference_of(u, a, b);
     if (!d.lost && !d.n) return ir_bool(u, op == IR_EQ);
+    if (!d.lost && constant_of(&d) % ir_terms_content(&d)) return ir_bool(u, op == IR_NE);
+    ir_terms_tighten(&d);
+    ir_terms less = d;
     ir_terms_add(u, &less, -1, 0);
     if (is_negative(u, &d) || ir_terms_nonneg(u, &less)) return ir_bool(u, op == IR_NE);
     ir_expr e = d.lost ? 0 : canonical_equality(u, op, &d);

@@ -192,6 +192,30 @@ void ir_terms_mul(ir_unit *u, ir_terms *out, const ir_terms *a, const ir_terms *
         }
 }
 
+static int64_t common_divisor(int64_t a, int64_t b) {
+    while (b) {
+        int64_t t = a % b;
+        a = b;
+        b = t;
+    }
+    return a;
+}
+
+int64_t ir_terms_content(const ir_terms *p) {
+    int64_t g = 0;
+    for (uint32_t k = 0; k < p->n; k++) {
+        if (p->at[k].coef == INT64_MIN) return 1;
+        if (p->at[k].monomial) g = common_divisor(g, p->at[k].coef);
+    }
+    return g < 0 ? -g : g > 0 ? g : 1;
+}
+
+void ir_terms_tighten(ir_terms *p) {
+    int64_t g = p->lost ? 1 : ir_terms_content(p);
+    for (uint32_t k = 0; k < p->n && g > 1; k++) p->at[k].coef = base_floor_div(p->at[k].coef, g);
+    if (p->n && !p->at[p->n - 1].coef) p->n--;                   /* a constant below g */
+}
+
 bool ir_terms_constant(const ir_terms *p, int64_t *out) {
     if (p->lost || p->n > 1 || (p->n && p->at[0].monomial)) return false;
     *out = p->n ? p->at[0].coef : 0;
@@ -278,15 +302,6 @@ static bool divide_by_literal(ir_unit *u, ir_expr *atoms, uint32_t *n, int64_t d
         return true;
     }
     return false;
-}
-
-static int64_t common_divisor(int64_t a, int64_t b) {
-    while (b) {
-        int64_t t = a % b;
-        a = b;
-        b = t;
-    }
-    return a;
 }
 
 bool ir_term_div(ir_unit *u, ir_term a, ir_term d, ir_term *quotient) {

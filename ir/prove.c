@@ -139,14 +139,22 @@ static bool replace(proof *w, const ir_terms *p, ir_expr atom) {
     }
 }
 
-/* The largest id below `below` among the atoms: what mentions others is younger than they are, and goes first. 0: none */
-static ir_expr next_atom(const ir_unit *u, const ir_terms *p, ir_expr below) {
+/* Atoms with variables go before those without, the young before the old: what mentions others is younger than they are. */
+static bool goes_before(const ir_unit *u, ir_expr a, ir_expr b) {
+    bool a_moves = ir_free(u, a) != 0, b_moves = ir_free(u, b) != 0;
+    return a_moves == b_moves ? a > b : a_moves;
+}
+
+/* The first atom that goes after `last`; 0: there is none. last 0: the first of all */
+static ir_expr next_atom(const ir_unit *u, const ir_terms *p, ir_expr last) {
     ir_expr best = 0;
     for (uint32_t k = 0; k < p->n; k++) {
         ir_expr atoms[IR_ATOMS];
         uint32_t n = ir_atoms_of(u, p->at[k].monomial, atoms);
-        for (uint32_t i = 0; i < n; i++)
-            if (atoms[i] < below && atoms[i] > best && !ir_is(u, atoms[i], IR_DIM)) best = atoms[i];
+        for (uint32_t i = 0; i < n; i++) {
+            if (ir_is(u, atoms[i], IR_DIM) || (last && !goes_before(u, last, atoms[i]))) continue;
+            if (!best || goes_before(u, atoms[i], best)) best = atoms[i];
+        }
     }
     return best;
 }
@@ -206,22 +214,42 @@ static bool by_facts(proof *w, const ir_terms *p) {
     return done;
 }
 
-static bool search(proof *w, const ir_terms *p) {
-    for (ir_expr atom = next_atom(w->u, p, UINT32_MAX); atom; atom = next_atom(w->u, p, atom)) {
-        if (replace(w, p, atom)) return true;
-        if (stands_alone(w->u, p, atom)) return false;
+/* Every term divided by d, which is not negative. */
+static bool divided(proof *w, const ir_terms *p, ir_expr d) {
+    ir_unit *u = w->u;
+    ir_terms divisor, quotient = {0};
+    ir_terms_of(u, d, &divisor);
+    if (divisor.n != 1 || ir_int_bounds(u, d).lo < 0) return false;
+    for (uint32_t k = 0; k < p->n; k++) {
+        ir_term q;
+        if (!ir_term_div(u, p->at[k], divisor.at[0], &q)) return false;
+        ir_terms_add(u, &quotient, q.coef, q.monomial);
     }
+    return nonneg(w, &quotient);
+}
+
+/* First what loses nothing: a variable that no other atom moves with, a common divisor. Then guesses. */
+static bool search(proof *w, const ir_terms *p) {
+    const ir_unit *u = w->u;
+    for (ir_expr atom = next_atom(u, p, 0); atom; atom = next_atom(u, p, atom))
+        if (stands_alone(u, p, atom)) return replace(w, p, atom);
+    for (ir_expr atom = next_atom(u, p, 0); atom; atom = next_atom(u, p, atom))
+        if (ir_is(u, atom, IR_FDIV) && divided(w, p, ir_operand(u, atom, 1))) return true;
+    for (ir_expr atom = next_atom(u, p, 0); atom; atom = next_atom(u, p, atom))
+        if (replace(w, p, atom)) return true;
     return by_facts(w, p);
 }
 
-static bool nonneg(proof *w, const ir_terms *p) {
-    ir_interval all = ir_terms_interval(w->u, p);
-    if (p->lost || all.hi < 0) return false;
-    if (all.lo >= 0 || covered(w->u, p)) return true;
+static bool nonneg(proof *w, const ir_terms *given) {
+    ir_terms p = *given;
+    ir_terms_tighten(&p);
+    ir_interval all = ir_terms_interval(w->u, &p);
+    if (p.lost || all.hi < 0) return false;
+    if (all.lo >= 0 || covered(w->u, &p)) return true;
     if (!w->steps || w->depth == DEPTH) return false;
     w->steps--;
     w->depth++;
-    bool done = search(w, p);
+    bool done = search(w, &p);
     w->depth--;
     return done;
 }
@@ -264,6 +292,7 @@ static void learn_nonneg(ir_unit *u, ir_expr b, ir_expr a, int64_t more) {
     ir_terms_add_all(u, &p, &q, -1);
     ir_terms_add(u, &p, more, 0);
     if (p.lost) return;
+    ir_terms_tighten(&p);
     learn_least(u, &p);
     BASE_PUSH(u->arena, &u->index->nonneg, ir_terms_expr(u, &p));
 }

@@ -30,6 +30,9 @@ static void division_floors_and_folds(void **state) {
     SAME(fdiv(w, mul(w, w->S, add(w, w->T, lit(w, 1))), add(w, w->T, lit(w, 1))), w->S);
     SAME(fdiv(w, add(w, mul(w, w->i, add(w, w->T, lit(w, 1))), w->j), add(w, w->T, lit(w, 1))), w->i);
     SAME(fdiv(w, fdiv(w, w->S, lit(w, 4)), lit(w, 8)), fdiv(w, w->S, lit(w, 32)));
+    SAME(sub(w, fdiv(w, add(w, w->S, lit(w, 15)), lit(w, 16)), lit(w, 1)), fdiv(w, sub(w, w->S, lit(w, 1)), lit(w, 16)));
+    SAME(mod(w, sub(w, w->S, lit(w, 1)), lit(w, 16)), mod(w, add(w, w->S, lit(w, 31)), lit(w, 16)));
+    SAME(mod(w, mod(w, w->j, lit(w, 12)), lit(w, 4)), mod(w, w->j, lit(w, 4)));
     assert_true(ir_is(w->u, fdiv(w, w->S, lit(w, 0)), IR_FDIV));
     assert_true(ir_is(w->u, mod(w, lit(w, 3), lit(w, 0)), IR_MOD));
     assert_true(ir_is(w->u, fdiv(w, w->j, w->S), IR_FDIV));
@@ -93,6 +96,9 @@ static void comparisons_of_integers(void **state) {
     SAME(eq(w, sub(w, w->i, w->j), lit(w, 0)), eq(w, w->j, w->i));
     SAME(ir_not(w->u, eq(w, w->i, w->j)), ne(w, w->i, w->j));
     assert_true(ir_is(w->u, lt(w, w->j, w->i), IR_LT));
+    SAME(lt(w, mul(w, lit(w, 2), w->i), mul(w, lit(w, 2), w->j)), lt(w, w->i, w->j));
+    SAME(le(w, mul(w, lit(w, 4), w->i), add(w, mul(w, lit(w, 4), w->j), lit(w, 3))), le(w, w->i, w->j));
+    SAME(eq(w, mul(w, lit(w, 2), w->i), add(w, mul(w, lit(w, 2), w->j), lit(w, 1))), f);
     ir_expr a = read1(w, w->m, w->i), b = read1(w, w->m, lit(w, 3));
     ir_expr c = lt(w, sub(w, a, b), lit(w, 4));                  /* a < 4 + b could overflow where a - b does not */
     assert_true(ir_is(w->u, c, IR_LT) && ir_is_int(w->u, ir_operand(w->u, c, 1), NULL));

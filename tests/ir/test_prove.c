@@ -92,6 +92,29 @@ static void ragged_extents(void **state) {
     world_destroy(w);
 }
 
+/* Ranges as programs write them: windows, strides, blocks. */
+static void windows_strides_blocks(void **state) {
+    (void)state;
+    world v = world_create(), *w = &v;
+    ir_unit *u = w->u;
+    ir_expr first = ir_op2(u, IR_MAX, lit(w, 0), sub(w, w->j, w->W)), end = ir_op2(u, IR_MIN, w->T, add(w, w->j, add(w, w->W, lit(w, 1))));
+    ir_expr k = ir_var_expr(u, ir_var_new(u, "k", sub(w, end, first)));
+    assert_true(in_range(w, add(w, k, first), w->T));
+    ir_expr n = ir_var_expr(u, ir_var_new(u, "n", add(w, fdiv(w, sub(w, w->S, w->L), lit(w, 2)), lit(w, 1))));
+    ir_expr m = ir_var_expr(u, ir_var_new(u, "m", w->L));
+    assert_true(in_range(w, add(w, mul(w, n, lit(w, 2)), m), w->S));
+    ir_expr o = ir_var_expr(u, ir_var_new(u, "o", w->W)), block = add(w, mul(w, fdiv(w, w->i, w->W), w->W), o);
+    assert_false(in_range(w, block, w->S));
+    world_fact(w, eq(w, mod(w, w->S, w->W), lit(w, 0)));
+    assert_true(in_range(w, block, w->S));
+    ir_expr q = ir_var_expr(u, ir_var_new(u, "q", lit(w, 16))), sixteen = add(w, mul(w, fdiv(w, w->j, lit(w, 16)), lit(w, 16)), q);
+    assert_false(in_range(w, sixteen, w->T));
+    world_fact(w, eq(w, mod(w, w->T, lit(w, 16)), lit(w, 0)));
+    assert_true(in_range(w, sixteen, w->T));
+    assert_true(in_range(w, add(w, mul(w, w->g, fdiv(w, w->S, w->W)), lit(w, 0)), add(w, mul(w, w->G, fdiv(w, w->S, w->W)), lit(w, 1))));
+    world_destroy(w);
+}
+
 static void affine(void **state) {
     (void)state;
     world v = world_create(), *w = &v;
@@ -217,7 +240,7 @@ static void what_is_proved_holds(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(positions_stay_inside), cmocka_unit_test(literal_extents), cmocka_unit_test(groups_of_heads),
-        cmocka_unit_test(facts_prove), cmocka_unit_test(ragged_extents), cmocka_unit_test(affine),
+        cmocka_unit_test(facts_prove), cmocka_unit_test(ragged_extents), cmocka_unit_test(affine), cmocka_unit_test(windows_strides_blocks),
         cmocka_unit_test(bounds_of_reals), cmocka_unit_test(what_is_proved_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

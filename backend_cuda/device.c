@@ -1,0 +1,132 @@
+/* The device of the module contract over the driver's API: one GPU, its primary context, the default stream.
+ *
+ * Every call pushes the context and pops it again, so that a device works from any thread and leaves no context behind.
+ * Work is ordered by the default stream; copies to the host wait for what was launched before them.
+ *
+ * A kernel takes one parameter, a struct of 8-byte words: the ints of its frame, then the buffers. It walks over all of its
+ * points with the whole grid whatever the grid is (backend_cuda/README.md), so the launch only chooses how many threads are worth their while.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "cuda_internal.h"
+
+enum { WORDS = 512,              /* of a kernel's parameters: 4096 bytes, the least that every GPU takes */
+       LEAST = 16,               /* bytes of an allocation: an address that is clamped in an empty tensor reads its first element */
+       BLOCKS_PER_PROCESSOR = 32,
+       OPERATIONS_PER_BLOCK = CUDA_BLOCK * 16 };
+
+typedef struct {
+    rt_device base;
+    cuda_driver driver;
+    int processors;
+} cuda_device;
+
+static cuda_device *of(rt_device *self) { return (cuda_device *)(void *)self; }
+static bool check(cuda_device *d, unsigned result, const char *doing) {
+    return cuda_driver_ok(&d->driver, result, doing, d->base.error, sizeof d->base.error);
+}
+static unsigned long long address(const void *at) { return (unsigned long long)(uintptr_t)at; }
+
+static bool enter(cuda_device *d) { return check(d, d->driver.cuCtxPushCurrent(d->driver.context), "make its context current"); }
+static bool leave(cuda_device *d, bool ok) {
+    struct CUctx_st *context = NULL;
+    return check(d, d->driver.cuCtxPopCurrent(&context), "release its context") && ok;
+}
+
+/* An empty tensor has an address and room for one element too. */
+static bool device_alloc(rt_device *self, size_t bytes, void **out) {
+    cuda_device *d = of(self);
+    *out = NULL;
+    if (!enter(d)) return false;
+    unsigned long long at = 0;
+    bool ok = check(d, d->driver.cuMemAlloc(&at, bytes < LEAST ? LEAST : bytes), "allocate memory");
+    if (ok) *out = (void *)(uintptr_t)at;
+    return leave(d, ok);
+}
+
+static void device_free(rt_device *self, void *at, size_t bytes) {
+    cuda_device *d = of(self);
+    (void)bytes;
+    if (at && enter(d)) leave(d, check(d, d->driver.cuMemFree(address(at)), "free memory"));
+}
+
+static bool device_copy_in(rt_device *self, void *to, const void *from, size_t bytes) {
+    cuda_device *d = of(self);
+    if (bytes == 0) return true;
+    return enter(d) && leave(d, check(d, d->driver.cuMemcpyHtoD(address(to), from, bytes), "copy to the device"));
+}
+
+static bool device_copy_out(rt_device *self, void *to, const void *from, size_t bytes) {
+    cuda_device *d = of(self);
+    if (bytes == 0) return true;
+    return enter(d) && leave(d, check(d, d->driver.cuMemcpyDtoH(to, address(from), bytes), "copy from the device"));
+}
+
+static bool device_copy(rt_device *self, void *to, const void *from, size_t bytes) {
+    cuda_device *d = of(self);
+    if (bytes == 0 || to == from) return true;
+    return enter(d) && leave(d, check(d, d->driver.cuMemcpyDtoD(address(to), address(from), bytes), "copy on the device"));
+}
+
+static bool device_zero(rt_device *self, void *at, size_t bytes) {
+    cuda_device *d = of(self);
+    if (bytes == 0) return true;
+    return enter(d) && leave(d, check(d, d->driver.cuMemsetD8(address(at), 0, bytes), "clear memory"));
+}
+
+static bool words_of(cuda_device *d, const rt_launch *launch, uint64_t *words) {
+    const rt_kernel *k = launch->kernel;
+    if ((uint64_t)k->n_ints + k->n_buffers > WORDS) {
+        snprintf(d->base.error, sizeof d->base.error, "kernel %s has more than %d parameters", k->name, WORDS);
+        return false;
+    }
+    for (uint32_t i = 0; i < k->n_ints; i++) words[i] = (uint64_t)launch->frame.ints[i];
+    for (uint32_t i = 0; i < k->n_buffers; i++) words[k->n_ints + i] = address(launch->frame.buffers[i]);
+    return true;
+}
+
+static unsigned blocks_of(const cuda_device *d, const rt_launch *launch) {
+    int64_t work, most = (int64_t)d->processors * BLOCKS_PER_PROCESSOR;
+    int64_t cost = launch->cost_of_item > 1 ? launch->cost_of_item : 1;
+    if (__builtin_mul_overflow(launch->items, cost, &work)) return (unsigned)most;
+    int64_t blocks = work / OPERATIONS_PER_BLOCK + 1;
+    return (unsigned)(blocks < most ? blocks : most);
+}
+
+static bool device_launch(rt_device *self, const rt_launch *launch) {
+    cuda_device *d = of(self);
+    uint64_t words[WORDS];
+    if (launch->items <= 0) return true;
+    if (!words_of(d, launch, words) || !enter(d)) return false;
+    void *params[] = {words};
+    unsigned result = d->driver.cuLaunchKernel(((const cuda_function *)launch->kernel->handle)->function, blocks_of(d, launch), 1, 1, CUDA_BLOCK, 1, 1, 0, NULL, params, NULL);
+    return leave(d, check(d, result, "launch a kernel"));
+}
+
+static bool device_wait(rt_device *self) {
+    cuda_device *d = of(self);
+    return enter(d) && leave(d, check(d, d->driver.cuCtxSynchronize(), "finish its work"));
+}
+
+rt_device *cuda_device_create(const cuda_options *options, char *error, size_t n) {
+    cuda_device *d = calloc(1, sizeof *d);
+    if (!d) {
+        snprintf(error, n, "out of memory");
+        return NULL;
+    }
+    if (!cuda_driver_open(&d->driver, options, error, n)) {
+        free(d);
+        return NULL;
+    }
+    int processors = cuda_driver_attribute(&d->driver, CUDA_ATTRIBUTE_PROCESSORS);
+    d->processors = processors > 0 ? processors : 1;
+    d->base = (rt_device){.struct_size = sizeof(rt_device), .name = "cuda", .host_memory = false, .alloc = device_alloc, .free = device_free, .copy_in = device_copy_in,
+                          .copy_out = device_copy_out, .copy = device_copy, .zero = device_zero, .launch = device_launch, .wait = device_wait};
+    return &d->base;
+}
+
+void cuda_device_destroy(rt_device *device) {
+    if (!device) return;
+    cuda_driver_close(&of(device)->driver);
+    free(device);
+}

@@ -1,0 +1,36 @@
+/* Finding a shared object by a list of names, remembering each for the message that says what was tried. */
+#include <dlfcn.h>
+#include <glob.h>
+#include <string.h>
+#include "cuda_internal.h"
+
+static void remember(cuda_search *search, const char *name) {
+    size_t n = strlen(search->tried);
+    snprintf(search->tried + n, sizeof search->tried - n, "%s%s", n ? ", " : "", name);
+}
+
+void cuda_search_name(cuda_search *search, const char *name) {
+    if (search->library) return;
+    remember(search, name);
+    search->library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+}
+
+void cuda_search_glob(cuda_search *search, const char *pattern) {
+    if (search->library) return;
+    remember(search, pattern);
+    glob_t found;
+    if (glob(pattern, 0, NULL, &found) == 0)
+        for (size_t k = found.gl_pathc; k-- > 0 && !search->library;) search->library = dlopen(found.gl_pathv[k], RTLD_NOW | RTLD_LOCAL);
+    globfree(&found);
+}
+
+void cuda_library_close(void *library) {
+    if (library) dlclose(library);
+}
+
+/* A pointer to an object is copied into one to a function byte by byte: C has no conversion, POSIX promises that they are alike. */
+bool cuda_library_symbol(void *library, const char *name, void *pointer) {
+    void *at = dlsym(library, name);
+    memcpy(pointer, &at, sizeof at);
+    return at != NULL;
+}

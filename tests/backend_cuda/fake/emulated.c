@@ -1,0 +1,176 @@
+/* Maps of a graph as launches: tensors of the evaluator become buffers of their element types, each an allocation of its own, so that the
+ * emulated driver sees every address outside of one. */
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+#include "emulated.h"
+#include "passes.h"
+
+/* ---- the fake libraries */
+
+static void *symbol(const char *name) {
+    static void *library;        /* kept open: what it counts must outlive each use */
+    if (!library) library = dlopen(ATTN_FAKE_CUDA, RTLD_NOW | RTLD_LOCAL);
+    void *at = library ? dlsym(library, name) : NULL;
+    if (!at) abort();
+    return at;
+}
+
+const ir_backend *emulated_backend(base_arena *arena) {
+    symbol("cuInit");
+    return cuda_backend_create(arena, &(cuda_options){.struct_size = sizeof(cuda_options), .nvrtc = ATTN_FAKE_CUDA, .driver = ATTN_FAKE_CUDA});
+}
+
+#define CALL(name, type, ...)                                                                                                              \
+    do {                                                                                                                                   \
+        void *at = symbol(name);                                                                                                           \
+        type *fn;                                                                                                                          \
+        memcpy(&fn, &at, sizeof fn);                                                                                                       \
+        __VA_ARGS__;                                                                                                                       \
+    } while (0)
+typedef const char *text_fn(void);
+typedef int int_fn(void);
+typedef unsigned unsigned_fn(void);
+typedef void void_fn(void);
+typedef void fail_fn(const char *, unsigned);
+const char *emulated_error(void) { CALL("fake_error", text_fn, return fn()); }
+int emulated_alive(void) { CALL("fake_alive", int_fn, return fn()); }
+unsigned emulated_last_blocks(void) { CALL("fake_last_blocks", unsigned_fn, return fn()); }
+void emulated_reset(void) { CALL("fake_reset", void_fn, fn()); }
+void emulated_fail(const char *function, unsigned result) { CALL("fake_fail", fail_fn, fn(function, result)); }
+
+/* ---- kernels of a graph */
+
+typedef struct {
+    const ir_graph *graph;
+    const ir_backend *backend;
+    base_arena *arena;
+    base_diags *diags;
+    rt_device *device;
+    BASE_VEC(const ir_node *) maps;
+    BASE_VEC(ir_schedule *) schedules;
+    rt_kernel *kernels;
+} program;
+
+static void add_map(void *env, const ir_node *node, uint32_t depth) {
+    program *p = env;
+    (void)depth;
+    if (node->form != IR_FORM_MAP) return;
+    ir_schedule *s = BASE_NEW(p->arena, ir_schedule);
+    s->kernel = pass_lower_node(p->graph->unit, node);
+    s->form = IR_NEST;
+    if (!s->kernel || !ir_kernel_verify(s->kernel)) return;
+    BASE_PUSH(p->arena, &p->maps, node);
+    BASE_PUSH(p->arena, &p->schedules, s);
+}
+
+static uint32_t index_of(const program *p, const ir_node *map) {
+    uint32_t i = 0;
+    while (i < p->maps.n && p->maps.at[i] != map) i++;
+    return i;
+}
+
+/* ---- tensors */
+
+static void to_elements(const ir_tensor *t, char *out) {
+    for (int64_t i = 0; i < t->n; i++) switch (t->dtype) {
+        case IR_TYPE_F32: ((float *)(void *)out)[i] = (float)t->f[i]; break;
+        case IR_TYPE_F64: ((double *)(void *)out)[i] = t->f[i]; break;
+        case IR_TYPE_I32: ((int32_t *)(void *)out)[i] = (int32_t)t->i[i]; break;
+        case IR_TYPE_I64: ((int64_t *)(void *)out)[i] = t->i[i]; break;
+        default: ((uint8_t *)out)[i] = t->i[i] != 0; break;
+        }
+}
+
+static void from_elements(ir_tensor *t, const char *in) {
+    for (int64_t i = 0; i < t->n; i++) switch (t->dtype) {
+        case IR_TYPE_F32: t->f[i] = (double)((const float *)(const void *)in)[i]; break;
+        case IR_TYPE_F64: t->f[i] = ((const double *)(const void *)in)[i]; break;
+        case IR_TYPE_I32: t->i[i] = ((const int32_t *)(const void *)in)[i]; break;
+        case IR_TYPE_I64: t->i[i] = ((const int64_t *)(const void *)in)[i]; break;
+        default: t->i[i] = ((const uint8_t *)in)[i]; break;
+        }
+}
+
+static size_t bytes_of(const ir_tensor *t) { return (size_t)t->n * ir_dtypes[t->dtype].bytes; }
+
+static bool is_result(const ir_kernel *k, ir_value v) {
+    bool found = false;
+    for (uint32_t i = 0; i < k->n_stores; i++) found |= k->stores[i].at.result == v;
+    return found;
+}
+
+static bool partial(const ir_node *map) {
+    bool places = false;
+    for (uint32_t i = 0; i < map->map.n_results; i++) places |= map->map.results[i].store.n_places > 0;
+    return places;
+}
+
+static bool prepare(program *p, const ir_node *map, const ir_kernel *k, ir_value v, ir_frame *frame) {
+    int64_t dim[IR_RANK];
+    const ir_type *type = &p->graph->unit->value.at[v].type;
+    if (!is_result(k, v)) return true;
+    if (!ir_type_shape(p->graph->unit, frame, type, dim, p->diags)) return false;
+    frame->value[v] = ir_tensor_new(p->arena, type->dtype, type->rank, dim);
+    (void)map;
+    return true;
+}
+
+/* Results keep the NaN they are allocated with unless only some of their elements are stored. */
+static bool bring(program *p, const ir_node *map, const ir_kernel *k, ir_value v, const ir_frame *frame, void **out) {
+    const ir_tensor *t = &frame->value[v];
+    if (!p->device->alloc(p->device, bytes_of(t), out)) return false;
+    if (is_result(k, v)) return !partial(map) || p->device->zero(p->device, *out, bytes_of(t));
+    char *data = base_alloc(p->arena, bytes_of(t) + 1);
+    to_elements(t, data);
+    return p->device->copy_in(p->device, *out, data, bytes_of(t));
+}
+
+static bool take(program *p, const ir_kernel *k, ir_value v, ir_frame *frame, void *at) {
+    ir_tensor *t = &frame->value[v];
+    if (!is_result(k, v)) return true;
+    char *data = base_alloc(p->arena, bytes_of(t) + 1);
+    if (!p->device->copy_out(p->device, data, at, bytes_of(t))) return false;
+    from_elements(t, data);
+    return true;
+}
+
+/* Item count and cost only say how many blocks there are; four are enough to have several, and fewer than points. */
+static bool launch(program *p, uint32_t i, ir_frame *frame, const int64_t *counters, void **buffers) {
+    const ir_kernel *k = p->schedules.at[i]->kernel;
+    int64_t *ints = BASE_ARRAY(p->arena, k->n_dims + k->n_counters + 1, int64_t);
+    for (uint32_t d = 0; d < k->n_dims; d++) ints[d] = frame->dim[k->dims[d]];
+    for (uint32_t c = 0; c < k->n_counters; c++) ints[k->n_dims + c] = counters[k->counters[c]];
+    rt_launch l = {.kernel = &p->kernels[i], .frame = {ints, buffers}, .items = 3, .cost_of_item = 2048};
+    return p->device->launch(p->device, &l) && p->device->wait(p->device);
+}
+
+static bool run_map(void *env, const ir_node *map, ir_frame *frame, const int64_t *counters) {
+    program *p = env;
+    uint32_t i = index_of(p, map);
+    if (i == p->maps.n) return false;
+    const ir_kernel *k = p->schedules.at[i]->kernel;
+    void **buffers = BASE_ARRAY(p->arena, k->n_values + 1, void *);
+    bool ok = true;
+    for (uint32_t v = 0; ok && v < k->n_values; v++) ok = prepare(p, map, k, k->values[v], frame) && bring(p, map, k, k->values[v], frame, &buffers[v]);
+    ok = ok && launch(p, i, frame, counters, buffers);
+    for (uint32_t v = 0; ok && v < k->n_values; v++) ok = take(p, k, k->values[v], frame, buffers[v]);
+    for (uint32_t v = 0; v < k->n_values; v++) p->device->free(p->device, buffers[v], 0);
+    if (!ok) base_report(p->diags, BASE_MSG_INTERNAL_IR, map->span, p->device->error);
+    return ok;
+}
+
+bool emulated_graph_eval(const ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
+    char error[256];
+    program p = {.graph = g, .backend = emulated_backend(arena), .arena = arena, .diags = diags};
+    ir_graph_each(g, add_map, &p);
+    if (diags->n_errors) return false;
+    p.kernels = BASE_ARRAY(arena, p.maps.n + 1, rt_kernel);
+    const ir_target *target = p.backend->target(p.backend, "sm_80", arena);
+    ir_code *code = p.backend->compile(p.backend, target, p.maps.n, (const ir_schedule *const *)p.schedules.at, p.kernels, diags);
+    p.device = code ? p.backend->device_create(p.backend, NULL, error, sizeof error) : NULL;
+    bool ok = p.device && ir_graph_eval_with(g, frame, arena, diags, run_map, &p);
+    if (p.device) p.backend->device_destroy(p.backend, p.device);
+    p.backend->release(p.backend, code);
+    return ok;
+}
