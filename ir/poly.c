@@ -252,7 +252,7 @@ ir_expr ir_int_mul(ir_unit *u, ir_expr a, ir_expr b) {
     ir_terms_of(u, b, &q);
     ir_terms_mul(u, &r, &p, &q);
     if (!r.lost) return ir_terms_expr(u, &r);
-    bool swap = ir_is(u, b, IR_INT) || (!ir_is(u, a, IR_INT) && ir_compare(u, a, b) > 0);
+    bool left = ir_is(u, a, IR_INT), right = ir_is(u, b, IR_INT), swap = left == right ? ir_compare(u, a, b) > 0 : right;
     return ir_intern_op(u, IR_MUL, IR_SORT_INT, 2, (ir_expr[]){swap ? b : a, swap ? a : b});
 }
 

@@ -156,11 +156,11 @@ static bool name_is_used(const ir_unit *u, const char *name) {
 }
 
 /* A name no other variable has so far: d0, d1 .. over a dimension D, n0, n1 .. over anything else. */
-static const char *binder_name(const ir_unit *u, ir_expr extent) {
+static const char *binder_name(const ir_unit *u, ir_expr extent, uint32_t first) {
     const ir_expr_info *x = ir_at(u, extent);
     int letter = x->op == IR_DIM ? tolower((unsigned char)u->dim.at[x->u.ref].name[0]) : 'n';
     const char *name;
-    uint32_t k = 0;
+    uint32_t k = first;
     do name = base_printf(u->arena, "%c%u", letter, k++);
     while (name_is_used(u, name));
     return name;
@@ -173,8 +173,9 @@ ir_var ir_binder_at(ir_unit *u, ir_expr extent, ir_set taken) {
         if (!ir_set_has(u, taken, v)) return v;
         last = v;
     }
-    ir_var v = ir_var_new(u, binder_name(u, extent), extent);
-    index->binder.at[v].ordinal = last ? index->binder.at[last].ordinal + 1 : 1;
+    uint32_t before = last ? index->binder.at[last].ordinal : 0;
+    ir_var v = ir_var_new(u, binder_name(u, extent, before), extent);
+    index->binder.at[v].ordinal = before + 1;
     if (last) index->binder.at[last].next = v;
     else index->binder_of.at[extent] = v;
     return v;

@@ -75,6 +75,7 @@ static void literals_never_wrap(void **state) {
     assert_true(ir_is(w->u, add(w, mul(w, big, w->S), w->S), IR_ADD));
     assert_true(ir_is(w->u, sub(w, lit(w, INT64_MIN), lit(w, 1)), IR_SUB));
     SAME(ir_interval_of(w->u, sum).hi, INT64_MAX);
+    SAME(mul(w, lit(w, 3), big), mul(w, big, lit(w, 3)));
     ir_expr more = add(w, add(w, sum, w->i), w->j);              /* what did not fit goes on as an atom */
     SAME(sub(w, more, more), lit(w, 0));
     world_destroy(w);

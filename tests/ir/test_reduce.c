@@ -178,6 +178,22 @@ static void nested_reductions_stay_quick(void **state) {
     world_destroy(w);
 }
 
+/* Thousands of levels, all renamed when one more comes in at the bottom: no stack, no powers. */
+static void deep_reductions(void **state) {
+    (void)state;
+    world v = world_create(), *w = &v;
+    ir_value f = square(w);
+    ir_expr e = read1(w, w->y, w->j);
+    for (int k = 0; k < 600; k++) e = reduce(w, IR_RED_SUM, k % 2 ? w->vl : w->vj, ir_mul(w->u, read2(w, f, w->j, w->l), e));
+    ir_expr deeper = ir_rebuild(w->u, e, read_to_sum, &(into_sum){w, f});
+    assert_int_equal(ir_set_size(w->u, w->u->expr.at[deeper].free), 1);
+    ir_expr moved = substitute(w, deeper, w->vj, w->l);
+    assert_int_equal(ir_set_size(w->u, ir_free(w->u, moved)), 1);
+    for (int k = 0; k < 5000; k++) e = ir_reduce_as(w->u, IR_RED_SUM, 1, k % 2 ? &w->vl : &w->vj, ir_bool(w->u, true), ir_add(w->u, read2(w, f, w->j, w->l), e));
+    assert_true(ir_reads(w->u, e, w->y));
+    world_destroy(w);
+}
+
 static void sets(void **state) {
     (void)state;
     world v = world_create(), *w = &v;
@@ -234,7 +250,7 @@ int main(void) {
         cmocka_unit_test(equal_up_to_renaming_is_one), cmocka_unit_test(inner_and_outer_never_share_a_name),
         cmocka_unit_test(rewriting_below_binders_is_canonical), cmocka_unit_test(substitution_never_captures),
         cmocka_unit_test(extents_are_substituted), cmocka_unit_test(reductions_fold), cmocka_unit_test(given_binders_stay),
-        cmocka_unit_test(sharing_costs_nothing), cmocka_unit_test(nested_reductions_stay_quick), cmocka_unit_test(sets), cmocka_unit_test(graphs),
+        cmocka_unit_test(sharing_costs_nothing), cmocka_unit_test(nested_reductions_stay_quick), cmocka_unit_test(deep_reductions), cmocka_unit_test(sets), cmocka_unit_test(graphs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
