@@ -138,8 +138,8 @@ static void settle(fuse_block *b) {
             while (fuse_take(b, i)) again = true;
             if (fuse_put(b, i)) again = true;
         }
+        if (!again) again = fuse_join(b);
     }
-    while (fuse_join(b)) {}
 }
 
 static ir_block fuse_nodes(pass_state *state, const ir_block *block) {

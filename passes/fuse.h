@@ -39,4 +39,5 @@ const char *fuse_name(const fuse_block *b, const ir_node *map);          /* of i
 bool fuse_put(fuse_block *b, uint32_t i);
 bool fuse_take(fuse_block *b, uint32_t i);
 bool fuse_join(fuse_block *b);
+bool fuse_joins_better(fuse_block *b, uint32_t i, uint32_t k, double than);   /* would joining these two cost less? */
 #endif

@@ -130,6 +130,14 @@ static bool try_join(fuse_block *b, uint32_t i, uint32_t k, const bool *need) {
     return true;
 }
 
+bool fuse_joins_better(fuse_block *b, uint32_t i, uint32_t k, double than) {
+    const ir_node *a = b->slots.at[i].node, *c = b->slots.at[k].node;
+    const char *why;
+    if (!joinable(a) || !joinable(c) || needs(b, i)[k]) return false;
+    const ir_node *n = joined(b, a, c);
+    return n && fuse_cost(b, n, &why) < than;
+}
+
 bool fuse_join(fuse_block *b) {
     for (uint32_t i = 0; i < b->slots.n; i++) {
         if (!joinable(b->slots.at[i].node)) continue;

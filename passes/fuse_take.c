@@ -166,6 +166,7 @@ static bool try_move(fuse_block *b, uint32_t i, patterns *p, ir_expr red, move *
         BASE_PUSH(b->arena, &m.readers, ((reader){ k, rest }));
     }
     m.gain = before - after;
+    if (ok && m.readers.n == 2 && fuse_joins_better(b, m.readers.at[0].slot, m.readers.at[1].slot, after)) return false;
     if (!ok || !m.readers.n || !fuse_gains(before, after) || m.gain <= best->gain) return false;
     *best = m;
     return true;

@@ -44,6 +44,8 @@ ir_expr lower_base2(ir_unit *u, ir_expr e);                     /* exp becomes e
 ir_expr lower_scale(ir_unit *u, ir_expr e, double c);           /* c * e, c > 0, pushed down to where it costs nothing */
 ir_expr lower_pull_reduction(ir_unit *u, ir_expr red);
 bool lower_positive(ir_unit *u, ir_expr e);
+/* That the reduction has something to reduce: extents alone where the guard holds at the origin, else any(.. where ..: true). */
+ir_expr lower_something(ir_unit *u, ir_expr red);
 ir_expr lower_clamp(lower_state *s, ir_expr e);                 /* references of -inf become the lowest number */
 /* lower_role.c */
 void lower_roles(lower_state *s);                               /* roles of axes; reductions over columns bind the axes' variables */

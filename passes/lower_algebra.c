@@ -136,8 +136,7 @@ static bool finite_product(ir_unit *u, const lower_product *p) {
     return true;
 }
 
-/* That the reduction has something to reduce: extents alone where the guard holds at the origin, else any(.. where ..: true). */
-static ir_expr something(ir_unit *u, ir_expr red) {
+ir_expr lower_something(ir_unit *u, ir_expr red) {
     uint32_t n = ir_red_n_bound(u, red);
     ir_binding *origin = BASE_ARRAY(u->arena, n, ir_binding);
     ir_expr some = ir_bool(u, true), where = ir_red_where(u, red), zero = ir_int(u, 0);
@@ -177,7 +176,7 @@ static ir_expr pull_factors(ir_unit *u, ir_expr red, bool sum) {
     for (uint32_t i = 0; i < out.over.n; i++) BASE_PUSH(u->arena, &left.over, out.over.at[i]);
     left.under = out.under;
     ir_expr whole = lower_multiply(u, &left);
-    return !sum || finite_product(u, &out) ? whole : ir_select(u, something(u, red), whole, ir_real(u, 0));
+    return !sum || finite_product(u, &out) ? whole : ir_select(u, lower_something(u, red), whole, ir_real(u, 0));
 }
 
 static ir_expr pull_terms(ir_unit *u, ir_expr red) {

@@ -129,7 +129,7 @@ static bool vanishes(ir_unit *u, ir_red kind, ir_expr body, ir_expr score, ir_se
     return (kind == IR_RED_MAX && a == AT_MINUS_INF) || (kind == IR_RED_SUM && a == AT_ZERO);
 }
 
-typedef struct { bool exponentials; } test_env;
+typedef struct { bool exponentials; lower_list maxima; } test_env;
 static ir_expr without_test(ir_unit *u, const lower_list *all, uint32_t skip) {
     ir_expr rest = ir_bool(u, true);
     for (uint32_t i = 0; i < all->n; i++)
@@ -158,7 +158,31 @@ static ir_expr drop_test(ir_unit *u, void *env, ir_expr e) {
     }
     return 0;
 }
+
+/* Where a maximum runs over the same pairs and its score is never -inf, it says whether there was a pair. */
+static bool maxima_visit(const ir_unit *u, void *env, ir_expr e) {
+    test_env *t = env;
+    if (ir_is(u, e, IR_RED) && ir_at(u, e)->u.ref == IR_RED_MAX && ir_at(u, e)->sort == IR_SORT_REAL) BASE_PUSH(u->arena, &t->maxima, e);
+    return true;
+}
+static ir_expr any_by_maximum(ir_unit *u, void *env, ir_expr e) {
+    test_env *t = env;
+    if (!ir_is(u, e, IR_RED) || ir_at(u, e)->u.ref != IR_RED_ANY || !ir_is_bool(u, ir_red_body(u, e), true)) return 0;
+    for (uint32_t i = 0; i < t->maxima.n; i++) {
+        ir_expr m = t->maxima.at[i];
+        if (ir_maybe_minus_inf(u, ir_red_body(u, m))) continue;
+        uint32_t n = ir_red_n_bound(u, m);
+        ir_var *bound = BASE_ARRAY(u->arena, n, ir_var);
+        for (uint32_t k = 0; k < n; k++) bound[k] = ir_red_bound(u, m, k);
+        if (ir_reduce(u, IR_RED_ANY, n, bound, ir_red_where(u, m), ir_bool(u, true)) != e) continue;
+        ir_expr low = ir_real(u, -HUGE_VAL);
+        return ir_not(u, ir_op2(u, IR_EQ, t->exponentials ? lower_scale(u, m, 1.4426950408889634) : m, low));
+    }
+    return 0;
+}
 ir_expr lower_score_tests(ir_unit *u, ir_expr e) {
-    test_env t = { ir_has_op(u, e, IR_EXP) };
-    return ir_rebuild_up(u, e, drop_test, &t);
+    test_env t = { ir_has_op(u, e, IR_EXP), { 0 } };
+    e = ir_rebuild_up(u, e, drop_test, &t);
+    ir_walk(u, e, maxima_visit, &t);
+    return t.maxima.n ? ir_rebuild_up(u, e, any_by_maximum, &t) : e;
 }

