@@ -47,7 +47,7 @@ int cuda_driver_attribute(const cuda_driver *driver, unsigned attribute);       
 enum { CUDA_ATTRIBUTE_PROCESSORS = 16, CUDA_ATTRIBUTE_MAJOR = 75, CUDA_ATTRIBUTE_MINOR = 76 };
 
 /* ---- device.c: the device struct of the module contract */
-enum { CUDA_BLOCK = 128 };       /* threads of a block; the emitted text says the same */
+enum { CUDA_BLOCK = 128 };       /* threads of a block */
 typedef struct { struct CUfunc_st *function; } cuda_function;                    /* what rt_kernel.handle points to */
 rt_device *cuda_device_create(const cuda_options *options, char *error, size_t n);
 void cuda_device_destroy(rt_device *device);

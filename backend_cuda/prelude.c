@@ -8,12 +8,11 @@
 static const char *const lines[] = {
     "typedef long long i64;",
     "typedef unsigned char u8;",
-    "enum { WARP = 32, SLOTS = 8 };  // lanes of a warp; values that a lane keeps",
     "",
     "#ifndef ATTN_EMULATED  // ---- primitives",
     "#pragma nv_diag_suppress 177  // functions that these kernels do not call",
     "#define FN static __device__ __forceinline__",
-    "#define KERNEL(name, args) extern \"C\" __global__ void __launch_bounds__(128) name(const args arg)",
+    "#define KERNEL(name, args) extern \"C\" __global__ void __launch_bounds__(BLOCK, 1) name(const args arg)",
     "FN i64 thread_index() { return (i64)blockIdx.x * blockDim.x + threadIdx.x; }",
     "FN i64 thread_count() { return (i64)gridDim.x * blockDim.x; }",
     "FN int thread_lane() { return threadIdx.x % WARP; }",
@@ -102,5 +101,6 @@ static const char *const lines[] = {
 };
 
 void cuda_prelude(base_text *out) {
+    base_text_add(out, "enum { BLOCK = %d, WARP = 32, SLOTS = 8 };  // threads of a block; lanes of a warp; values that a lane keeps\n", CUDA_BLOCK);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) base_text_add(out, "%s\n", lines[i]);
 }

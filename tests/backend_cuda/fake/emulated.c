@@ -160,11 +160,22 @@ static bool run_map(void *env, const ir_node *map, ir_frame *frame, const int64_
     return ok;
 }
 
+static bool lower(program *p) {
+    ir_graph_each(p->graph, add_map, p);
+    return p->diags->n_errors == 0;
+}
+
+const char *emulated_text(const ir_graph *g, base_arena *arena, base_diags *diags) {
+    program p = {.graph = g, .backend = emulated_backend(arena), .arena = arena, .diags = diags};
+    base_text text;
+    base_text_init(&text, arena);
+    return lower(&p) && p.backend->emit(p.backend, NULL, p.maps.n, (const ir_schedule *const *)p.schedules.at, &text, diags) ? text.at : NULL;
+}
+
 bool emulated_graph_eval(const ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
     char error[256];
     program p = {.graph = g, .backend = emulated_backend(arena), .arena = arena, .diags = diags};
-    ir_graph_each(g, add_map, &p);
-    if (diags->n_errors) return false;
+    if (!lower(&p)) return false;
     p.kernels = BASE_ARRAY(arena, p.maps.n + 1, rt_kernel);
     const ir_target *target = p.backend->target(p.backend, "sm_80", arena);
     ir_code *code = p.backend->compile(p.backend, target, p.maps.n, (const ir_schedule *const *)p.schedules.at, p.kernels, diags);

@@ -6,6 +6,7 @@
 const ir_backend *emulated_backend(base_arena *arena);
 /* Like ir_graph_eval, each map lowered and run by the backend. Results start as NaN. */
 bool emulated_graph_eval(const ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags);
+const char *emulated_text(const ir_graph *g, base_arena *arena, base_diags *diags);      /* CUDA C of all maps; NULL: reported */
 /* The first error of an emulated kernel; "" if there was none. */
 const char *emulated_error(void);
 void emulated_fail(const char *function, unsigned result);       /* makes a function of the driver fail; 0: no longer */

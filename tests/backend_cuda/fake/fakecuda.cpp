@@ -112,6 +112,9 @@ EXPORT unsigned nvrtcCompileProgram(_nvrtcProgram *program, int n_options, const
     bool arch = false;
     for (int i = 0; i < n_options; i++) arch |= strncmp(options[i], "--gpu-architecture=sm_", 22) == 0;
     if (!arch) return 5;
+    static std::map<std::string, std::string> done;              // one program in many sizes is one text
+    std::string &cubin = done[program->text];
+    if (!cubin.empty()) return program->cubin = cubin, 0;
     std::string dir = folder();
     put(dir + "/kernels.cpp", program->text);
     std::string command = "'" ATTN_CXX "' -std=c++17 -O1 -w -fPIC -shared -fvisibility=hidden -fno-strict-aliasing -U_FORTIFY_SOURCE -DATTN_EMULATED -include '" ATTN_EMULATOR "' '" + dir + "/kernels.cpp' -o '" + dir + "/kernels.so' 2> '" + dir + "/log'";
@@ -121,7 +124,7 @@ EXPORT unsigned nvrtcCompileProgram(_nvrtcProgram *program, int n_options, const
     remove_folder(dir);
     if (status != 0) return 6;
     uint64_t n = object.size();
-    program->cubin = std::string(MAGIC, 8) + std::string((const char *)&n, 8) + object;
+    program->cubin = cubin = std::string(MAGIC, 8) + std::string((const char *)&n, 8) + object;
     return 0;
 }
 EXPORT unsigned nvrtcGetProgramLogSize(_nvrtcProgram *program, size_t *bytes) { return *bytes = program->log.size() + 1, 0; }
