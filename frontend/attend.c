@@ -534,12 +534,12 @@ fe_attend *fe_attend_create(fe_lower *l, const fe_env *env, const fe_expr *e)
     a->text = e;
     a->env = *env;
     a->env.vis = NULL;
-    uint32_t before = l->diags->n_errors;
+    uint32_t before = l->failures;
     fe_bound_indices bound = {0};
     clauses_add(l, env, a, e->attend.clauses, env->module, NULL, 0);
     if (!bind_keys(l, a, &bound) || !find_sums(l, a) || !use_axes(l, a, &bound)) return NULL;
     set_names(l, a);
-    return l->diags->n_errors == before ? a : NULL;
+    return l->failures == before ? a : NULL;
 }
 
 ir_expr fe_attend_value(fe_lower *l, fe_attend *a)

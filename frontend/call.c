@@ -48,7 +48,7 @@ static bool actual_index(const call *c, const fe_item *item, uint32_t formal, fe
 {
     fe_lower *l = c->l;
     fe_name name = item_name(item);
-    bool keeps = c->decl->kind == FE_DECL_VARIANT || fe_keeps(l, c->decl, formal);
+    bool keeps = c->decl->kind == FE_DECL_VARIANT || fe_call_keeps(l, c->env, c->decl, formal, c->args, name.text);
     if (item->kind == FE_ITEM_RANGE) {
         ir_expr lo = fe_lower_int(l, c->env, item->e, "a range has integer bounds"), hi = fe_lower_int(l, c->env, item->hi, "a range has integer bounds");
         *out = fe_index_over(l, name.text, lo, hi);
@@ -123,6 +123,18 @@ static const fe_vis *vis_inside(fe_lower *l, const fe_env *env, const fe_link *l
     return base_copy(l->arena, &vis, sizeof vis);
 }
 
+/* A variant sees the score and the weight of the attend that uses it. */
+static void bind_clause_names(fe_lower *l, const fe_env *env, const fe_link *links, uint32_t n, fe_env *body)
+{
+    const char *words[] = {l->program->word_s, l->program->word_w};
+    for (int k = 0; k < 2; k++) {
+        const fe_binding *b = fe_bound(env, words[k]);
+        if (!b || !b->thunk || b->thunk->kind == FE_THUNK_TEXT) continue;
+        fe_thunk back = {.kind = FE_THUNK_BACK, .env = *env, .links = links, .n_links = n, .inner = b->thunk};
+        *body = fe_bind_thunk(l, body, words[k], base_copy(l->arena, &back, sizeof back));
+    }
+}
+
 static void add_chain(fe_lower *l, fe_env *env, const char *name, base_span at)
 {
     fe_chain chain = {name, at, env->calls};
@@ -139,6 +151,7 @@ bool fe_call_env(fe_lower *l, const fe_env *env, const fe_decl *decl, const fe_f
     uint32_t n = formals->indices->n;
     fe_link *links = BASE_ARRAY(l->arena, n ? n : 1, fe_link);
     bool ok = true;
+    if (decl->kind == FE_DECL_VARIANT) bind_clause_names(l, env, links, n, &body);
     for (uint32_t k = 0; k < n; k++) ok = bind_formal(&c, k, n == 1 ? 0 : k, n == 1 ? binders->n : 1, &body, &links[k]) && ok;
     for (uint32_t k = 0; k < args->n; k++) {
         ok = check_argument(&c, args->at[k].e) && ok;

@@ -145,15 +145,14 @@ ir_graph *fe_graph_lower(const fe_program *p, uint32_t k, base_arena *arena, bas
     l->diags = diags;
     l->u = ir_unit_create(arena, diags);
     l->out = ir_builder_create(l->u);
-    l->reported = base_map_create(arena);
     l->keeps = base_map_create(arena);
     share_files(l);
     fe_frame *f = fe_frame_new(l, NULL, p->graphs.at[k]);
     fe_want_lse(l, f);
     fe_frame_inputs(l, f);
-    if (!fe_frame_outputs(l, f) && diags->n_errors == before) return NULL;
+    fe_frame_outputs(l, f);
     fe_lower_block(l, f, f->decl->graph.body);
-    fe_dims_are_bound(l, f);
+    if (!l->failures) fe_dims_are_bound(l, f);
     ir_graph *g = finish(l, f);
-    return diags->n_errors == before ? g : NULL;
+    return l->failures || diags->n_errors > before ? NULL : g;
 }

@@ -243,6 +243,15 @@ static bool check_shape(fe_lower *l, fe_frame *f, const fe_field *field, const f
     return false;
 }
 
+static bool assigns(const fe_stmts *stmts, const char *name)
+{
+    for (uint32_t k = 0; k < stmts->n; k++) {
+        const fe_stmt *s = stmts->at[k];
+        if (s->kind == FE_STMT_FOR ? assigns(s->loop.body, name) : s->kind != FE_STMT_LOCAL && s->define.left.name.text == name) return true;
+    }
+    return false;
+}
+
 fe_tensor fe_frame_output(fe_lower *l, fe_frame *f, uint32_t k)
 {
     const fe_field *field = &f->decl->graph.outputs->at[k];
@@ -251,7 +260,8 @@ fe_tensor fe_frame_output(fe_lower *l, fe_frame *f, uint32_t k)
     fe_tensor t = {0};
     if (f->out_shapes[k].poison || (slot && slot->kind == FE_SLOT_POISON)) return t;
     if (!slot || slot->kind == FE_SLOT_DECL || slot->kind == FE_SLOT_COUNTER) {
-        fe_report(l, &env, BASE_MSG_NO_OUTPUT, field->at, field->name.text);
+        bool failed = l->failures && assigns(f->decl->graph.body, field->name.text);
+        if (!failed) fe_report(l, &env, BASE_MSG_NO_OUTPUT, field->at, field->name.text);
         return t;
     }
     if (slot->kind == FE_SLOT_RECORD) {

@@ -122,7 +122,7 @@ struct fe_lower {
     BASE_VEC(ir_choice) choices;
     BASE_VEC(ir_value) scalars; BASE_VEC(ir_dim) scalar_dims;
     BASE_VEC(base_span) dim_at;                  /* where dimension symbols were first named, by ir_dim */
-    base_map *reported;                          /* place and message: each once */
+    uint32_t failures;                           /* mistakes found, those reported before included */
     base_map *keeps;                             /* function and index: used up or kept */
     BASE_VEC(const fe_decl *) expanding;         /* functions and constants being expanded: a second time is a recursion */
     uint32_t depth, steps, nodes;
@@ -162,7 +162,8 @@ fe_decl *fe_find(fe_lower *l, const fe_env *env, fe_space space, fe_name name); 
 uint32_t fe_tensor_rank(const fe_lower *l, const fe_tensor *t);
 ir_expr fe_tensor_dim(const fe_lower *l, const fe_tensor *t, uint32_t axis);
 const ir_type *fe_value_type(const fe_lower *l, ir_value value);
-bool fe_keeps(fe_lower *l, const fe_decl *fn, uint32_t formal);                          /* may the body depend on that index of its caller? */
+bool fe_keeps(fe_lower *l, const fe_decl *fn, uint32_t formal, uint64_t with);           /* may the body depend on that index of its caller, */
+bool fe_call_keeps(fe_lower *l, const fe_env *env, const fe_decl *fn, uint32_t formal, const fe_items *args, const char *name);   /* on which these values do? */
 void fe_free_names(fe_lower *l, const fe_env *env, const fe_expr *e, fe_names *out);     /* bare names that nothing explains, each once */
 typedef struct { ir_expr extent; const char *where; base_span at; } fe_stand;            /* an axis on which an index stands alone */
 typedef BASE_VEC(fe_stand) fe_stands;

@@ -8,12 +8,10 @@ base_span fe_at(const fe_lower *l, base_span at)
     return at;
 }
 
-static bool first_time(fe_lower *l, base_message message, base_span at)
+static bool first_time(const fe_lower *l, base_message message, base_span at)
 {
-    char *key = base_printf(l->arena, "%d %u %u %u", (int)message, at.file, at.start, at.end);
-    uint32_t seen;
-    if (base_map_get(l->reported, key, &seen)) return false;
-    base_map_put(l->reported, key, 1);
+    for (const base_diag *d = l->diags->first; d; d = d->next)
+        if (d->message == message && d->span.file == at.file && d->span.start == at.start && d->span.end == at.end) return false;
     return true;
 }
 
@@ -26,7 +24,8 @@ static void note_calls(fe_lower *l, const fe_env *env, base_diag *diag)
 
 base_diag *fe_report(fe_lower *l, const fe_env *env, base_message message, base_span at, ...)
 {
-    if (!first_time(l, message, at)) return NULL;
+    l->failures++;
+    if (!first_time(l, message, fe_at(l, at))) return NULL;
     va_list list;
     va_start(list, at);
     base_diag *diag = base_report_list(l->diags, message, fe_at(l, at), list);

@@ -200,10 +200,16 @@ static void add_lse(fe_lower *l, fe_frame *f, const fe_stmt *stmt, fe_attend *a,
     ir_expr lse = fe_attend_lse(l, a);
     if (!lse) return;
     ir_set depends = ir_set_union(l->u, fe_attend_depends(l, a), ir_free(l->u, lse));
-    ir_var outer[IR_RANK];
+    ir_var outer[IR_RANK];               /* its own: variables belong to one node */
+    ir_binding own[IR_RANK];
     uint32_t n = 0;
-    for (uint32_t k = 0; k < left->n && n < IR_RANK; k++)
-        if (ir_set_has(l->u, depends, left->at[k].index.var)) outer[n++] = left->at[k].index.var;
+    for (uint32_t k = 0; k < left->n && n < IR_RANK; k++) {
+        if (!ir_set_has(l->u, depends, left->at[k].index.var)) continue;
+        outer[n] = ir_var_new(l->u, left->at[k].name, left->at[k].index.hi);
+        own[n] = (ir_binding){left->at[k].index.var, ir_var_expr(l->u, outer[n])};
+        n++;
+    }
+    lse = ir_substitute(l->u, lse, n, own);
     fe_tensor t = {.value = fe_map(l, stmt->at, base_printf(l->arena, "%s_lse", name), fe_dtype_of(l, lse), outer, n, lse)};
     fe_field_value field = {l->program->word_lse, t};
     slot->fields = base_copy(l->arena, &field, sizeof field);

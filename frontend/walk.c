@@ -63,11 +63,12 @@ static const hidden *walk_binders(const walk *w, const fe_items *items, const hi
     return h;
 }
 
-static void stand_add(const walk *w, const fe_tensor *t, uint32_t axis, const fe_expr *base, base_span at)
+/* Where the tensor is known to be wrong, or has no such axis, the extent is poison: its mistake has been or will be reported. */
+static void stand_add(const walk *w, const fe_found *found, uint32_t axis, const fe_expr *base, base_span at)
 {
-    if (axis >= fe_tensor_rank(w->l, t)) return;
     const char *where = base->kind == FE_NAME ? base->name.text : base->member.field.text;
-    fe_stand stand = {fe_tensor_dim(w->l, t, axis), where, at};
+    bool known = found->kind == FE_FOUND_TENSOR && axis < fe_tensor_rank(w->l, &found->tensor);
+    fe_stand stand = {known ? fe_tensor_dim(w->l, &found->tensor, axis) : 0, where, at};
     BASE_PUSH(w->l->arena, w->stands, stand);
 }
 
@@ -75,12 +76,13 @@ static void walk_positions(const walk *w, const fe_expr *e, const hidden *h)
 {
     const fe_expr *base = e->index.base;
     bool plain = base->kind == FE_NAME || (base->kind == FE_MEMBER && base->member.base->kind == FE_NAME);
-    fe_found found = plain && !(base->kind == FE_NAME && is_hidden(h, base->name.text)) ? fe_lookup_base(w->l, w->env, base) : (fe_found){0};
+    fe_found found = plain ? fe_lookup_base(w->l, w->env, base) : (fe_found){0};
     for (uint32_t k = 0; k < e->index.items->n; k++) {
         const fe_item *item = &e->index.items->at[k];
-        bool stands = w->name && found.kind == FE_FOUND_TENSOR && item->kind == FE_ITEM_EXPR && item->e->kind == FE_NAME &&
+        bool tensor = found.kind == FE_FOUND_TENSOR || found.kind == FE_FOUND_BAD || (plain && found.kind == FE_FOUND_NONE);
+        bool stands = w->name && tensor && item->kind == FE_ITEM_EXPR && item->e->kind == FE_NAME &&
                       item->e->name.text == w->name && !is_hidden(h, w->name);
-        if (stands) stand_add(w, &found.tensor, k, base, item->at);
+        if (stands) stand_add(w, &found, k, base, item->at);
         else if (item->e) walk_expr(w, item->e, h);
     }
     if (!plain) walk_expr(w, base, h);
@@ -103,6 +105,9 @@ static void walk_at(const walk *w, const fe_expr *e, const hidden *h)
     walk_expr(w, e->index.base, inner);
 }
 
+/* Which value formals may depend on the caller's index `name`: those whose text mentions it, or a thing taken by name. */
+static uint64_t formals_with(const fe_env *env, const fe_items *args, const char *name);
+
 /* An index that the function uses up is bound by it; one that it keeps is a name like others. */
 static void walk_function(const walk *w, const fe_expr *e, const fe_decl *fn, const hidden *h)
 {
@@ -115,7 +120,7 @@ static void walk_function(const walk *w, const fe_expr *e, const fe_decl *fn, co
         uint32_t formal = n == 1 ? 0 : k;
         if (item->kind == FE_ITEM_RANGE) walk_expr(w, item->e, h), walk_expr(w, item->hi, h);
         if (!name || formal >= n) continue;
-        if (item->kind == FE_ITEM_RANGE || !fe_keeps(w->l, fn, formal)) inner = hide(w, name, inner);
+        if (item->kind == FE_ITEM_RANGE || !fe_keeps(w->l, fn, formal, formals_with(w->env, e->call.args, name))) inner = hide(w, name, inner);
         else walk_name(w, item->e->name, h);
     }
     walk_items(w, e->call.args, inner);
@@ -234,20 +239,70 @@ ir_expr fe_extent(fe_lower *l, const fe_env *env, fe_name name, const fe_stands 
 
 /* ---- does the value of a function's body depend on an index of its caller? */
 
-static bool keeps_expr(fe_lower *l, const fe_decl *fn, const fe_expr *e, const char *index);
+static bool mentions(const fe_env *env, const fe_expr *e, const char *name);
 
-static bool is_value_formal(const fe_decl *fn, const char *name)
+static bool items_mention(const fe_env *env, const fe_items *items, const char *name)
 {
-    for (uint32_t k = 0; k < fn->fn.formals->values->n; k++)
-        if (fn->fn.formals->values->at[k].text == name) return true;
+    for (uint32_t k = 0; items && k < items->n; k++)
+        if (mentions(env, items->at[k].e, name) || mentions(env, items->at[k].hi, name)) return true;
     return false;
 }
 
-static bool keeps_items(fe_lower *l, const fe_decl *fn, const fe_items *items, const char *index)
+static bool attend_mentions(const fe_env *env, const fe_expr *e, const char *name)
+{
+    if (items_mention(env, e->attend.binders, name) || items_mention(env, e->attend.operands, name)) return true;
+    for (uint32_t k = 0; k < e->attend.clauses->n; k++) {
+        const fe_clause *c = &e->attend.clauses->at[k];
+        if (mentions(env, c->e, name) || items_mention(env, c->binders, name) || items_mention(env, c->args, name)) return true;
+    }
+    return false;
+}
+
+static bool mentions(const fe_env *env, const fe_expr *e, const char *name)
+{
+    if (!e) return false;
+    switch (e->kind) {
+    case FE_BAD: case FE_INT: case FE_REAL: case FE_TABLE: return false;
+    case FE_NAME: {
+        const fe_binding *b = fe_bound(env, e->name.text);
+        return e->name.text == name || (b && b->thunk);
+    }
+    case FE_CHAIN:
+        for (uint32_t k = 0; k < e->chain.terms.n; k++)
+            if (mentions(env, e->chain.terms.at[k], name)) return true;
+        return false;
+    case FE_CALL: return items_mention(env, e->call.binders, name) || items_mention(env, e->call.args, name);
+    case FE_AT: return mentions(env, e->index.base, name) || items_mention(env, e->index.items, name);
+    case FE_MEMBER: return mentions(env, e->member.base, name);
+    case FE_ATTEND: return attend_mentions(env, e, name);
+    default: return mentions(env, e->op.a, name) || mentions(env, e->op.b, name);
+    }
+}
+
+static uint64_t formals_with(const fe_env *env, const fe_items *args, const char *name)
+{
+    uint64_t with = 0;
+    for (uint32_t k = 0; k < args->n; k++)
+        if (k >= 63 || mentions(env, args->at[k].e, name)) with |= (uint64_t)1 << (k < 63 ? k : 63);
+    return with;
+}
+
+typedef struct { fe_lower *l; const fe_decl *fn; const char *index; uint64_t with; } keeping;
+
+static bool keeps_expr(const keeping *q, const fe_expr *e);
+
+static bool value_formal_keeps(const keeping *q, const char *name)
+{
+    for (uint32_t k = 0; k < q->fn->fn.formals->values->n; k++)
+        if (q->fn->fn.formals->values->at[k].text == name) return q->with >> (k < 63 ? k : 63) & 1;
+    return false;
+}
+
+static bool keeps_items(const keeping *q, const fe_items *items)
 {
     for (uint32_t k = 0; k < items->n; k++) {
-        if (keeps_expr(l, fn, items->at[k].e, index)) return true;
-        if (items->at[k].hi && keeps_expr(l, fn, items->at[k].hi, index)) return true;
+        if (keeps_expr(q, items->at[k].e)) return true;
+        if (items->at[k].hi && keeps_expr(q, items->at[k].hi)) return true;
     }
     return false;
 }
@@ -255,63 +310,76 @@ static bool keeps_items(fe_lower *l, const fe_decl *fn, const fe_items *items, c
 static bool binds_name(const fe_items *binders, const char *index, uint32_t *which)
 {
     for (uint32_t k = 0; k < binders->n; k++) {
-        const char *name = binder_name(&binders->at[k]);
         *which = k;
-        if (name == index) return true;
+        if (binder_name(&binders->at[k]) == index) return true;
     }
     return false;
 }
 
-static bool keeps_call(fe_lower *l, const fe_decl *fn, const fe_expr *e, const char *index)
+static bool keeps_callee(const keeping *q, const fe_expr *e, const fe_decl *callee, uint32_t which)
+{
+    uint32_t n = callee->fn.formals->indices->n, formal = n == 1 ? 0 : which;
+    uint64_t with = 0;
+    for (uint32_t k = 0; k < e->call.args->n; k++)
+        if (keeps_expr(q, e->call.args->at[k].e)) with |= (uint64_t)1 << (k < 63 ? k : 63);
+    return formal < n ? fe_keeps(q->l, callee, formal, with) : true;
+}
+
+static bool keeps_call(const keeping *q, const fe_expr *e)
 {
     const fe_items *binders = e->call.binders;
     bool clash;
-    fe_decl *callee = fe_resolve(fn->module, FE_SPACE_FUNCTION, e->call.name.text, &clash);
+    fe_decl *callee = fe_resolve(q->fn->module, FE_SPACE_FUNCTION, e->call.name.text, &clash);
     fe_builtin_kind kind = callee ? FE_FN_NONE : fe_builtin_kind_of(fe_builtin_of(e->call.name.text));
     if (kind == FE_FN_SIZE) return false;
     for (uint32_t k = 0; k < binders->n; k++)
-        if (binders->at[k].kind == FE_ITEM_RANGE && (keeps_expr(l, fn, binders->at[k].e, index) || keeps_expr(l, fn, binders->at[k].hi, index))) return true;
+        if (binders->at[k].kind == FE_ITEM_RANGE && (keeps_expr(q, binders->at[k].e) || keeps_expr(q, binders->at[k].hi))) return true;
     uint32_t which;
-    if (!binds_name(binders, index, &which)) return keeps_items(l, fn, e->call.args, index);
+    if (!binds_name(binders, q->index, &which)) return keeps_items(q, e->call.args);
     if (kind == FE_FN_RED || kind == FE_FN_NOT_YET_RED) return false;
     if (!callee || callee->kind != FE_DECL_FN) return true;
-    uint32_t n = callee->fn.formals->indices->n, formal = n == 1 ? 0 : which;
-    return formal < n ? fe_keeps(l, callee, formal) : true;
+    return keeps_callee(q, e, callee, which);
 }
 
-static bool keeps_at(fe_lower *l, const fe_decl *fn, const fe_expr *e, const char *index)
+static bool keeps_at(const keeping *q, const fe_expr *e)
 {
-    if (keeps_items(l, fn, e->index.items, index)) return true;
+    if (keeps_items(q, e->index.items)) return true;
     for (uint32_t k = 0; k < e->index.items->n; k++)
-        if (e->index.items->at[k].kind == FE_ITEM_NAMED && e->index.items->at[k].name.text == index) return false;
-    return keeps_expr(l, fn, e->index.base, index);
+        if (e->index.items->at[k].kind == FE_ITEM_NAMED && e->index.items->at[k].name.text == q->index) return false;
+    return keeps_expr(q, e->index.base);
 }
 
-static bool keeps_expr(fe_lower *l, const fe_decl *fn, const fe_expr *e, const char *index)
+static bool keeps_expr(const keeping *q, const fe_expr *e)
 {
     switch (e->kind) {
     case FE_BAD: case FE_INT: case FE_REAL: case FE_TABLE: return false;
-    case FE_NAME: return e->name.text == index || is_value_formal(fn, e->name.text);
+    case FE_NAME: return e->name.text == q->index || value_formal_keeps(q, e->name.text);
     case FE_CHAIN:
         for (uint32_t k = 0; k < e->chain.terms.n; k++)
-            if (keeps_expr(l, fn, e->chain.terms.at[k], index)) return true;
+            if (keeps_expr(q, e->chain.terms.at[k])) return true;
         return false;
-    case FE_CALL: return keeps_call(l, fn, e, index);
-    case FE_AT: return keeps_at(l, fn, e, index);
-    case FE_MEMBER: return keeps_expr(l, fn, e->member.base, index);
+    case FE_CALL: return keeps_call(q, e);
+    case FE_AT: return keeps_at(q, e);
+    case FE_MEMBER: return keeps_expr(q, e->member.base);
     case FE_ATTEND: return true;
-    default: return keeps_expr(l, fn, e->op.a, index) || (e->op.b && keeps_expr(l, fn, e->op.b, index));
+    default: return keeps_expr(q, e->op.a) || (e->op.b && keeps_expr(q, e->op.b));
     }
 }
 
 /* A function that calls itself is taken to keep its indices; expanding it reports the recursion. */
-bool fe_keeps(fe_lower *l, const fe_decl *fn, uint32_t formal)
+bool fe_keeps(fe_lower *l, const fe_decl *fn, uint32_t formal, uint64_t with)
 {
-    const char *key = base_printf(l->arena, "%p %u", (const void *)fn, formal);
+    const char *key = base_printf(l->arena, "%p %u %llx", (const void *)fn, formal, (unsigned long long)with);
     uint32_t known;
     if (base_map_get(l->keeps, key, &known)) return known != 2;
     base_map_put(l->keeps, key, 1);
-    bool keeps = keeps_expr(l, fn, fn->fn.body, fn->fn.formals->indices->at[formal].text);
+    keeping q = {l, fn, fn->fn.formals->indices->at[formal].text, with};
+    bool keeps = keeps_expr(&q, fn->fn.body);
     base_map_put(l->keeps, key, keeps ? 3 : 2);
     return keeps;
+}
+
+bool fe_call_keeps(fe_lower *l, const fe_env *env, const fe_decl *fn, uint32_t formal, const fe_items *args, const char *name)
+{
+    return fe_keeps(l, fn, formal, formals_with(env, args, name));
 }
