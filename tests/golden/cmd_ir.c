@@ -1,12 +1,8 @@
 /* Commands on IR text alone. */
 #include <string.h>
-#include "golden.h"
-#include "ir.h"
+#include "golden_ir.h"
 
-/* Reads the input, and proves on the way that printing and reading are inverse. NULL: reported. */
-static ir_graph *read_input(golden_run *run) {
-    ir_graph *g = ir_graph_read(run->arena, run->diags, run->file);
-    if (!g) return NULL;
+void golden_round_trip(golden_run *run, const ir_graph *g) {
     base_text once, twice;
     base_text_init(&once, run->arena);
     base_text_init(&twice, run->arena);
@@ -14,16 +10,21 @@ static ir_graph *read_input(golden_run *run) {
     ir_graph *again = ir_graph_read(run->arena, run->diags, base_file_add(run->diags, "printed", once.at, once.n));
     if (again) ir_graph_print(again, &twice);
     if (strcmp(once.at, twice.at) != 0) golden_fail(run, "what is printed does not read back:\n%s\nreads as\n%s", once.at, twice.at);
+}
+
+ir_graph *golden_graph(golden_run *run) {
+    ir_graph *g = ir_graph_read(run->arena, run->diags, run->file);
+    if (g) golden_round_trip(run, g);
     return g;
 }
 
 void golden_read(golden_run *run) {
-    ir_graph *g = read_input(run);
+    ir_graph *g = golden_graph(run);
     if (g) ir_graph_print(g, run->out);
 }
 
 void golden_parse(golden_run *run) {
-    ir_graph *g = read_input(run);
+    ir_graph *g = golden_graph(run);
     const char *text = golden_section(run, "expressions");
     if (g && !text) golden_fail(run, "no section `expressions`");
     for (const char *at = text; g && at && *at; at += strspn(at, "\n")) {

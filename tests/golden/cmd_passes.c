@@ -1,0 +1,48 @@
+/* Commands that run passes on IR text, for the machine that the tests agree on. */
+#include <string.h>
+#include "diff.h"
+#include "golden_ir.h"
+#include "passes.h"
+
+static void print_remarks(const pass_state *state, base_text *out) {
+    for (uint32_t k = 0; k < state->remarks.n; k++) base_text_add(out, "# %s\n", state->remarks.at[k].text);
+}
+
+static void print_state(const pass_state *state, base_text *out) {
+    if (!state->kernels) ir_graph_print(state->graph, out);
+    for (uint32_t k = 0; state->kernels && k < state->n_kernels; k++) ir_kernel_print(state->kernels[k], out);
+    print_remarks(state, out);
+}
+
+static bool known(golden_run *run) {
+    if (pass_exists(run->args)) return true;
+    golden_fail(run, "there is no pass '%s'", run->args);
+    return false;
+}
+
+/* until NAME: all passes of the table up to this one. */
+void golden_until(golden_run *run) {
+    ir_graph *g = golden_graph(run);
+    if (!g || !known(run)) return;
+    pass_state state = {.arena = run->arena, .diags = run->diags, .target = &diff_machine, .graph = g};
+    if (!pass_run_all(&state, &(pass_options){.stop_after = run->args})) return;
+    if (!state.kernels) golden_round_trip(run, state.graph);
+    print_state(&state, run->out);
+}
+
+typedef struct { const char *name; bool (*run)(pass_state *state); } row;
+static const row rows[] = {
+#define PASS(name, before, after, does) {#name, pass_##name},
+#include "passes.def"
+};
+
+/* pass NAME: this pass alone; it must be one that a graph is enough for. */
+void golden_pass(golden_run *run) {
+    ir_graph *g = golden_graph(run);
+    if (!g || !known(run)) return;
+    pass_state state = {.arena = run->arena, .diags = run->diags, .target = &diff_machine, .graph = g};
+    for (uint32_t k = 0; k < sizeof rows / sizeof *rows; k++)
+        if (strcmp(rows[k].name, run->args) == 0 && !rows[k].run(&state)) return;
+    if (!state.kernels && ir_graph_verify(state.graph, run->args)) golden_round_trip(run, state.graph);
+    print_state(&state, run->out);
+}
