@@ -314,6 +314,7 @@ typedef struct {                 /* how one let is computed */
     uint8_t place;               /* from its rank alone */
     uint8_t lanes;               /* role along which vectors run: IR_FEAT, IR_COL, IR_VAL, IR_ROW; 0: scalar */
     int32_t lane_axis;           /* index of the axis, or -1. TERM in tiles of rows x columns: a feature (lanes are summed at the end) or the column */
+    int32_t col_axis;            /* FOLD, ACC with lanes along columns: the column that its sweep takes in blocks; else -1 */
     bool kept;                   /* has a place in scratch: TERM, FOLD, ACC */
     ir_expr at;                  /* kept: byte offset in scratch, over dims. TERM: one value per (row of the tile, column of the block), by rank;
                                     FOLD: one per row of the tile; ACC: one per (row of the tile, value) */
@@ -344,7 +345,9 @@ typedef struct ir_schedule {     /* all that an emitter needs beside the kernel;
     ir_expr scratch_bytes;       /* per worker */
     double predicted_s;          /* at the representative dimensions */
 } ir_schedule;
+/* schedule.c */
 void ir_schedule_print(const ir_schedule *s, base_text *out);
+bool ir_schedule_verify(const ir_schedule *s);           /* else reports the rule that is broken */
 
 /* ---------------------------------------------------------------- plan */
 

@@ -120,6 +120,16 @@ static bool outer_lane(const planner *p, uint32_t a) {
 }
 static bool column_lane(const planner *p, uint32_t a) { return p->k->axes[a].role == IR_COL && !shapes(p, a, IR_COL); }
 
+static bool every_sweep_has_a_column(const planner *p) {
+    for (uint32_t i = 0; i < p->k->n_lets; i++) {
+        const ir_let *l = &p->k->lets[i];
+        bool found = l->kind < IR_LET_FOLD;
+        for (uint32_t o = 0; o < l->n_over && !found; o++) found = column_lane(p, (uint32_t)axis_of(p->k, l->over[o]));
+        if (!found) return false;
+    }
+    return true;
+}
+
 static void choose_lanes(planner *p) {
     ir_schedule *s = p->s;
     int32_t outer = 0, column = 0;
@@ -127,8 +137,11 @@ static void choose_lanes(planner *p) {
     
     s->lane_axis = s->row_axis = -1;
     s->width = p->k->real == IR_TYPE_F64 && p->target->lanes > 1 ? p->target->lanes / 2 : p->target->lanes;
-    if (serial(p->k) || p->target->lanes == 1 || (p->k->n_sweeps && col_lane < 0)) s->width = 1;
-    else if (row_lane >= 0) {
+    if (serial(p->k) || p->target->lanes == 1 || !every_sweep_has_a_column(p)) s->width = 1;
+    else if (has_kind(p->k, IR_LET_TERM) || (p->k->n_sweeps && (row_lane < 0 || column >= outer))) {
+        s->lanes = IR_COL;
+        s->lane_axis = col_lane;
+    } else if (row_lane >= 0) {
         s->lanes = IR_ROW;
         s->lane_axis = row_lane;
     } else s->width = 1;
@@ -215,6 +228,17 @@ static int32_t lane_of_values(const planner *p, const ir_let *l) {
     return best;
 }
 
+/* The column that a sweep takes in blocks: the lanes' if the sweep has it, else its last that no other column's extent depends on. */
+static int32_t column_of_sweep(const planner *p, const ir_let *l) {
+    int32_t last = -1;
+    for (uint32_t o = 0; o < l->n_over; o++) {
+        const int32_t a = axis_of(p->k, l->over[o]);
+        if (a == p->s->lane_axis) return a;
+        if (column_lane(p, (uint32_t)a)) last = a;
+    }
+    return last;
+}
+
 static uint8_t place_of(uint8_t rank) {
     static const uint8_t places[8] = {IR_PLACE_CONST, IR_PLACE_ROW,       IR_PLACE_COL,       IR_PLACE_PAIR,
                                       IR_PLACE_VALUE, IR_PLACE_ROW_VALUE, IR_PLACE_COL_VALUE, IR_PLACE_PAIR_VALUE};
@@ -241,6 +265,7 @@ static void choose_let(planner *p, uint32_t i) {
     s->place = place_of(l->rank);
     s->lanes = p->s->lanes;
     s->lane_axis = p->s->lane_axis;
+    s->col_axis = columns && l->kind >= IR_LET_FOLD ? column_of_sweep(p, l) : -1;
     if (l->kind == IR_LET_TERM) {
         s->lane_axis = lane_of_term(p, l, &s->lanes);
         s->kept = tiled_term(p, l);

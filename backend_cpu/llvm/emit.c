@@ -144,7 +144,7 @@ static void emitter_init(cpu_emitter *e) {
     e->factor = BASE_ARRAY(e->arena, k->n_lets, cpu_val);
     e->filled = BASE_ARRAY(e->arena, k->n_lets, cpu_val);
     e->let_reach = BASE_ARRAY(e->arena, k->n_lets, ir_set);
-    e->lane = -1;
+    e->lane = e->block_axis = -1;
     e->lanes = 1;
     types_init(e);
     lets_reach(e);
@@ -195,7 +195,8 @@ static void item_ranges(cpu_emitter *e, cpu_val item) {
 /* Binds items and rows from axis a on, outermost first; the walk of nest.c or block.c, which binds the rest, is innermost. */
 static void outer_axes(cpu_emitter *e, uint32_t a) {
     if (a == e->k->n_axes) {
-        cpu_nest(e);
+        if (e->s->lanes == IR_COL) cpu_block(e);
+        else cpu_nest(e);
         return;
     }
     const bool walked = !outer_axis(e, a) || (int32_t)a == e->s->row_axis || (int32_t)a == e->s->lane_axis;

@@ -43,7 +43,9 @@ typedef struct cpu_emitter {
     cpu_val *moved;              /* by the let that is a ref: slot of the value that what is relative to it stands at (lanes along rows) */
     cpu_val *factor;             /* by the let that is a ref: 2^(old - new) of the column at hand; NULL: not moved yet */
     cpu_val *filled;             /* by let: a TERM's block of scores is filled: the first column; NULL: compute in place */
-    cpu_val row0;                /* lanes along columns: first row of the tile */
+    cpu_val row0;                /* lanes along columns: first row of the tile; */
+    int32_t block_axis;          /* the column taken in blocks, -1: none now, */
+    cpu_val block_lo, block_hi;  /* and the block at hand */
 
     BASE_VEC(cpu_known) known;
     struct { uint32_t known; ir_set rebound; cpu_val index, tail; int32_t lane, lanes; } scope[64];   /* the rest: what cpu_unbind brings back */
@@ -127,12 +129,29 @@ void cpu_walk(cpu_emitter *e, uint32_t wanted, int32_t lane, cpu_body *body, voi
 
 /* term.c */
 cpu_val cpu_term(cpu_emitter *e, uint32_t k);            /* computed in place, by loops over its features */
-void cpu_term_block(cpu_emitter *e, uint32_t k, cpu_val rows, cpu_val col0, cpu_val cols);   /* one block of scores into scratch */
+void cpu_term_block(cpu_emitter *e, uint32_t k);         /* for the rows of the tile and the columns of the block at hand, into scratch */
+bool cpu_term_in_block(cpu_emitter *e, uint32_t k);      /* may it be? */
+
+/* acc.c */
+void cpu_acc_block(cpu_emitter *e, uint32_t k);          /* weights of the block times values, added to what is in scratch */
+
+/* tile.c: small tiles of rows, unrolled: first as many as go by `rows`, then what is left one by one */
+typedef void cpu_tile(cpu_emitter *e, void *env, cpu_val row, int32_t rows);
+void cpu_row_tiles(cpu_emitter *e, int32_t rows, cpu_tile *body, void *env);
+typedef void cpu_span(cpu_emitter *e, void *env, cpu_val from, int32_t n, cpu_val tail);
+/* From lo to hi by n steps of `step`, then by one; tail: of the last, where it is a vector that is not full. */
+void cpu_spans(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step, int32_t n, cpu_span *body, void *env);
+void cpu_bind_row(cpu_emitter *e, cpu_val row, int32_t offset);
+void cpu_unbind_row(cpu_emitter *e);
+cpu_val cpu_tail(cpu_emitter *e, cpu_val from, cpu_val hi);                /* lanes from, from + 1, .. that are below hi */
+void cpu_bind_lane(cpu_emitter *e, int32_t axis, cpu_val from, cpu_val tail);
+bool cpu_varies_with_row(cpu_emitter *e, ir_expr x);
+void cpu_each_row(cpu_emitter *e, cpu_body *body, void *env);
 
 /* nest.c, block.c: one item, its axes bound */
 void cpu_nest(cpu_emitter *e);
 void cpu_block(cpu_emitter *e);
-void cpu_stores(cpu_emitter *e, int32_t lane_of_values, int32_t lane_of_columns);        /* nest.c: the epilogue */
+uint32_t cpu_axes_of_places(cpu_emitter *e, const ir_store *at);        /* nest.c: columns and values that a store runs over, as bits */
 
 /* object.c */
 const char *cpu_undefined_symbol(const void *object, size_t bytes);     /* NULL: there is none */

@@ -35,9 +35,9 @@ static cpu_val block_term(cpu_emitter *e, uint32_t k) {
     const uint8_t rank = e->k->lets[k].rank;
     const bool cols = rank & IR_COL;
     cpu_val row = rank & IR_ROW ? cpu_tile_row(e) : cpu_int(e, 0), zero = cpu_int(e, 0);
-    cpu_val col = cols ? LLVMBuildSub(e->b, e->axis[e->s->lane_axis], e->filled[k], "") : zero;
+    cpu_val col = cols ? LLVMBuildSub(e->b, e->axis[e->block_axis], e->filled[k], "") : zero;
     cpu_val at = cpu_kept_at(e, k, e->s->lets[k].at, row, cols ? cpu_int(e, e->s->col_block) : cpu_int(e, 1), col);
-    return cpu_load(e, cpu_type(e, (char)e->k->lets[k].sort), at, cols && e->lane == e->s->lane_axis ? e->lanes : 1);
+    return cpu_load(e, cpu_type(e, (char)e->k->lets[k].sort), at, cols && e->lane == e->block_axis ? e->lanes : 1);
 }
 
 static cpu_val fold(cpu_emitter *e, uint32_t k) {
@@ -95,10 +95,7 @@ void cpu_lets_ready(cpu_emitter *e, uint32_t sweep) {
 /* ---- loops over axes */
 
 static void with_lane(cpu_emitter *e, int32_t axis, cpu_val index, cpu_val tail, cpu_body *body, void *env) {
-    cpu_bind(e, axis, index);
-    e->lane = axis;
-    e->lanes = e->s->width;
-    e->tail = tail;
+    cpu_bind_lane(e, axis, index, tail);
     body(e, env);
     cpu_unbind(e, axis);
 }
@@ -119,9 +116,7 @@ void cpu_lanes(cpu_emitter *e, int32_t axis, cpu_val lo, cpu_val hi, cpu_body *b
     with_lane(e, axis, l.index, NULL, body, env);
     cpu_loop_end(e, &l);
     cpu_if rest = cpu_if_begin(e, LLVMBuildICmp(e->b, LLVMIntSLT, end, hi, ""), "tail");
-    cpu_val left = LLVMBuildTrunc(e->b, LLVMBuildSub(e->b, hi, end, ""), e->i32, "");
-    cpu_val tail = LLVMBuildICmp(e->b, LLVMIntSLT, cpu_iota(e, e->i32, w), cpu_splat(e, left, w), "tail");
-    with_lane(e, axis, end, tail, body, env);
+    with_lane(e, axis, end, cpu_tail(e, end, hi), body, env);
     cpu_if_end(e, &rest);
 }
 

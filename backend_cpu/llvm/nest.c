@@ -122,20 +122,17 @@ static void store_here(cpu_emitter *e, void *env) {
     cpu_val where = ir_is_bool(e->u, e->k->inside, true) ? NULL : cpu_expr(e, e->k->inside);
     cpu_write(e, &s->store->at, cpu_expr(e, s->store->e), where);
 }
-static uint32_t axes_of_places(cpu_emitter *e, const ir_store *at) {
+uint32_t cpu_axes_of_places(cpu_emitter *e, const ir_store *at) {
     uint32_t all = 0;
     for (uint32_t i = 0; i < at->n_places; i++)
         for (uint32_t a = 0; a < e->k->n_axes; a++)
             if ((e->k->axes[a].role & (IR_COL | IR_VAL)) && !e->axis[a] && cpu_varies(e, at->places[i], (int32_t)a)) all |= 1u << a;
     return all;
 }
-void cpu_stores(cpu_emitter *e, int32_t lane_of_values, int32_t lane_of_columns) {
+static void stores(cpu_emitter *e) {
     for (uint32_t i = 0; i < e->k->n_stores; i++) {
         one_store s = {&e->k->stores[i]};
-        const uint32_t wanted = axes_of_places(e, &s.store->at);
-        int32_t lane = lane_of_values >= 0 && (wanted >> lane_of_values & 1) ? lane_of_values : -1;
-        if (lane < 0 && lane_of_columns >= 0 && (wanted >> lane_of_columns & 1)) lane = lane_of_columns;
-        cpu_walk(e, wanted, lane, store_here, &s);
+        cpu_walk(e, cpu_axes_of_places(e, &s.store->at), -1, store_here, &s);
     }
 }
 
@@ -148,7 +145,7 @@ static void one_row(cpu_emitter *e, void *env) {
         cpu_walk(e, columns_of(e, s), -1, one_column, &c);
         cpu_lets_ready(e, s + 1);
     }
-    cpu_stores(e, -1, -1);
+    stores(e);
 }
 
 void cpu_nest(cpu_emitter *e) {

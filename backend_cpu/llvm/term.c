@@ -41,3 +41,149 @@ cpu_val cpu_term(cpu_emitter *e, uint32_t k) {
     cpu_val sum = LLVMBuildLoad2(e->b, LLVMGetAllocatedType(t.sum), t.sum, "");
     return lane >= 0 ? cpu_reduce_lanes(e, (ir_red)l->red, (char)l->sort, sum) : sum;
 }
+
+/* ---- tiles. A block of scores is computed by tiles of a few rows and columns, the accumulators in registers. Lanes along a feature: each
+ * pair of row and column has a vector of partial sums; lanes along columns: each row has some vectors of sums. */
+
+enum { MAX_ROWS = 8, MAX_COLS = 8 };
+typedef struct {
+    uint32_t let;
+    bool by_column;              /* lanes along columns */
+    cpu_val row, col, tail;      /* first of the tile; lanes of the last vector of columns */
+    int32_t rows, cols;          /* cols: columns or vectors of columns */
+    cpu_val sum[MAX_ROWS][MAX_COLS];
+} tile;
+
+static bool varies_with_column(cpu_emitter *e, ir_expr x) { return e->block_axis >= 0 && cpu_varies(e, x, e->block_axis); }
+static void bind_column(cpu_emitter *e, const tile *t, int32_t j) {
+    const int32_t step = t->by_column ? e->s->width : 1;
+    if (e->block_axis < 0) {
+        cpu_scope_push(e, 0);
+        return;
+    }
+    cpu_val at = j ? LLVMBuildAdd(e->b, t->col, cpu_int(e, j * step), "") : t->col;
+    if (t->by_column) cpu_bind_lane(e, e->block_axis, at, t->tail);
+    else cpu_bind(e, e->block_axis, at);
+}
+static void unbind_column(cpu_emitter *e) {
+    if (e->block_axis < 0) cpu_scope_pop(e);
+    else cpu_unbind(e, e->block_axis);
+}
+static void bind_pair(cpu_emitter *e, const tile *t, int32_t i, int32_t j) {
+    cpu_bind_row(e, t->row, i);
+    bind_column(e, t, j);
+}
+static void unbind_pair(cpu_emitter *e) {
+    unbind_column(e);
+    cpu_unbind_row(e);
+}
+
+static cpu_val old_sum(cpu_emitter *e, const tile *t, int32_t i, int32_t j) {
+    return LLVMBuildLoad2(e->b, LLVMGetAllocatedType(t->sum[i][j]), t->sum[i][j], "");
+}
+
+/* Reads beyond the last feature give 0, so the product of two plain reads adds nothing there. */
+static bool plain_product(cpu_emitter *e, const ir_let *l) {
+    return l->a && ir_is_bool(e->u, l->where, true) && ir_is(e->u, l->a, IR_READ) && ir_is(e->u, l->b, IR_READ);
+}
+/* Row factors once per row, column factors once per column, all products: the heart of every contraction. */
+static void products(cpu_emitter *e, const tile *t, bool masked) {
+    const ir_let *l = &e->k->lets[t->let];
+    cpu_val row[MAX_ROWS], col[MAX_COLS];
+    for (int32_t j = 0; j < t->cols; j++) {
+        bind_column(e, t, j);
+        col[j] = cpu_expr(e, l->b);
+        unbind_column(e);
+    }
+    for (int32_t i = 0; i < t->rows; i++) {
+        cpu_bind_row(e, t->row, i);
+        row[i] = cpu_expr(e, l->a);
+        cpu_unbind_row(e);
+    }
+    for (int32_t i = 0; i < t->rows; i++)
+        for (int32_t j = 0; j < t->cols; j++) {
+            cpu_val old = old_sum(e, t, i, j), next = cpu_fma(e, row[i], col[j], old);
+            LLVMBuildStore(e->b, masked ? cpu_pick(e, e->tail, next, old) : next, t->sum[i][j]);
+        }
+}
+static void tile_feature(cpu_emitter *e, void *env) {
+    const tile *t = env;
+    const ir_let *l = &e->k->lets[t->let];
+    const bool apart = l->a && ir_is_bool(e->u, l->where, true) && !varies_with_column(e, l->a) && !cpu_varies_with_row(e, l->b);
+    if (apart) {
+        products(e, t, e->tail && !plain_product(e, l));
+        return;
+    }
+    cpu_val features = e->tail;
+    for (int32_t i = 0; i < t->rows; i++)
+        for (int32_t j = 0; j < t->cols; j++) {
+            bind_pair(e, t, i, j);
+            cpu_val old = old_sum(e, t, i, j), next = step(e, t->let, old);
+            if (features && !t->by_column) next = cpu_pick(e, features, next, old);
+            LLVMBuildStore(e->b, cpu_is_vector(old) ? cpu_splat(e, next, e->s->width) : next, t->sum[i][j]);
+            unbind_pair(e);
+        }
+}
+
+static void tile_begin(cpu_emitter *e, tile *t) {
+    cpu_val identity = cpu_splat(e, cpu_identity(e, &e->k->lets[t->let]), e->s->width);
+    for (int32_t i = 0; i < t->rows; i++)
+        for (int32_t j = 0; j < t->cols; j++) {
+            t->sum[i][j] = cpu_slot(e, LLVMTypeOf(identity), "sum");
+            LLVMBuildStore(e->b, identity, t->sum[i][j]);
+        }
+}
+/* Place of the tile's element (i, j) in scratch: by row, and by column from the first of the block. */
+static cpu_val place(cpu_emitter *e, const tile *t, int32_t i, int32_t j) {
+    const ir_let *l = &e->k->lets[t->let];
+    const bool cols = l->rank & IR_COL, rows = (l->rank & IR_ROW) && e->s->row_axis >= 0;
+    cpu_val row = rows ? LLVMBuildAdd(e->b, LLVMBuildSub(e->b, t->row, e->row0, ""), cpu_int(e, i), "") : cpu_int(e, 0), col = cpu_int(e, 0);
+    if (cols) col = LLVMBuildAdd(e->b, LLVMBuildSub(e->b, t->col, e->block_lo, ""), cpu_int(e, t->by_column ? j * e->s->width : j), "");
+    return cpu_kept_at(e, t->let, e->s->lets[t->let].at, row, cols ? cpu_int(e, e->s->col_block) : cpu_int(e, 1), col);
+}
+static void tile_end(cpu_emitter *e, const tile *t) {
+    const ir_let *l = &e->k->lets[t->let];
+    for (int32_t i = 0; i < t->rows; i++)
+        for (int32_t j = 0; j < t->cols; j++) {
+            cpu_val sum = old_sum(e, t, i, j);
+            if (!t->by_column) sum = cpu_reduce_lanes(e, (ir_red)l->red, (char)l->sort, sum);
+            cpu_store(e, sum, place(e, t, i, j));
+        }
+}
+
+static void tile_columns(cpu_emitter *e, void *env, cpu_val from, int32_t n, cpu_val tail) {
+    tile *t = env;
+    const int32_t lane = t->by_column || e->s->width == 1 ? -1 : e->s->lets[t->let].lane_axis;
+    t->col = from;
+    t->cols = n;
+    t->tail = tail;
+    tile_begin(e, t);
+    cpu_walk(e, features_of(e, &e->k->lets[t->let]), lane, tile_feature, t);
+    tile_end(e, t);
+}
+static void tile_rows(cpu_emitter *e, void *env, cpu_val row, int32_t rows) {
+    tile *t = env;
+    t->row = row;
+    t->rows = rows;
+    if (!(e->k->lets[t->let].rank & IR_COL)) tile_columns(e, t, cpu_int(e, 0), 1, NULL);
+    else cpu_spans(e, e->block_lo, e->block_hi, t->by_column ? e->s->width : 1, e->s->micro_cols, tile_columns, t);
+}
+
+bool cpu_term_in_block(cpu_emitter *e, uint32_t k) {
+    const ir_let *l = &e->k->lets[k];
+    const ir_let_schedule *s = &e->s->lets[k];
+    if (l->kind != IR_LET_TERM || !s->kept) return false;
+    if (!(l->rank & IR_COL)) return e->block_axis < 0;
+    if (e->block_axis < 0 || !ir_set_has(e->u, e->let_reach[k], e->k->axes[e->block_axis].var)) return false;
+    return s->lanes == IR_FEAT || s->lane_axis == e->block_axis;
+}
+void cpu_term_block(cpu_emitter *e, uint32_t k) {
+    const bool rows = (e->k->lets[k].rank & IR_ROW) && e->s->row_axis >= 0;
+    tile t = {.let = k, .by_column = e->s->lets[k].lanes == IR_COL};
+    cpu_phase(e, "scores");
+    cpu_scope_push(e, 0);
+    if (rows) cpu_row_tiles(e, e->s->micro_rows, tile_rows, &t);
+    else tile_rows(e, &t, cpu_int(e, 0), 1);
+    cpu_scope_pop(e);
+    e->filled[k] = e->block_axis >= 0 ? e->block_lo : cpu_int(e, 0);
+}

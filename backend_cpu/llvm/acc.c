@@ -1,0 +1,107 @@
+/* ACCs of a block of columns: values[row][v] += weight[row][column] * b[column][v], by tiles of a few rows and vectors of values in registers, the
+ * columns of the block innermost. A pair that `where` hides has the weight -0.0 (no visible weight is: 0.0 is added to each); what it
+ * would multiply is left out, not multiplied, so that a NaN among values nobody sees stays unseen. */
+#include "emit.h"
+
+enum { MAX_ROWS = 8, MAX_VECTORS = 8 };
+typedef struct {
+    uint32_t let;
+    cpu_val row, value, tail;    /* first of the tile */
+    int32_t rows, vectors;
+    cpu_val sum[MAX_ROWS][MAX_VECTORS];
+} tile;
+
+static int32_t lane_of(const cpu_emitter *e, const tile *t) { return e->s->lets[t->let].lane_axis; }
+static void bind_values(cpu_emitter *e, const tile *t, int32_t j) {
+    const int32_t w = e->s->width;
+    cpu_bind_lane(e, lane_of(e, t), j ? LLVMBuildAdd(e->b, t->value, cpu_int(e, j * w), "") : t->value, t->tail);
+}
+static void unbind_values(cpu_emitter *e, const tile *t) { cpu_unbind(e, lane_of(e, t)); }
+
+static void each_sum(cpu_emitter *e, tile *t, bool out) {
+    for (int32_t i = 0; i < t->rows; i++)
+        for (int32_t j = 0; j < t->vectors; j++) {
+            cpu_bind_row(e, t->row, i);
+            bind_values(e, t, j);
+            cpu_val at = cpu_acc_at(e, t->let);
+            if (out) cpu_store(e, LLVMBuildLoad2(e->b, LLVMGetAllocatedType(t->sum[i][j]), t->sum[i][j], ""), at);
+            else {
+                cpu_val old = cpu_load(e, e->real, at, e->lanes);
+                t->sum[i][j] = cpu_slot(e, LLVMTypeOf(old), "sum");
+                LLVMBuildStore(e->b, old, t->sum[i][j]);
+            }
+            unbind_values(e, t);
+            cpu_unbind_row(e);
+        }
+}
+
+static cpu_val weight_of(cpu_emitter *e, const tile *t, int32_t i) {
+    cpu_bind_row(e, t->row, i);
+    cpu_val col = LLVMBuildSub(e->b, e->axis[e->block_axis], e->block_lo, "");
+    cpu_val at = cpu_kept_at(e, t->let, e->s->lets[t->let].weight_at, cpu_tile_row(e), cpu_int(e, e->s->col_block), col);
+    cpu_unbind_row(e);
+    return cpu_load(e, e->real, at, 1);
+}
+static cpu_val is_visible(cpu_emitter *e, cpu_val weight) {
+    LLVMTypeRef bits = e->real == e->f64 ? e->i64 : e->i32;
+    cpu_val hidden = LLVMBuildBitCast(e->b, cpu_real(e, -0.0), bits, "");
+    return LLVMBuildICmp(e->b, LLVMIntNE, LLVMBuildBitCast(e->b, weight, bits, ""), hidden, "visible");
+}
+static cpu_val value_factor(cpu_emitter *e, const tile *t, int32_t i, int32_t j) {
+    const ir_expr b = e->k->lets[t->let].b;
+    const bool by_row = cpu_varies_with_row(e, b);
+    if (by_row) cpu_bind_row(e, t->row, i);
+    bind_values(e, t, j);
+    cpu_val v = cpu_splat(e, cpu_expr(e, b), e->lanes);
+    unbind_values(e, t);
+    if (by_row) cpu_unbind_row(e);
+    return v;
+}
+static void one_column(cpu_emitter *e, tile *t) {
+    const ir_let *l = &e->k->lets[t->let];
+    const bool guarded = !ir_is_bool(e->u, l->where, true), by_row = cpu_varies_with_row(e, l->b);
+    cpu_val shared[MAX_VECTORS];
+    for (int32_t j = 0; j < t->vectors && !by_row; j++) shared[j] = value_factor(e, t, 0, j);
+    for (int32_t i = 0; i < t->rows; i++) {
+        cpu_val weight = weight_of(e, t, i), visible = guarded ? is_visible(e, weight) : NULL;
+        for (int32_t j = 0; j < t->vectors; j++) {
+            cpu_val old = LLVMBuildLoad2(e->b, LLVMGetAllocatedType(t->sum[i][j]), t->sum[i][j], "");
+            cpu_val next = cpu_fma(e, weight, by_row ? value_factor(e, t, i, j) : shared[j], old);
+            LLVMBuildStore(e->b, visible ? cpu_pick(e, visible, next, old) : next, t->sum[i][j]);
+        }
+    }
+}
+
+static void tile_values(cpu_emitter *e, void *env, cpu_val from, int32_t n, cpu_val tail) {
+    tile *t = env;
+    t->value = from;
+    t->vectors = n;
+    t->tail = tail;
+    each_sum(e, t, false);
+    cpu_loop l = cpu_loop_begin(e, e->block_lo, e->block_hi, 1, "column");
+    cpu_bind(e, e->block_axis, l.index);
+    one_column(e, t);
+    cpu_unbind(e, e->block_axis);
+    cpu_loop_end(e, &l);
+    each_sum(e, t, true);
+}
+static void spans_of_values(cpu_emitter *e, void *env) {
+    tile *t = env;
+    cpu_spans(e, cpu_int(e, 0), cpu_extent(e, lane_of(e, t)), e->s->width, e->s->micro_cols, tile_values, t);
+}
+static void tile_rows(cpu_emitter *e, void *env, cpu_val row, int32_t rows) {
+    tile *t = env;
+    t->row = row;
+    t->rows = rows;
+    uint32_t others = 0;         /* value axes that are no lanes */
+    for (uint32_t a = 0; a < e->k->n_axes; a++)
+        if (e->k->axes[a].role == IR_VAL && (int32_t)a != lane_of(e, t)) others |= 1u << a;
+    cpu_walk(e, others, -1, spans_of_values, t);
+}
+void cpu_acc_block(cpu_emitter *e, uint32_t k) {
+    tile t = {.let = k};
+    cpu_phase(e, "accumulate");
+    cpu_scope_push(e, 0);
+    cpu_row_tiles(e, e->s->micro_rows, tile_rows, &t);
+    cpu_scope_pop(e);
+}

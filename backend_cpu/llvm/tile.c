@@ -1,0 +1,89 @@
+/* Unrolled tiles: a few rows and a few vectors whose accumulators stay in registers. */
+#include "emit.h"
+
+void cpu_bind_lane(cpu_emitter *e, int32_t axis, cpu_val from, cpu_val tail) {
+    cpu_bind(e, axis, from);
+    e->lane = axis;
+    e->lanes = e->s->width;
+    e->tail = tail;
+}
+cpu_val cpu_tail(cpu_emitter *e, cpu_val from, cpu_val hi) {
+    const int32_t w = e->s->width;
+    cpu_val left = LLVMBuildTrunc(e->b, LLVMBuildSub(e->b, hi, from, ""), e->i32, "");
+    return LLVMBuildICmp(e->b, LLVMIntSLT, cpu_iota(e, e->i32, w), cpu_splat(e, left, w), "tail");
+}
+
+/* A kernel without rows is one row. */
+void cpu_bind_row(cpu_emitter *e, cpu_val row, int32_t offset) {
+    if (e->s->row_axis < 0) cpu_scope_push(e, 0);
+    else cpu_bind(e, e->s->row_axis, offset ? LLVMBuildAdd(e->b, row, cpu_int(e, offset), "") : row);
+}
+void cpu_unbind_row(cpu_emitter *e) {
+    if (e->s->row_axis < 0) cpu_scope_pop(e);
+    else cpu_unbind(e, e->s->row_axis);
+}
+bool cpu_varies_with_row(cpu_emitter *e, ir_expr x) { return e->s->row_axis >= 0 && cpu_varies(e, x, e->s->row_axis); }
+
+/* hi - lo rounded down to a multiple of step, and added to lo. */
+static cpu_val whole_end(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step) {
+    cpu_val n[] = {LLVMBuildSub(e->b, hi, lo, ""), cpu_int(e, 0)}, count = cpu_apply(e, IR_MAX, n, 2);
+    cpu_val rest = LLVMBuildURem(e->b, count, cpu_int(e, step), "");
+    return LLVMBuildAdd(e->b, lo, LLVMBuildSub(e->b, count, rest, ""), "whole");
+}
+
+void cpu_row_tiles(cpu_emitter *e, int32_t rows, cpu_tile *body, void *env) {
+    if (e->s->row_axis < 0) {
+        body(e, env, cpu_int(e, 0), 1);
+        return;
+    }
+    cpu_val lo = e->lo[e->s->row_axis], hi = e->hi[e->s->row_axis], from = lo;
+    if (rows > 1) {
+        from = whole_end(e, lo, hi, rows);
+        cpu_loop l = cpu_loop_begin(e, lo, from, rows, "rows");
+        cpu_scope_push(e, 0);
+        body(e, env, l.index, rows);
+        cpu_scope_pop(e);
+        cpu_loop_end(e, &l);
+    }
+    cpu_loop l = cpu_loop_begin(e, from, hi, 1, "row");
+    cpu_scope_push(e, 0);
+    body(e, env, l.index, 1);
+    cpu_scope_pop(e);
+    cpu_loop_end(e, &l);
+}
+
+static void span_loop(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step, int32_t n, cpu_span *body, void *env) {
+    cpu_loop l = cpu_loop_begin(e, lo, hi, step * n, "span");
+    cpu_scope_push(e, 0);
+    body(e, env, l.index, n, NULL);
+    cpu_scope_pop(e);
+    cpu_loop_end(e, &l);
+}
+void cpu_spans(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step, int32_t n, cpu_span *body, void *env) {
+    cpu_val from = lo;
+    if (n > 1) {
+        from = whole_end(e, lo, hi, step * n);
+        span_loop(e, lo, from, step, n, body, env);
+    }
+    cpu_val end = whole_end(e, from, hi, step);
+    span_loop(e, from, end, step, 1, body, env);
+    if (step == 1) return;
+    cpu_if rest = cpu_if_begin(e, LLVMBuildICmp(e->b, LLVMIntSLT, end, hi, ""), "tail");
+    cpu_scope_push(e, 0);
+    body(e, env, end, 1, cpu_tail(e, end, hi));
+    cpu_scope_pop(e);
+    cpu_if_end(e, &rest);
+}
+
+typedef struct { cpu_body *body; void *env; } each;
+static void each_row(cpu_emitter *e, void *env, cpu_val row, int32_t rows) {
+    const each *r = env;
+    (void)rows;
+    cpu_bind_row(e, row, 0);
+    r->body(e, r->env);
+    cpu_unbind_row(e);
+}
+void cpu_each_row(cpu_emitter *e, cpu_body *body, void *env) {
+    each r = {body, env};
+    cpu_row_tiles(e, 1, each_row, &r);
+}

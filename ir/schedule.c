@@ -1,0 +1,100 @@
+/* Text of a schedule: what an emitter will do with a kernel, line by line, and the verifier of what emitters take for granted. */
+#include <string.h>
+#include "ir.h"
+
+static const char *const place_names[] = {[IR_PLACE_CONST] = "const", [IR_PLACE_ROW] = "row",             [IR_PLACE_COL] = "col",
+                                          [IR_PLACE_PAIR] = "pair",   [IR_PLACE_VALUE] = "value",         [IR_PLACE_ROW_VALUE] = "row value",
+                                          [IR_PLACE_COL_VALUE] = "col value", [IR_PLACE_PAIR_VALUE] = "pair value"};
+
+static const char *axis_name(const ir_schedule *s, int32_t axis) {
+    const ir_kernel *k = s->kernel;
+    if (axis < 0 || (uint32_t)axis >= k->n_axes) return "-";
+    const char *name = k->unit->var.at[k->axes[axis].var].name;
+    return name ? name : "?";
+}
+
+static void print_expr(const ir_schedule *s, const char *what, ir_expr e, base_text *out) {
+    base_text_add(out, "  %s ", what);
+    ir_expr_print(s->kernel->unit, e, out);
+    base_text_add(out, "\n");
+}
+
+static void print_form(const ir_schedule *s, base_text *out) {
+    base_text_add(out, "schedule %s: nest", s->kernel->name ? s->kernel->name : "?");
+    if (s->width == 1) base_text_add(out, ", scalar");
+    else base_text_add(out, ", %d lanes along %s %s", s->width, s->lanes == IR_COL ? "columns" : "rows", axis_name(s, s->lane_axis));
+    if (s->lanes == IR_COL) {
+        base_text_add(out, ", columns by %d", s->col_block);
+        if (s->row_axis >= 0) base_text_add(out, ", rows %s by %d", axis_name(s, s->row_axis), s->row_tile);
+        base_text_add(out, ", tiles of %d x %d", s->micro_rows, s->micro_cols);
+    }
+    base_text_add(out, "\n");
+}
+
+static void print_axes(const ir_schedule *s, base_text *out) {
+    base_text_add(out, "  axes");
+    for (uint32_t a = 0; a < s->kernel->n_axes; a++) {
+        const ir_axis_schedule *w = &s->axes[a];
+        base_text_add(out, "  %s %s", axis_name(s, (int32_t)a), w->walk == IR_WALK_ITEM ? "item" : w->walk == IR_WALK_LOOP ? "loop" : "tile");
+        if (w->walk == IR_WALK_TILE) base_text_add(out, " %d", w->tile);
+    }
+    base_text_add(out, "\n");
+}
+
+static void print_let(const ir_schedule *s, uint32_t i, base_text *out) {
+    const ir_let_schedule *l = &s->lets[i];
+    base_text_add(out, "  $%u %s", i, place_names[l->place]);
+    if (s->width > 1 && l->lanes) base_text_add(out, ", lanes along %s", axis_name(s, l->lane_axis));
+    if (l->kept) {
+        base_text_add(out, ", kept at ");
+        ir_expr_print(s->kernel->unit, l->at, out);
+    }
+    base_text_add(out, "\n");
+}
+
+void ir_schedule_print(const ir_schedule *s, base_text *out) {
+    print_form(s, out);
+    print_axes(s, out);
+    for (uint32_t i = 0; i < s->kernel->n_lets; i++) print_let(s, i, out);
+    print_expr(s, "items", s->items, out);
+    print_expr(s, "cost of an item", s->cost_of_item, out);
+    print_expr(s, "scratch bytes", s->scratch_bytes, out);
+    base_text_add(out, "  predicted %.3g s\n", s->predicted_s);
+}
+
+/* ---- verifier */
+
+static const char *fault_of_axes(const ir_schedule *s) {
+    for (uint32_t a = 0; a < s->kernel->n_axes; a++) {
+        const ir_axis_schedule *w = &s->axes[a];
+        if (w->walk == IR_WALK_TILE && w->tile <= 0) return "a tile without indices";
+        if (w->walk != IR_WALK_LOOP && (s->kernel->axes[a].role == IR_VAL || s->kernel->axes[a].role == IR_FEAT)) return "a value or feature axis is no item";
+    }
+    return NULL;
+}
+static const char *fault_of_lanes(const ir_schedule *s) {
+    const ir_kernel *k = s->kernel;
+    if (s->width < 1 || s->width > 64 || (s->width & (s->width - 1))) return "the width is no power of two up to 64";
+    if (s->lane_axis >= (int32_t)k->n_axes || s->row_axis >= (int32_t)k->n_axes) return "an axis that does not exist";
+    if (s->lanes != IR_COL) return s->row_tile == 1 ? NULL : "a row tile without lanes along columns";
+    if (s->lane_axis >= 0 && k->axes[s->lane_axis].role != IR_COL) return "lanes along columns on an axis that is none";
+    if (s->row_axis >= 0 && k->axes[s->row_axis].role != IR_ROW) return "the axis of the row tile is no row";
+    return s->col_block > 0 && s->col_block % s->width == 0 && s->micro_rows <= s->row_tile ? NULL : "a block that vectors do not fill";
+}
+static const char *fault_of_lets(const ir_schedule *s) {
+    for (uint32_t i = 0; i < s->kernel->n_lets; i++) {
+        const ir_let_schedule *l = &s->lets[i];
+        if (l->kept && !l->at) return "a kept line without a place";
+        if (s->lanes == IR_COL && s->kernel->lets[i].kind >= IR_LET_FOLD && !l->kept) return "a fold that is not kept";
+    }
+    return NULL;
+}
+bool ir_schedule_verify(const ir_schedule *s) {
+    const char *fault = fault_of_lanes(s);
+    if (!fault) fault = fault_of_axes(s);
+    if (!fault) fault = fault_of_lets(s);
+    if (!fault) return true;
+    const ir_kernel *k = s->kernel;
+    base_report(k->unit->diags, BASE_MSG_INTERNAL_IR, k->span, base_printf(k->unit->arena, "schedule of %s: %s", k->name ? k->name : "?", fault));
+    return false;
+}
