@@ -12,13 +12,20 @@
 #include "text.h"
 
 enum { SHARED_SIZE = 16, MAX_HEIGHT = 48 };     /* operators of a shared expression that is abbreviated; of any path through the text */
+enum { MAX_STEPS = 4096 };                      /* of comparing two expressions up to the names of what they bind */
 
-typedef struct { ir_expr e; uint32_t uses, size, height, let; } row;   /* let: 0, or the number of its abbreviation */
+typedef struct {
+    ir_expr e;
+    uint32_t uses, size, height;
+    uint32_t let, n_args;                        /* let: 0, or the number of its abbreviation */
+    ir_var *args;                                /* what it is used with: bound variables that e mentions */
+} row;
 struct ir_sheet {
     BASE_VEC(row) rows;
     BASE_VEC(uint32_t) done;                     /* rows, operands first */
     uint32_t *slots, n_slots;                    /* hash: row + 1 */
     BASE_VEC(ir_var) binders;                    /* variables bound somewhere in the roots */
+    BASE_VEC(uint32_t) lets;                     /* rows that define an abbreviation, in order */
 };
 
 /* ---------------------------------------------------------------- what is shared */
@@ -418,46 +425,106 @@ static uint32_t parameters(ir_printer *p, ir_expr e, ir_var **out) {
     return kept;
 }
 
-static void put_use(ir_printer *p, ir_expr e, uint32_t let) {
-    ir_var *vars;
-    uint32_t n = parameters(p, e, &vars);
-    base_text_add(p->out, "@%u", let);
-    for (uint32_t k = 0; k < n; k++) base_text_add(p->out, "%s%s", k ? ", " : "{", ir_scope_name(p, vars[k]));
-    if (n) base_text_put(p->out, "}", 1);
+/* Two expressions with the same text but for the names of variables: canonical binders make different ids of the score of a pair (i, j)
+ * and that of a pair (i, j1). One abbreviation serves both. */
+typedef struct { ir_var a, b; } renaming;
+typedef struct {
+    const ir_unit *u;
+    base_arena *arena;
+    BASE_VEC(renaming) names;                    /* the innermost last */
+    uint32_t steps;
+} comparison;
+
+static bool same_variable(const comparison *c, ir_var a, ir_var b) {
+    for (uint32_t k = c->names.n; k-- > 0;)
+        if (c->names.at[k].a == a || c->names.at[k].b == b) return c->names.at[k].a == a && c->names.at[k].b == b;
+    return a == b;
+}
+
+static bool same_but_names(comparison *c, ir_expr a, ir_expr b);
+
+static bool same_operands(comparison *c, ir_expr a, ir_expr b, uint32_t first) {
+    for (uint32_t k = first; k < ir_n_operands(c->u, a); k++)
+        if (!same_but_names(c, ir_operand(c->u, a, k), ir_operand(c->u, b, k))) return false;
+    return true;
+}
+
+static bool same_reduction(comparison *c, ir_expr a, ir_expr b) {
+    uint32_t outside = c->names.n, n = ir_red_n_bound(c->u, a);
+    bool same = true;
+    for (uint32_t k = 0; same && k < n; k++) {
+        ir_var v = ir_red_bound(c->u, a, k), w = ir_red_bound(c->u, b, k);
+        same = same_but_names(c, c->u->var.at[v].extent, c->u->var.at[w].extent);
+        BASE_PUSH(c->arena, &c->names, ((renaming){v, w}));
+    }
+    same = same && same_operands(c, a, b, n);
+    c->names.n = outside;
+    return same;
+}
+
+static bool same_but_names(comparison *c, ir_expr a, ir_expr b) {
+    const ir_expr_info *x = ir_at(c->u, a), *y = ir_at(c->u, b);
+    if (!c->steps) return false;
+    c->steps--;
+    if (a == b && !ir_free(c->u, a)) return true;
+    if (x->op != y->op || x->sort != y->sort || x->operands.n != y->operands.n) return false;
+    if (x->op == IR_VAR) return same_variable(c, x->u.ref, y->u.ref);
+    if (x->u.i != y->u.i) return false;
+    return x->op == IR_RED ? same_reduction(c, a, b) : same_operands(c, a, b, 0);
+}
+
+static bool is_renamed(const ir_printer *p, const row *known, const row *r) {
+    if (known->size != r->size || known->n_args != r->n_args || !r->n_args) return false;
+    comparison c = {.u = p->unit, .arena = p->arena, .steps = MAX_STEPS};
+    for (uint32_t k = 0; k < r->n_args; k++) BASE_PUSH(p->arena, &c.names, ((renaming){known->args[k], r->args[k]}));
+    return same_but_names(&c, known->e, r->e);
+}
+
+static void put_use(const ir_printer *p, const row *r) {
+    base_text_add(p->out, "@%u", r->let);
+    for (uint32_t k = 0; k < r->n_args; k++) base_text_add(p->out, "%s%s", k ? ", " : "{", ir_scope_name(p, r->args[k]));
+    if (r->n_args) base_text_put(p->out, "}", 1);
 }
 
 void ir_put(ir_printer *p, ir_expr e, int level) {
     const row *r = row_find(p->sheet, e);
-    if (r && r->let) put_use(p, e, r->let);
+    if (r && r->let) put_use(p, r);
     else put_node(p, e, level);
 }
 
-static void put_definition(ir_printer *p, ir_expr e, uint32_t let, const char *between) {
+static void put_definition(ir_printer *p, const row *r, uint32_t let, const char *between) {
     uint32_t outside = p->scope.n;
-    ir_var *vars;
-    uint32_t n = parameters(p, e, &vars);
     base_text_add(p->out, "let @%u", let);
-    for (uint32_t k = 0; k < n; k++) {
+    for (uint32_t k = 0; k < r->n_args; k++) {
         base_text_add(p->out, k ? ", " : "{");
-        put_range(p, vars[k]);
+        put_range(p, r->args[k]);
     }
-    base_text_add(p->out, n ? "} = " : " = ");
-    put_node(p, e, IR_LEVEL_OR);
+    base_text_add(p->out, r->n_args ? "} = " : " = ");
+    put_node(p, r->e, IR_LEVEL_OR);
     base_text_add(p->out, ";%s", between);
     p->scope.n = outside;
+}
+
+static void abbreviate(ir_printer *p, uint32_t at, const char *between) {
+    ir_sheet *s = p->sheet;
+    row *r = &s->rows.at[at];
+    r->n_args = parameters(p, r->e, &r->args);
+    for (uint32_t k = 0; k < s->lets.n && !r->let; k++)
+        if (is_renamed(p, &s->rows.at[s->lets.at[k]], r)) r->let = k + 1;
+    if (r->let) return;
+    put_definition(p, r, s->lets.n + 1, between);
+    BASE_PUSH(p->arena, &s->lets, at);
+    r->let = s->lets.n;
 }
 
 void ir_put_lets(ir_printer *p, uint32_t n, const ir_expr *roots, const char *between) {
     sheet_start(p);
     for (uint32_t k = 0; k < n; k++) survey(p, roots[k]);
     for (uint32_t k = 0; k < n; k++) scope_push_free(p, roots[k]);
-    uint32_t lets = 0;
     for (uint32_t k = 0; k < p->sheet->done.n; k++) {
         row *r = &p->sheet->rows.at[p->sheet->done.at[k]];
         measure(p, r);
-        if (!((r->uses > 1 && r->size >= SHARED_SIZE) || r->height > MAX_HEIGHT)) continue;
-        put_definition(p, r->e, ++lets, between);
-        p->sheet->rows.at[p->sheet->done.at[k]].let = lets;
+        if ((r->uses > 1 && r->size >= SHARED_SIZE) || r->height > MAX_HEIGHT) abbreviate(p, p->sheet->done.at[k], between);
     }
 }
 
