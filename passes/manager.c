@@ -44,7 +44,7 @@ static bool verify(const pass_state *s, const pass_row *row) {
     if (row->after == LEVEL_GRAPH) return ir_graph_verify(s->graph, row->name);
     for (uint32_t i = 0; i < s->n_kernels; i++)
         if (!ir_kernel_verify(s->kernels[i])) return false;
-    return true;
+    return row->after < LEVEL_PLAN || ir_plan_verify(s->plan);
 }
 
 static double now(void) {

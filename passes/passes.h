@@ -42,4 +42,5 @@ int64_t pass_representative(const ir_unit *u, ir_dim dim, const int64_t *given);
 ir_kernel *pass_legalize_kernel(const ir_kernel *k, const ir_target *target);
 /* schedule.c */
 ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, const int64_t *representative);
+/* memory.c: what its pass leaves is verified by ir_plan_verify */
 #endif

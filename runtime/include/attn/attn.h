@@ -140,8 +140,13 @@ typedef struct attn_context_options {
     const attn_allocator *allocator; /* copied; NULL: malloc */
     const attn_executor *executor;   /* copied; NULL: the context's own threads, which start at the first run and do not survive fork:
                                         a child process computes on the calling thread only */
+    /* Where NVIDIA's libraries are looked for beside the system's own folders, which is all the library does by itself. Copied. */
+    const char *cuda_path;           /* root of a CUDA toolkit (CUDA_PATH, CUDA_HOME); NULL: none */
+    const char *python_paths;        /* roots of Python installations that may hold libnvrtc, separated by ':'; NULL: the system's alone */
+    const char *nvrtc;               /* this libnvrtc and no other; NULL: search */
+    const char *cuda_driver;         /* likewise libcuda */
 } attn_context_options;
-#define ATTN_CONTEXT_OPTIONS_INIT {sizeof(attn_context_options), 0, NULL, NULL}
+#define ATTN_CONTEXT_OPTIONS_INIT {sizeof(attn_context_options), 0, NULL, NULL, NULL, NULL, NULL, NULL}
 
 /* options: NULL for all defaults. Fails with ATTN_ERROR_ARGUMENT (negative threads) or ATTN_ERROR_MEMORY. */
 ATTN_API attn_status attn_context_create(const attn_context_options *options, attn_diagnostics *diagnostics, attn_context **out);

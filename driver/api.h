@@ -1,0 +1,142 @@
+/* What stands behind the handles of attn.h, and how its functions start and end.
+ *
+ * Every public function that can fail runs its body under api_run: a scratch arena, a list of diagnostics, and the recovery point where
+ * the arenas jump when memory runs out. A body that makes an object allocates it in `keep`, an arena of its own that becomes the object's and
+ * is destroyed if the call fails. What is no memory (descriptors, code, blocks of devices) is registered with api_defer before it is acquired.
+ * Nothing else of the driver knows about recovery.
+ */
+#ifndef ATTN_API_H
+#define ATTN_API_H
+#include <pthread.h>
+#include <stdatomic.h>
+#include "attn/attn.h"
+#include "backend.h"
+#include "frontend.h"
+#include "passes.h"
+#include "rt.h"
+
+/* ---- guard.c: calls */
+typedef struct api_cleanup { void (*run)(void *self); void *self; bool on_failure_only; struct api_cleanup *next; } api_cleanup;
+typedef struct {
+    base_allocator allocator;
+    jmp_buf on_failure;
+    base_arena *scratch;                     /* ends with the call */
+    base_arena *keep;                        /* NULL, or the arena of the object that is made; it survives if the call succeeds */
+    base_diags *diags;
+    api_cleanup *cleanups;                   /* the last first */
+    attn_diagnostics *out;
+} api_call;
+typedef attn_status api_body(api_call *call, void *args);
+attn_status api_run(const base_allocator *allocator, attn_diagnostics *out, api_body *body, void *args);
+base_arena *api_keep(api_call *call);        /* the arena of a new object */
+void api_borrow(api_call *call, base_arena *arena);                  /* an object's arena is used by this call; lock the object meanwhile */
+void api_defer(api_call *call, void (*run)(void *self), void *self, bool on_failure_only);
+attn_status api_status(const api_call *call);                        /* by the class of the first error; INTERNAL if there is none */
+attn_status api_argument(api_call *call, const char *what);          /* the caller broke a rule of the header */
+_Noreturn void api_no_memory(api_call *call);
+
+/* ---- diagnostics.c */
+void api_transfer(attn_diagnostics *out, const base_diags *from, jmp_buf *on_failure);
+void api_add_no_memory(attn_diagnostics *out);
+
+/* ---- context.c */
+struct attn_context {
+    _Atomic int references;
+    base_arena *arena;
+    base_allocator allocator;
+    rt_pool *pool;                           /* NULL: the host's executor */
+    attn_executor host;
+    rt_executor executor;
+    int threads;
+    const ir_backend *cuda;                  /* NULL: not built in */
+};
+attn_context *api_context_retain(attn_context *context);
+
+/* ---- targets.c: what programs can be compiled for */
+const ir_backend *drv_backend(const attn_context *context, const char *target);                    /* NULL: the evaluator, or no such target */
+bool drv_target_exists(const char *target);
+void drv_backends_create(attn_context *context, const attn_context_options *options);
+
+/* ---- tensor.c */
+struct attn_tensor {
+    base_arena *arena;
+    rt_array array;
+};
+attn_tensor *api_tensor_new(api_call *call, uint32_t dtype, uint32_t rank, const int64_t *dim);    /* zeroed, in an arena of its own: call->keep */
+
+/* ---- program.c */
+typedef struct {
+    ir_graph *graph;                         /* as the frontend made it; read only */
+    rt_entry signature;
+    attn_graph_info info;
+    bool *is_dim;                            /* by tensor */
+} api_graph;
+struct attn_program {
+    _Atomic int references;
+    base_arena *arena;
+    attn_context *context;
+    base_diags *diags;                       /* its files, which spans point into */
+    fe_program *source;
+    api_graph *graphs;
+    uint32_t n_graphs;
+    pthread_mutex_t lock;                    /* of units, whose proofs remember what they found */
+};
+attn_program *api_program_retain(attn_program *program);
+const api_graph *api_graph_find(const attn_program *program, const char *name);                    /* NULL: the last. NULL: none of that name */
+void api_use_files(api_call *call, const attn_program *program);     /* messages of this call may point into the program */
+uint32_t api_tensor_find(const rt_entry *entry, uint32_t kind, const char *name);                  /* RT_UNKNOWN: none */
+bool api_unknown_graph(api_call *call, const attn_program *program, const char *name);             /* reports; false */
+
+/* ---- compile.c: from a program to entries */
+typedef struct {
+    const char *name, *text, *schedule;
+    rt_place place;
+    double predicted_s;
+} api_kernel;
+typedef struct {
+    uint32_t graph;                          /* of the program */
+    rt_entry entry;
+    ir_graph *meaning;                       /* for the evaluator; else NULL */
+    ir_plan *plan;                           /* else */
+    ir_code *code;
+    api_kernel *kernels;
+    const char **remarks; uint32_t n_remarks;
+} api_entry;
+struct attn_module {
+    _Atomic int references;
+    base_arena *arena;
+    attn_context *context;
+    attn_program *program;
+    const ir_backend *backend;               /* NULL: the evaluator */
+    rt_device *device;                       /* NULL: the host */
+    const char *target;
+    api_entry *entries;
+    uint32_t n_entries;
+    double compile_s;
+    pthread_mutex_t lock;                    /* of the device, of units that evaluate */
+};
+attn_module *api_module_retain(attn_module *module);
+const api_entry *api_entry_find(const attn_module *module, const char *name);
+/* The passes over a graph. stop_after: NULL, or a pass. false: reported. */
+bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, uint32_t graph, const ir_backend *backend, const attn_dim *dims,
+               size_t n_dims, const char *stop_after, pass_state *state);
+
+/* ---- model.c */
+typedef struct { rt_instance instance; const api_entry *entry; } api_instance;
+struct attn_model {
+    base_arena *arena;
+    attn_module *module;
+    api_instance *instances;
+    uint32_t n_instances;
+    void *device_memory;                     /* of params and constants, one block; NULL on the host */
+    size_t device_bytes;
+    rt_blocks *blocks;
+};
+
+/* ---- run.c */
+/* Tensors of a call in the order of the entry; reports what is missing, twice or unknown. */
+bool drv_arguments(api_call *call, const api_entry *entry, const attn_run_options *options, const rt_array *params, rt_array *tensors);
+
+/* ---- eval.c: the evaluator as a target */
+attn_status drv_eval(api_call *call, attn_module *module, const api_entry *entry, rt_call *run);
+#endif

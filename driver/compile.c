@@ -1,0 +1,230 @@
+/* From a checked program to a module: text -> graph -> passes -> kernels -> code -> entry. */
+#include <string.h>
+#include <time.h>
+#include "api.h"
+#include "encode.h"
+
+typedef struct {
+    attn_context *context;
+    const attn_program *program;
+    const attn_module_options *options;
+    attn_module *out;
+} creation;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- passes */
+
+static int64_t *representative(base_arena *arena, const ir_unit *u, const attn_dim *dims, size_t n_dims) {
+    int64_t *at = BASE_ARRAY(arena, u->dim.n + 1, int64_t);
+    for (uint32_t dim = 1; dim < u->dim.n; dim++)
+        for (size_t k = 0; k < n_dims; k++)
+            if (!strcmp(u->dim.at[dim].name, dims[k].name) && dims[k].value > 0) at[dim] = dims[k].value;
+    return at;
+}
+
+bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, uint32_t graph, const ir_backend *backend, const attn_dim *dims,
+               size_t n_dims, const char *stop_after, pass_state *state) {
+    *state = (pass_state){.arena = arena, .diags = call->diags};
+    state->graph = fe_graph_lower(program->source, graph, arena, call->diags);
+    if (!state->graph) return false;
+    if (!backend) return true;
+    state->target = backend->target(backend, NULL, arena);
+    state->representative = representative(arena, state->graph->unit, dims, n_dims);
+    pass_options options = {.stop_after = stop_after};
+    return pass_run_all(state, &options);
+}
+
+/* ---- one entry */
+
+typedef struct { const ir_backend *backend; ir_code *code; } held_code;
+
+static void release_code(void *self) {
+    held_code *h = self;
+    if (h->code) h->backend->release(h->backend, h->code);
+}
+
+static void describe_kernels(attn_module *m, const pass_state *s, api_entry *e, base_diags *diags) {
+    e->kernels = BASE_ARRAY(m->arena, s->n_kernels, api_kernel);
+    for (uint32_t k = 0; k < s->n_kernels; k++) {
+        base_text text, schedule;
+        base_text_init(&text, m->arena);
+        base_text_init(&schedule, m->arena);
+        ir_kernel_print(s->kernels[k], &text);
+        ir_schedule_print(s->schedules[k], &schedule);
+        e->kernels[k] = (api_kernel){s->kernels[k]->name, text.at, schedule.at, {0}, s->schedules[k]->predicted_s};
+        base_span span = s->kernels[k]->span;
+        if (span.file == 0 || span.file >= diags->files.n) continue;
+        e->kernels[k].place.file = diags->files.at[span.file].name;
+        base_position(&diags->files.at[span.file], span.start, &e->kernels[k].place.line, &e->kernels[k].place.column);
+    }
+}
+
+static const char *remark_text(attn_module *m, const pass_remark *r, const base_diags *diags) {
+    if (r->span.file == 0 || r->span.file >= diags->files.n) return r->text;
+    uint32_t line, column;
+    base_position(&diags->files.at[r->span.file], r->span.start, &line, &column);
+    return base_printf(m->arena, "%s:%u:%u: %s", diags->files.at[r->span.file].name, line, column, r->text);
+}
+
+static void keep_remarks(attn_module *m, const pass_state *s, api_entry *e, const base_diags *diags) {
+    e->remarks = BASE_ARRAY(m->arena, s->remarks.n, const char *);
+    e->n_remarks = s->remarks.n;
+    for (uint32_t k = 0; k < s->remarks.n; k++) e->remarks[k] = remark_text(m, &s->remarks.at[k], diags);
+}
+
+static bool compile_kernels(api_call *call, attn_module *m, const pass_state *s, api_entry *e, rt_kernel *kernels) {
+    held_code *held = BASE_NEW(call->scratch, held_code);
+    held->backend = m->backend;
+    api_defer(call, release_code, held, true);
+    if (s->n_kernels == 0) return true;
+    e->code = held->code =
+        m->backend->compile(m->backend, s->target, s->n_kernels, (const ir_schedule *const *)s->schedules, kernels, call->diags);
+    return e->code != NULL;
+}
+
+static bool compile_graph(api_call *call, attn_module *m, uint32_t graph, const attn_module_options *o) {
+    api_entry *e = &m->entries[m->n_entries++];
+    pass_state state;
+    e->graph = graph;
+    if (!drv_lower(call, m->arena, m->program, graph, m->backend, o->dims, o->n_dims, NULL, &state)) return false;
+    if (!m->backend) {
+        e->meaning = state.graph;
+        return drv_encode_signature(state.graph, m->arena, call->diags, &e->entry);
+    }
+    rt_kernel *kernels = BASE_ARRAY(m->arena, state.n_kernels, rt_kernel);
+    if (!compile_kernels(call, m, &state, e, kernels)) return false;
+    describe_kernels(m, &state, e, call->diags);
+    keep_remarks(m, &state, e, call->diags);
+    e->plan = state.plan;
+    return drv_encode(state.plan, kernels, m->arena, call->diags, &e->entry);
+}
+
+/* ---- devices */
+
+static void destroy_device(void *self) {
+    attn_module *m = self;
+    if (m->device) m->backend->device_destroy(m->backend, m->device);
+    m->device = NULL;
+}
+
+/* Kernels that are functions run on the host, each call with a device of its own; others on the backend's. */
+static bool open_device(api_call *call, attn_module *m) {
+    char error[512] = "";
+    if (!m->backend || !strcmp(m->target, "cpu")) return true;
+    api_defer(call, destroy_device, m, true);
+    m->device = m->backend->device_create(m->backend, &m->context->executor, error, sizeof error);
+    if (!m->device) base_report(call->diags, BASE_MSG_TARGET_MISSING, (base_span){0, 0, 0}, m->target, base_strdup(call->scratch, error));
+    return m->device != NULL;
+}
+
+static bool find_target(api_call *call, const attn_context *context, const char *name, const ir_backend **backend) {
+    *backend = NULL;
+    if (!drv_target_exists(name)) {
+        base_report(call->diags, BASE_MSG_TARGET_UNKNOWN, (base_span){0, 0, 0}, name);
+        return false;
+    }
+    *backend = drv_backend(context, name);
+    const char *why = *backend ? (*backend)->unavailable(*backend, call->scratch) : NULL;
+    if (why) base_report(call->diags, BASE_MSG_TARGET_MISSING, (base_span){0, 0, 0}, name, why);
+    return !why;
+}
+
+/* ---- modules */
+
+static bool compile_graphs(api_call *call, attn_module *m, const attn_module_options *o) {
+    const attn_program *p = m->program;
+    m->entries = BASE_ARRAY(m->arena, p->n_graphs, api_entry);
+    if (o->graph && !api_graph_find(p, o->graph)) return api_unknown_graph(call, p, o->graph);
+    bool fine = true;
+    for (uint32_t k = 0; k < p->n_graphs; k++)
+        if (!o->graph || &p->graphs[k] == api_graph_find(p, o->graph)) fine &= compile_graph(call, m, k, o);
+    return fine;
+}
+
+static attn_status create(api_call *call, void *args) {
+    creation *c = args;
+    static const attn_module_options defaults = ATTN_MODULE_OPTIONS_INIT;
+    const attn_module_options *o = c->options ? c->options : &defaults;
+    if (o->struct_size < sizeof *o) return api_argument(call, "attn_module_options.struct_size is not set");
+    if (o->n_dims && !o->dims) return api_argument(call, "attn_module_options.dims is NULL");
+    double start = now();
+    base_arena *arena = api_keep(call);
+    attn_module *m = BASE_NEW(arena, attn_module);
+    m->arena = arena;
+    m->references = 1;
+    m->context = c->context;
+    m->program = (attn_program *)c->program;
+    m->target = base_strdup(arena, o->target ? o->target : "cpu");
+    api_use_files(call, c->program);
+    if (!find_target(call, m->context, m->target, &m->backend)) return drv_target_exists(m->target) ? api_status(call) : ATTN_ERROR_ARGUMENT;
+    if (!open_device(call, m) || !compile_graphs(call, m, o)) return api_status(call);
+    pthread_mutex_init(&m->lock, NULL);
+    api_context_retain(m->context);
+    api_program_retain(m->program);
+    m->compile_s = now() - start;
+    c->out = m;
+    return ATTN_OK;
+}
+
+attn_status attn_module_create(attn_context *context, const attn_program *program, const attn_module_options *options,
+                               attn_diagnostics *diagnostics, attn_module **out) {
+    creation c = {context, program, options, NULL};
+    if (!out) return ATTN_ERROR_ARGUMENT;
+    *out = NULL;
+    if (!context || !program) return ATTN_ERROR_ARGUMENT;
+    attn_status status = api_run(&context->allocator, diagnostics, create, &c);
+    if (status == ATTN_OK) *out = c.out;
+    return status;
+}
+
+attn_module *api_module_retain(attn_module *module) {
+    atomic_fetch_add(&module->references, 1);
+    return module;
+}
+
+void attn_module_destroy(attn_module *module) {
+    if (!module || atomic_fetch_sub(&module->references, 1) != 1) return;
+    for (uint32_t k = 0; k < module->n_entries; k++)
+        if (module->entries[k].code) module->backend->release(module->backend, module->entries[k].code);
+    destroy_device(module);
+    pthread_mutex_destroy(&module->lock);
+    attn_program *program = module->program;
+    attn_context *context = module->context;
+    base_arena_destroy(module->arena);
+    attn_program_destroy(program);
+    attn_context_destroy(context);
+}
+
+/* ---- what a module says about itself */
+
+const api_entry *api_entry_find(const attn_module *module, const char *name) {
+    const api_graph *g = api_graph_find(module->program, name);
+    for (uint32_t k = 0; g && k < module->n_entries; k++)
+        if (&module->program->graphs[module->entries[k].graph] == g) return &module->entries[k];
+    return NULL;
+}
+
+const char *attn_module_target(const attn_module *module) { return module->target; }
+double attn_module_compile_seconds(const attn_module *module) { return module->compile_s; }
+
+size_t attn_module_n_kernels(const attn_module *module, const char *graph) {
+    const api_entry *e = module ? api_entry_find(module, graph) : NULL;
+    return e ? e->entry.n_kernels : 0;
+}
+
+attn_status attn_module_kernel(const attn_module *module, const char *graph, size_t k, attn_kernel_info *out) {
+    if (!out || out->struct_size < sizeof *out || k >= attn_module_n_kernels(module, graph)) return ATTN_ERROR_ARGUMENT;
+    const api_kernel *from = &api_entry_find(module, graph)->kernels[k];
+    *out = (attn_kernel_info){sizeof *out, from->name, from->text, from->schedule, from->place.file, from->place.line, from->place.column, from->predicted_s};
+    return ATTN_OK;
+}
+
+const char *attn_module_remark(const attn_module *module, const char *graph, size_t k) {
+    const api_entry *e = module ? api_entry_find(module, graph) : NULL;
+    return e && k < e->n_remarks ? e->remarks[k] : NULL;
+}

@@ -1,0 +1,101 @@
+/* Contexts: threads and memory. References are counted, since programs and what follows from them keep their context alive. */
+#include <string.h>
+#include "api.h"
+
+const char *attn_version(void) { return ATTN_VERSION; }
+
+const char *attn_status_text(attn_status status) {
+    static const char *const texts[] = {
+        [ATTN_OK] = "fine",
+        [ATTN_ERROR_PROGRAM] = "the program is wrong",
+        [ATTN_ERROR_DATA] = "the data are wrong",
+        [ATTN_ERROR_ENVIRONMENT] = "a file, library or device is missing or damaged",
+        [ATTN_ERROR_ARGUMENT] = "an argument is wrong",
+        [ATTN_ERROR_MEMORY] = "out of memory",
+        [ATTN_ERROR_CANCELLED] = "cancelled",
+        [ATTN_ERROR_INTERNAL] = "internal error",
+    };
+    return (size_t)status < sizeof texts / sizeof *texts ? texts[status] : "no such status";
+}
+
+/* ---- the host's executor, seen by the runtime */
+
+static bool host_run(void *self, const rt_job *job) {
+    const attn_context *c = self;
+    attn_job seen = {sizeof seen, job->items, job->cost_of_item, job->scratch_bytes, job->cancel, job};
+    return c->host.run(c->host.self, &seen);
+}
+
+static int host_workers(void *self) {
+    const attn_context *c = self;
+    int n = c->host.workers ? c->host.workers(c->host.self) : 1;
+    return n > 0 ? n : 1;
+}
+
+void attn_job_run(const attn_job *job, int64_t first, int64_t end, void *scratch) {
+    const rt_job *inner = job->work;
+    inner->fn(inner->frame, first, end, scratch);
+}
+
+/* ---- */
+
+typedef struct { const attn_context_options *options; attn_context **out; } creation;
+
+static void destroy_pool(void *self) { rt_pool_destroy(self); }
+
+static void choose_executor(api_call *call, attn_context *c, const attn_context_options *o) {
+    if (o->executor && o->executor->run) {
+        c->host = *o->executor;
+        c->executor = (rt_executor){c, host_run, host_workers};
+    } else {
+        c->pool = rt_pool_create(&c->allocator, o->threads);
+        if (!c->pool) api_no_memory(call);
+        api_defer(call, destroy_pool, c->pool, true);
+        c->executor = rt_pool_executor(c->pool);
+    }
+    c->threads = c->executor.n_workers(c->executor.self);
+}
+
+static attn_status create(api_call *call, void *args) {
+    creation *a = args;
+    static const attn_context_options defaults = ATTN_CONTEXT_OPTIONS_INIT;
+    const attn_context_options *o = a->options ? a->options : &defaults;
+    if (o->struct_size < sizeof *o) return api_argument(call, "attn_context_options.struct_size is not set");
+    if (o->threads < 0) return api_argument(call, "attn_context_options.threads is negative");
+    base_arena *arena = api_keep(call);
+    attn_context *c = BASE_NEW(arena, attn_context);
+    c->arena = arena;
+    c->allocator = call->allocator;
+    c->references = 1;
+    drv_backends_create(c, o);
+    choose_executor(call, c, o);
+    *a->out = c;
+    return ATTN_OK;
+}
+
+attn_status attn_context_create(const attn_context_options *options, attn_diagnostics *diagnostics, attn_context **out) {
+    creation a = {options, out};
+    base_allocator allocator = {0};
+    if (!out) return ATTN_ERROR_ARGUMENT;
+    *out = NULL;
+    if (options && options->struct_size >= sizeof *options && options->allocator)
+        allocator = (base_allocator){options->allocator->alloc, options->allocator->free, options->allocator->self};
+    attn_context *made = NULL;
+    a.out = &made;
+    attn_status status = api_run(&allocator, diagnostics, create, &a);
+    if (status == ATTN_OK) *out = made;
+    return status;
+}
+
+attn_context *api_context_retain(attn_context *context) {
+    atomic_fetch_add(&context->references, 1);
+    return context;
+}
+
+void attn_context_destroy(attn_context *context) {
+    if (!context || atomic_fetch_sub(&context->references, 1) != 1) return;
+    rt_pool_destroy(context->pool);
+    base_arena_destroy(context->arena);
+}
+
+int attn_context_threads(const attn_context *context) { return context ? context->threads : 0; }

@@ -1,0 +1,81 @@
+/* Programs in the compiler's own words: after any pass, and as the text that a target's own compiler gets. */
+#include <string.h>
+#include "api.h"
+
+typedef struct {
+    attn_context *context;
+    const attn_program *program;
+    const char *graph, *target, *pass;
+    bool emit;
+    char *out;
+} dumping;
+
+const char *attn_pass_name(size_t k) { return k < pass_count() ? pass_name((uint32_t)k) : NULL; }
+
+/* Text that outlives the call: the caller's, from the context's allocator. */
+static char *hand_out(api_call *call, const base_text *text) {
+    char *at = call->allocator.alloc(call->allocator.self, text->n + 1);
+    if (!at) api_no_memory(call);
+    return memcpy(at, text->at, text->n + 1);
+}
+
+void attn_text_destroy(attn_context *context, char *text) {
+    if (!context || !text) return;
+    if (context->allocator.free) context->allocator.free(context->allocator.self, text, strlen(text) + 1);
+}
+
+static bool pass_fits(const char *pass) { return !pass || !strcmp(pass, "frontend") || pass_exists(pass); }
+
+static bool print(api_call *call, const dumping *d, const ir_backend *b, pass_state *state, base_text *out) {
+    if (d->pass && !strcmp(d->pass, "frontend")) ir_graph_print(state->graph, out);
+    else if (!d->emit) pass_state_print(state, out);
+    else return b->emit(b, state->target, state->n_kernels, (const ir_schedule *const *)state->schedules, out, call->diags);
+    return true;
+}
+
+static attn_status dump(api_call *call, void *args) {
+    dumping *d = args;
+    const char *target = d->target ? d->target : "cpu";
+    const ir_backend *b = drv_backend(d->context, target);
+    const api_graph *g = api_graph_find(d->program, d->graph);
+    pass_state state;
+    base_text text;
+    base_text_init(&text, call->scratch);
+    api_use_files(call, d->program);
+    if (!g) return api_unknown_graph(call, d->program, d->graph), ATTN_ERROR_ARGUMENT;
+    bool source = d->pass && !strcmp(d->pass, "frontend");
+    if (!b && !source) {
+        base_report(call->diags, BASE_MSG_TARGET_UNKNOWN, (base_span){0, 0, 0}, target);
+        return ATTN_ERROR_ARGUMENT;
+    }
+    if (!pass_fits(d->pass)) {
+        base_report(call->diags, BASE_MSG_PASS_UNKNOWN, (base_span){0, 0, 0}, d->pass);
+        return ATTN_ERROR_ARGUMENT;
+    }
+    uint32_t k = (uint32_t)(g - d->program->graphs);
+    if (!drv_lower(call, call->scratch, d->program, k, source ? NULL : b, NULL, 0, d->pass, &state)) return api_status(call);
+    if (!print(call, d, b, &state, &text)) return api_status(call);
+    d->out = hand_out(call, &text);
+    return ATTN_OK;
+}
+
+static attn_status run(dumping *d, attn_diagnostics *diagnostics, char **out) {
+    if (!out) return ATTN_ERROR_ARGUMENT;
+    *out = NULL;
+    if (!d->context || !d->program) return ATTN_ERROR_ARGUMENT;
+    attn_status status = api_run(&d->context->allocator, diagnostics, dump, d);
+    if (status == ATTN_OK) *out = d->out;
+    return status;
+}
+
+attn_status attn_program_dump(attn_context *context, const attn_program *program, const char *graph, const char *target, const char *pass,
+                              attn_diagnostics *diagnostics, char **out) {
+    dumping d = {context, program, graph, target, pass, false, NULL};
+    return run(&d, diagnostics, out);
+}
+
+attn_status attn_program_emit(attn_context *context, const attn_program *program, const char *graph, const char *target,
+                              attn_diagnostics *diagnostics, char **out) {
+    dumping d = {context, program, graph, target, NULL, true, NULL};
+    return run(&d, diagnostics, out);
+}

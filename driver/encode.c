@@ -1,0 +1,160 @@
+/* From a plan to an entry: expressions become slots of an integer program, indices stay what they are.
+ *
+ * Steps are encoded in order with the loops around them on a stack, so that an expression of a counter finds its loop.
+ */
+#include <string.h>
+#include "encode_int.h"
+
+typedef struct {
+    encoder e;
+    const ir_plan *plan;
+    rt_step *steps;
+    enc_ops ops;                     /* of all loops */
+} entry;
+
+/* ---- steps */
+
+/* Arithmetic per item is a guess for the executor: an expression that no integer program computes counts as unknown. */
+static uint32_t cost_slot(encoder *e, ir_expr cost) { return enc_slot(e, enc_can(e, cost) ? cost : ir_int(e->unit, 0)); }
+
+static void encode_launch(entry *n, const ir_step *from, rt_step *to) {
+    encoder *e = &n->e;
+    const ir_schedule *s = n->plan->schedules[from->kernel];
+    const ir_kernel *k = s->kernel;
+    uint32_t *ints = BASE_ARRAY(e->arena, k->n_dims + k->n_counters, uint32_t);
+    for (uint32_t i = 0; i < k->n_dims; i++) ints[i] = k->dims[i] - 1;
+    for (uint32_t i = 0; i < k->n_counters; i++) ints[k->n_dims + i] = enc_slot(e, ir_var_expr(e->unit, k->counters[i]));
+    to->kernel = from->kernel;
+    to->ints = ints;
+    to->items = enc_slot(e, s->items);
+    to->cost = cost_slot(e, s->cost_of_item);
+    to->scratch = enc_slot(e, s->scratch_bytes ? s->scratch_bytes : ir_int(e->unit, 0));
+    to->predicted_s = s->predicted_s;
+}
+
+static void encode_loop(entry *n, uint32_t at, const ir_step *from, rt_step *to) {
+    encoder *e = &n->e;
+    enc_loop *l = BASE_NEW(e->arena, enc_loop);
+    to->lo = enc_slot(e, from->lo);
+    to->hi = enc_slot(e, from->hi);
+    *l = (enc_loop){.counter = from->counter, .slot = e->n_slots++, .step = at, .outer = e->loop};
+    enc_define(e, ir_var_expr(e->unit, from->counter), l->slot);
+    to->counter = l->slot;
+    e->loop = l;
+}
+
+/* The operations of the loop are complete when it ends. */
+static void encode_next(entry *n, rt_step *to) {
+    enc_loop *l = n->e.loop;
+    rt_step *loop = &n->steps[l->step];
+    loop->first_op = to->first_op = n->ops.n;
+    for (uint32_t k = 0; k < l->ops.n; k++) BASE_PUSH(n->e.arena, &n->ops, l->ops.at[k]);
+    loop->n_ops = to->n_ops = l->ops.n;
+    to->counter = l->slot;
+    n->e.loop = l->outer;
+}
+
+static rt_check encode_check(entry *n, const ir_check *c) {
+    encoder *e = &n->e;
+    rt_check out = {.what = c->what, .axis = c->axis, .n_positions = c->n_over, .place = enc_place(e, c->position->span)};
+    uint32_t *positions = BASE_ARRAY(e->arena, c->n_over, uint32_t);
+    const char **names = BASE_ARRAY(e->arena, c->n_over, const char *);
+    for (uint32_t k = 0; k < c->n_over; k++) {
+        positions[k] = enc_slot(e, e->unit->var.at[c->over[k]].extent);
+        names[k] = e->unit->var.at[c->over[k]].name;
+    }
+    out.tensor = c->tensor ? e->unit->value.at[c->tensor].name : NULL;
+    out.limit = enc_slot(e, c->limit ? c->limit : ir_int(e->unit, 0));
+    out.positions = positions;
+    out.position_names = names;
+    return out;
+}
+
+static void encode_step(entry *n, uint32_t at) {
+    const ir_step *from = &n->plan->steps[at];
+    rt_step *to = &n->steps[at];
+    *to = (rt_step){.kind = from->kind, .buffers = from->buffers, .target = from->target, .check = from->check};
+    if (from->kind == IR_STEP_LAUNCH) encode_launch(n, from, to);
+    if (from->kind == IR_STEP_LOOP) encode_loop(n, at, from, to);
+    if (from->kind == IR_STEP_NEXT) encode_next(n, to);
+}
+
+/* ---- buffers */
+
+static rt_buffer encode_buffer(entry *n, const ir_buffer *b) {
+    encoder *e = &n->e;
+    rt_buffer out = {.kind = RT_BUFFER_TENSOR, .bytes = enc_slot(e, b->bytes)};
+    switch (b->kind) {
+    case IR_BUFFER_INPUT: out.index = b->index; break;
+    case IR_BUFFER_PARAM: out.index = e->n_inputs + b->index; break;
+    case IR_BUFFER_OUTPUT: out.index = e->n_inputs + e->n_params + b->index; break;
+    case IR_BUFFER_CONST:
+        out.kind = RT_BUFFER_CONST;
+        out.data = ir_graph_producer(e->graph, b->value)->source.data;
+        break;
+    default:
+        out.kind = RT_BUFFER_WORK;
+        out.offset = enc_slot(e, b->offset);
+    }
+    return out;
+}
+
+/* ---- the entry */
+
+static void put_signature(encoder *e, rt_entry *out) {
+    const char **names = BASE_ARRAY(e->arena, e->unit->dim.n + 1, const char *);
+    for (uint32_t dim = 1; dim < e->unit->dim.n; dim++) names[dim - 1] = e->unit->dim.at[dim].name;
+    *out = (rt_entry){.name = e->graph->name, .doc = e->graph->doc, .tensors = e->tensors.at, .n_tensors = e->tensors.n, .dim_names = names};
+    out->n_dims = e->unit->dim.n ? e->unit->dim.n - 1 : 0;
+}
+
+static void put_program(encoder *e, rt_entry *out) {
+    out->n_slots = e->n_slots;
+    out->bind = e->bind.at;
+    out->n_bind = e->bind.n;
+    out->facts = e->facts.at;
+    out->n_facts = e->facts.n;
+    out->fact_places = e->fact_places.at;
+}
+
+static encoder start(const ir_graph *graph, base_arena *arena, base_diags *diags) {
+    return (encoder){.graph = graph, .unit = graph->unit, .arena = arena, .diags = diags};
+}
+
+bool drv_encode_signature(const ir_graph *graph, base_arena *arena, base_diags *diags, rt_entry *out) {
+    encoder e = start(graph, arena, diags);
+    enc_signature(&e);
+    put_signature(&e, out);
+    out->workspace = enc_slot(&e, ir_int(e.unit, 0));
+    put_program(&e, out);
+    return !e.failed;
+}
+
+static void encode_steps(entry *n, rt_entry *out) {
+    rt_buffer *buffers = BASE_ARRAY(n->e.arena, n->plan->n_buffers, rt_buffer);
+    rt_check *checks = BASE_ARRAY(n->e.arena, n->plan->n_checks, rt_check);
+    n->steps = BASE_ARRAY(n->e.arena, n->plan->n_steps, rt_step);
+    for (uint32_t k = 0; k < n->plan->n_buffers; k++) buffers[k] = encode_buffer(n, &n->plan->buffers[k]);
+    for (uint32_t k = 0; k < n->plan->n_checks; k++) checks[k] = encode_check(n, n->plan->checks[k]);
+    for (uint32_t k = 0; k < n->plan->n_steps && !n->e.failed; k++) encode_step(n, k);
+    out->buffers = buffers;
+    out->n_buffers = n->plan->n_buffers;
+    out->checks = checks;
+    out->n_checks = n->plan->n_checks;
+    out->steps = n->steps;
+    out->n_steps = n->plan->n_steps;
+    out->workspace = enc_slot(&n->e, n->plan->workspace_bytes);
+    out->ops = n->ops.at;
+}
+
+bool drv_encode(const ir_plan *plan, const rt_kernel *kernels, base_arena *arena, base_diags *diags, rt_entry *out) {
+    entry n = {.e = start(plan->graph, arena, diags), .plan = plan};
+    enc_signature(&n.e);
+    put_signature(&n.e, out);
+    if (n.e.failed) return false;
+    out->kernels = kernels;
+    out->n_kernels = plan->n_schedules;
+    encode_steps(&n, out);
+    put_program(&n.e, out);
+    return !n.e.failed;
+}

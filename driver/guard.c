@@ -1,0 +1,79 @@
+/* How public functions start and end: the only setjmp of the driver. */
+#include <stdlib.h>
+#include "api.h"
+
+static void *plain_alloc(void *self, size_t bytes) {
+    (void)self;
+    return malloc(bytes);
+}
+
+static void plain_free(void *self, void *at, size_t bytes) {
+    (void)self;
+    (void)bytes;
+    free(at);
+}
+
+static void clean_up(api_call *call, bool failed) {
+    for (api_cleanup *c = call->cleanups; c; c = c->next)
+        if (failed || !c->on_failure_only) c->run(c->self);
+    call->cleanups = NULL;
+}
+
+static void finish(api_call *call, bool failed) {
+    clean_up(call, failed);
+    if (failed) base_arena_destroy(call->keep);
+    base_arena_destroy(call->scratch);
+}
+
+/* Between the recovery point and the end nothing is kept in local variables: what must survive the jump is in `call`. */
+static attn_status guarded(api_call *call, api_body *body, void *args) {
+    if (setjmp(call->on_failure)) {
+        api_add_no_memory(call->out);
+        return ATTN_ERROR_MEMORY;
+    }
+    call->scratch = base_arena_create(&call->allocator, &call->on_failure);
+    if (!call->scratch) longjmp(call->on_failure, 1);
+    call->diags = base_diags_create(call->scratch);
+    attn_status status = body(call, args);
+    api_transfer(call->out, call->diags, &call->on_failure);
+    return status;
+}
+
+attn_status api_run(const base_allocator *allocator, attn_diagnostics *out, api_body *body, void *args) {
+    api_call call = {.allocator = {plain_alloc, plain_free, NULL}, .out = out};
+    if (allocator && allocator->alloc) call.allocator = *allocator;
+    attn_status status = guarded(&call, body, args);
+    finish(&call, status != ATTN_OK);
+    return status;
+}
+
+base_arena *api_keep(api_call *call) {
+    call->keep = base_arena_create(&call->allocator, &call->on_failure);
+    if (!call->keep) longjmp(call->on_failure, 1);
+    return call->keep;
+}
+
+void api_borrow(api_call *call, base_arena *arena) { base_arena_recover(arena, &call->on_failure); }
+
+void api_defer(api_call *call, void (*run)(void *self), void *self, bool on_failure_only) {
+    api_cleanup *c = BASE_NEW(call->scratch, api_cleanup);
+    *c = (api_cleanup){run, self, on_failure_only, call->cleanups};
+    call->cleanups = c;
+}
+
+attn_status api_status(const api_call *call) {
+    static const attn_status by_class[] = {
+        [BASE_CLASS_PROGRAM] = ATTN_ERROR_PROGRAM, [BASE_CLASS_DATA] = ATTN_ERROR_DATA,         [BASE_CLASS_ENVIRONMENT] = ATTN_ERROR_ENVIRONMENT,
+        [BASE_CLASS_CALLER] = ATTN_ERROR_ARGUMENT, [BASE_CLASS_INTERNAL] = ATTN_ERROR_INTERNAL,
+    };
+    for (const base_diag *d = call->diags->first; d; d = d->next)
+        if (d->severity == BASE_ERROR) return by_class[base_messages[d->message].class_];
+    return ATTN_ERROR_INTERNAL;
+}
+
+attn_status api_argument(api_call *call, const char *what) {
+    base_report(call->diags, BASE_MSG_ARGUMENT, (base_span){0, 0, 0}, what);
+    return ATTN_ERROR_ARGUMENT;
+}
+
+_Noreturn void api_no_memory(api_call *call) { longjmp(call->on_failure, 1); }

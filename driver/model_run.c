@@ -1,0 +1,193 @@
+/* One call of a graph: tensors by name into the entry's order, binding, outputs, the run. */
+#include <string.h>
+#include "api.h"
+
+typedef struct { attn_model *model; const attn_run_options *options; } running;
+typedef struct { attn_tensor *at; } made;            /* an output that the run has made */
+
+/* ---- arguments */
+
+static const rt_array *find_input(const attn_run_options *o, const char *name) {
+    for (size_t k = 0; k < o->n_inputs; k++)
+        if (o->inputs[k].name && o->inputs[k].tensor && !strcmp(o->inputs[k].name, name)) return &o->inputs[k].tensor->array;
+    return NULL;
+}
+
+static const attn_dim *find_dim(const attn_run_options *o, const char *name) {
+    for (size_t k = 0; k < o->n_dims; k++)
+        if (o->dims[k].name && !strcmp(o->dims[k].name, name)) return &o->dims[k];
+    return NULL;
+}
+
+static bool known_names(api_call *call, const rt_entry *e, uint32_t kind, const char *word, const attn_argument *list, size_t n) {
+    bool fine = true;
+    for (size_t k = 0; k < n; k++) {
+        const char *name = list[k].name ? list[k].name : "";
+        bool twice = false;
+        for (size_t i = 0; i < k; i++) twice |= list[i].name && !strcmp(list[i].name, name);
+        if (twice) base_report(call->diags, BASE_MSG_TENSOR_TWICE, (base_span){0, 0, 0}, word, name);
+        else if (api_tensor_find(e, kind, name) == UINT32_MAX) {
+            base_report(call->diags, BASE_MSG_TENSOR_UNKNOWN, (base_span){0, 0, 0}, e->name, word, name);
+            twice = true;
+        }
+        fine &= !twice;
+    }
+    return fine;
+}
+
+static bool known_dims(api_call *call, const rt_entry *e, const attn_run_options *o) {
+    bool fine = true;
+    for (size_t k = 0; k < o->n_dims; k++) {
+        bool found = false;
+        for (uint32_t i = 0; i < e->n_dims; i++) found |= o->dims[k].name && !strcmp(o->dims[k].name, e->dim_names[i]);
+        if (!found) base_report(call->diags, BASE_MSG_DIM_UNKNOWN, (base_span){0, 0, 0}, e->name, o->dims[k].name ? o->dims[k].name : "");
+        fine &= found;
+    }
+    return fine;
+}
+
+/* An input `K: dim` may be given among the dims: then it is a tensor made here. */
+static bool scalar_from_dims(api_call *call, const attn_run_options *o, const rt_tensor_info *info, rt_array *out) {
+    const attn_dim *d = info->rank == 0 && info->dtype == RT_I64 ? find_dim(o, info->name) : NULL;
+    if (d) rt_array_dense(out, RT_I64, 0, NULL, base_copy(call->scratch, &d->value, sizeof d->value));
+    return d != NULL;
+}
+
+bool drv_arguments(api_call *call, const api_entry *entry, const attn_run_options *o, const rt_array *params, rt_array *tensors) {
+    const rt_entry *e = &entry->entry;
+    bool fine = known_names(call, e, RT_TENSOR_INPUT, "input", o->inputs, o->n_inputs);
+    fine &= known_names(call, e, RT_TENSOR_OUTPUT, "output", o->outputs, o->n_outputs);
+    fine &= known_dims(call, e, o);
+    for (uint32_t k = 0; k < e->n_tensors; k++) {
+        const rt_tensor_info *info = &e->tensors[k];
+        const rt_array *a = info->kind == RT_TENSOR_INPUT ? find_input(o, info->name) : NULL;
+        tensors[k].rank = RT_UNKNOWN;
+        if (info->kind == RT_TENSOR_PARAM) tensors[k] = params[k];
+        else if (a) tensors[k] = *a;
+        else if (info->kind == RT_TENSOR_INPUT) scalar_from_dims(call, o, info, &tensors[k]);
+    }
+    return fine;
+}
+
+/* Dimensions that the caller says he knows must be what shapes say. */
+static bool dims_agree(const rt_call *c, const attn_run_options *o) {
+    const rt_entry *e = c->instance->entry;
+    bool fine = true;
+    for (uint32_t k = 0; k < e->n_dims; k++) {
+        const attn_dim *d = find_dim(o, e->dim_names[k]);
+        if (!d || d->value == c->slots[k]) continue;
+        base_report(c->diags, BASE_MSG_DIM_DIFFERS, (base_span){0, 0, 0}, e->dim_names[k], (long long)d->value, (long long)c->slots[k]);
+        fine = false;
+    }
+    return fine;
+}
+
+/* ---- outputs */
+
+static void destroy_made(void *self) {
+    made *m = self;
+    attn_tensor_destroy(m->at);
+}
+
+static bool fits(const rt_array *a, const rt_tensor_info *info, const int64_t *dim) {
+    if (a->dtype != info->dtype || a->rank != info->rank || !rt_array_is_dense(a)) return false;
+    for (uint32_t k = 0; k < a->rank; k++)
+        if (a->dim[k] != dim[k]) return false;
+    return true;
+}
+
+/* A tensor of its own arena, which the call destroys unless it succeeds. */
+static attn_tensor *make_output(api_call *call, const rt_tensor_info *info, const int64_t *dim) {
+    base_arena *kept = call->keep;
+    made *m = BASE_NEW(call->scratch, made);
+    api_defer(call, destroy_made, m, true);
+    attn_tensor *t = api_tensor_new(call, info->dtype, info->rank, dim);
+    call->keep = kept;
+    m->at = t;
+    return t;
+}
+
+static bool take_output(api_call *call, const rt_call *c, const attn_argument *wanted, rt_array *tensors, attn_tensor **out) {
+    uint32_t k = api_tensor_find(c->instance->entry, RT_TENSOR_OUTPUT, wanted->name);
+    const rt_tensor_info *info = &c->instance->entry->tensors[k];
+    int64_t dim[RT_RANK];
+    rt_tensor_shape(c, k, dim);
+    if (!wanted->tensor) {
+        *out = make_output(call, info, dim);
+        tensors[k] = (*out)->array;
+        return true;
+    }
+    if (fits(&wanted->tensor->array, info, dim)) {
+        tensors[k] = wanted->tensor->array;
+        return true;
+    }
+    base_report(call->diags, BASE_MSG_OUTPUT_UNFIT, rt_span(call->diags, &info->place), info->name);
+    return false;
+}
+
+/* Outputs that nobody wants have no data, but a type and shape like the others. */
+static void shape_outputs(const rt_call *c, rt_array *tensors) {
+    const rt_entry *e = c->instance->entry;
+    for (uint32_t k = 0; k < e->n_tensors; k++) {
+        int64_t dim[RT_RANK];
+        if (e->tensors[k].kind != RT_TENSOR_OUTPUT) continue;
+        rt_tensor_shape(c, k, dim);
+        rt_array_dense(&tensors[k], e->tensors[k].dtype, e->tensors[k].rank, dim, NULL);
+    }
+}
+
+/* ---- the run */
+
+static void release(void *self) { rt_release(self); }
+
+static attn_status execute(api_call *call, attn_module *m, const api_entry *e, rt_call *c) {
+    if (!m->backend) return drv_eval(call, m, e, c);
+    api_defer(call, release, c, false);
+    if (m->device) pthread_mutex_lock(&m->lock);
+    bool fine = rt_run(c);
+    if (m->device) pthread_mutex_unlock(&m->lock);
+    if (fine) return ATTN_OK;
+    if (c->no_memory) api_no_memory(call);
+    return c->cancelled ? ATTN_ERROR_CANCELLED : api_status(call);
+}
+
+static const api_instance *find_instance(const attn_model *m, const char *graph) {
+    const api_entry *e = api_entry_find(m->module, graph);
+    return e ? &m->instances[e - m->module->entries] : NULL;
+}
+
+static attn_status run(api_call *call, void *args) {
+    const running *r = args;
+    const attn_run_options *o = r->options;
+    attn_module *m = r->model->module;
+    const api_instance *i = find_instance(r->model, o->graph);
+    api_use_files(call, m->program);
+    if (!i) return api_unknown_graph(call, m->program, o->graph), ATTN_ERROR_ARGUMENT;
+    const rt_entry *e = &i->entry->entry;
+    rt_array *tensors = BASE_ARRAY(call->scratch, e->n_tensors, rt_array);
+    attn_tensor **out = BASE_ARRAY(call->scratch, o->n_outputs, attn_tensor *);
+    rt_call *c = BASE_NEW(call->scratch, rt_call);
+    *c = (rt_call){.instance = &i->instance, .arena = call->scratch, .diags = call->diags, .tensors = tensors, .cancel = o->cancel};
+    if (o->times) c->times = BASE_ARRAY(call->scratch, e->n_kernels, rt_kernel_time);
+    if (!drv_arguments(call, i->entry, o, i->instance.params, tensors) || !rt_bind(c) || !dims_agree(c, o)) return api_status(call);
+    shape_outputs(c, tensors);
+    for (size_t k = 0; k < o->n_outputs; k++)
+        if (!take_output(call, c, &o->outputs[k], tensors, &out[k])) return api_status(call);
+    attn_status status = execute(call, m, i->entry, c);
+    if (status != ATTN_OK) return status;
+    for (size_t k = 0; k < o->n_outputs; k++)
+        if (out[k]) o->outputs[k].tensor = out[k];
+    for (uint32_t k = 0; o->times && k < e->n_kernels; k++) {
+        o->times[k].seconds += c->times[k].seconds;
+        o->times[k].launches += c->times[k].launches;
+    }
+    return ATTN_OK;
+}
+
+attn_status attn_model_run(attn_model *model, const attn_run_options *options, attn_diagnostics *diagnostics) {
+    running r = {model, options};
+    if (!model || !options || options->struct_size < sizeof *options) return ATTN_ERROR_ARGUMENT;
+    if ((options->n_inputs && !options->inputs) || (options->n_outputs && !options->outputs) || (options->n_dims && !options->dims))
+        return ATTN_ERROR_ARGUMENT;
+    return api_run(&model->module->context->allocator, diagnostics, run, &r);
+}

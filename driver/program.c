@@ -1,0 +1,165 @@
+/* Programs: text, checked. Every graph is lowered once to see that it can be, and for its signature; compiling lowers it again in a unit of
+ * its own, since passes write into units.
+ */
+#include <string.h>
+#include "api.h"
+#include "encode.h"
+
+typedef struct {
+    attn_context *context;
+    const char *name, *text;
+    size_t bytes;
+    attn_program *out;
+} creation;
+
+/* ---- imports */
+
+static const char *beside(base_arena *arena, const char *importer, const char *path) {
+    const char *slash = strrchr(importer, '/');
+    if (path[0] == '/' || !slash) return path;
+    return base_printf(arena, "%.*s%s", (int)(slash + 1 - importer), importer, path);
+}
+
+/* The frontend reports what is not found, at the import: what reading says is not wanted. */
+static const char *load(void *env, base_arena *arena, const char *importer, const char *path, const char **name, size_t *n) {
+    (void)env;
+    const unsigned char *bytes;
+    base_diags *ignored = base_diags_create(arena);
+    *name = beside(arena, importer, path);
+    return rt_file_read(*name, arena, ignored, &bytes, n) ? (const char *)bytes : NULL;
+}
+
+/* ---- graphs */
+
+static bool is_scalar_dim(const ir_graph *g, const char *name) {
+    for (uint32_t k = 0; k < g->n_scalars; k++)
+        if (!strcmp(g->unit->value.at[g->scalars[k]].name, name)) return true;
+    return false;
+}
+
+static bool take_graph(api_call *call, attn_program *p, uint32_t k) {
+    api_graph *g = &p->graphs[k];
+    g->graph = fe_graph_lower(p->source, k, p->arena, p->diags);
+    if (!g->graph || !drv_encode_signature(g->graph, p->arena, p->diags, &g->signature)) return false;
+    const rt_entry *s = &g->signature;
+    g->info = (attn_graph_info){sizeof g->info, s->name, s->doc, s->n_tensors, s->n_dims, s->dim_names};
+    g->is_dim = BASE_ARRAY(p->arena, s->n_tensors, bool);
+    for (uint32_t i = 0; i < s->n_tensors; i++) g->is_dim[i] = s->tensors[i].kind == RT_TENSOR_INPUT && is_scalar_dim(g->graph, s->tensors[i].name);
+    (void)call;
+    return true;
+}
+
+static bool take_graphs(api_call *call, attn_program *p) {
+    bool fine = true;
+    p->n_graphs = fe_n_graphs(p->source);
+    p->graphs = BASE_ARRAY(p->arena, p->n_graphs, api_graph);
+    for (uint32_t k = 0; k < p->n_graphs; k++) fine &= take_graph(call, p, k);
+    return fine && p->diags->n_errors == 0;
+}
+
+static attn_status create(api_call *call, void *args) {
+    creation *c = args;
+    if (c->bytes > UINT32_MAX / 2) return api_argument(call, "a program of more than 2 GiB");
+    base_arena *arena = api_keep(call);
+    attn_program *p = BASE_NEW(arena, attn_program);
+    p->arena = arena;
+    p->references = 1;
+    p->diags = call->diags = base_diags_create(arena);
+    uint32_t file = base_file_add(p->diags, c->name, c->text, c->bytes);
+    p->source = fe_program_create(arena, p->diags, file, load, NULL);
+    if (!p->source || !take_graphs(call, p)) return api_status(call);
+    pthread_mutex_init(&p->lock, NULL);
+    p->context = api_context_retain(c->context);
+    c->out = p;
+    return ATTN_OK;
+}
+
+static attn_status make(creation *c, attn_diagnostics *diagnostics, api_body *body, attn_program **out) {
+    if (!out) return ATTN_ERROR_ARGUMENT;
+    *out = NULL;
+    if (!c->context || !c->name) return ATTN_ERROR_ARGUMENT;
+    attn_status status = api_run(&c->context->allocator, diagnostics, body, c);
+    if (status == ATTN_OK) *out = c->out;
+    return status;
+}
+
+attn_status attn_program_from_text(attn_context *context, const char *name, const char *text, size_t bytes, attn_diagnostics *diagnostics,
+                                   attn_program **out) {
+    creation c = {context, name, text, bytes, NULL};
+    return text || bytes == 0 ? make(&c, diagnostics, create, out) : ATTN_ERROR_ARGUMENT;
+}
+
+static attn_status create_from_file(api_call *call, void *args) {
+    creation *c = args;
+    const unsigned char *bytes;
+    if (!rt_file_read(c->name, call->scratch, call->diags, &bytes, &c->bytes)) return api_status(call);
+    c->text = (const char *)bytes;
+    return create(call, c);
+}
+
+attn_status attn_program_from_file(attn_context *context, const char *path, attn_diagnostics *diagnostics, attn_program **out) {
+    creation c = {context, path, NULL, 0, NULL};
+    return make(&c, diagnostics, create_from_file, out);
+}
+
+attn_program *api_program_retain(attn_program *program) {
+    atomic_fetch_add(&program->references, 1);
+    return program;
+}
+
+void attn_program_destroy(attn_program *program) {
+    if (!program || atomic_fetch_sub(&program->references, 1) != 1) return;
+    attn_context *context = program->context;
+    pthread_mutex_destroy(&program->lock);
+    base_arena_destroy(program->arena);
+    attn_context_destroy(context);
+}
+
+/* ---- what a program says about itself */
+
+const api_graph *api_graph_find(const attn_program *program, const char *name) {
+    if (!name) return program->n_graphs ? &program->graphs[program->n_graphs - 1] : NULL;
+    for (uint32_t k = 0; k < program->n_graphs; k++)
+        if (!strcmp(program->graphs[k].signature.name, name)) return &program->graphs[k];
+    return NULL;
+}
+
+bool api_unknown_graph(api_call *call, const attn_program *program, const char *name) {
+    base_text names;
+    base_text_init(&names, call->diags->arena);
+    for (uint32_t k = 0; k < program->n_graphs; k++) base_text_add(&names, "%s%s", k ? ", " : "", program->graphs[k].signature.name);
+    base_diag *d = base_report(call->diags, BASE_MSG_GRAPH_UNKNOWN, (base_span){0, 0, 0}, name ? name : "");
+    d->expected = program->n_graphs ? names.at : "a file with a graph";
+    return false;
+}
+
+void api_use_files(api_call *call, const attn_program *program) {
+    for (uint32_t k = 1; k < program->diags->files.n; k++) BASE_PUSH(call->diags->arena, &call->diags->files, program->diags->files.at[k]);
+}
+
+uint32_t api_tensor_find(const rt_entry *entry, uint32_t kind, const char *name) {
+    for (uint32_t k = 0; k < entry->n_tensors; k++)
+        if (entry->tensors[k].kind == kind && !strcmp(entry->tensors[k].name, name)) return k;
+    return UINT32_MAX;
+}
+
+size_t attn_program_n_graphs(const attn_program *program) { return program ? program->n_graphs : 0; }
+
+attn_status attn_program_graph(const attn_program *program, size_t k, attn_graph_info *out) {
+    if (!program || !out || out->struct_size < sizeof *out || k >= program->n_graphs) return ATTN_ERROR_ARGUMENT;
+    *out = program->graphs[k].info;
+    return ATTN_OK;
+}
+
+attn_status attn_program_tensor(const attn_program *program, const char *graph, size_t k, attn_tensor_info *out) {
+    static const attn_tensor_kind kinds[] = {[RT_TENSOR_INPUT] = ATTN_INPUT, [RT_TENSOR_PARAM] = ATTN_PARAM, [RT_TENSOR_OUTPUT] = ATTN_OUTPUT};
+    const api_graph *g = program ? api_graph_find(program, graph) : NULL;
+    if (!g || !out || out->struct_size < sizeof *out || k >= g->signature.n_tensors) return ATTN_ERROR_ARGUMENT;
+    const rt_tensor_info *t = &g->signature.tensors[k];
+    *out = (attn_tensor_info){sizeof *out, kinds[t->kind], t->name, t->storage, (attn_dtype)t->dtype, (int)t->rank, t->dim_texts, g->is_dim[k]};
+    return ATTN_OK;
+}
+
+const char *attn_program_try(const attn_program *program, size_t k) {
+    return program && k < fe_n_tries(program->source) ? fe_try_text(program->source, (uint32_t)k) : NULL;
+}

@@ -1,0 +1,77 @@
+/* The table of targets. The evaluator is one without a backend: it runs graphs as they are. */
+#include <string.h>
+#include "api.h"
+#ifdef ATTN_WITH_CPU
+#include "cpu.h"
+#endif
+#ifdef ATTN_WITH_CUDA
+#include "backend_cuda.h"
+#endif
+
+typedef struct { const char *name; const ir_backend *(*backend)(const attn_context *context); } target;
+
+#ifdef ATTN_WITH_CPU
+static const ir_backend *the_cpu(const attn_context *context) {
+    (void)context;
+    return cpu_backend();
+}
+#endif
+#ifdef ATTN_WITH_CUDA
+static const ir_backend *the_cuda(const attn_context *context) { return context->cuda; }
+#endif
+
+static const target targets[] = {
+    {"eval", NULL},
+#ifdef ATTN_WITH_CPU
+    {"cpu", the_cpu},
+#endif
+#ifdef ATTN_WITH_CUDA
+    {"cuda", the_cuda},
+#endif
+};
+enum { N_TARGETS = sizeof targets / sizeof *targets };
+
+const char *attn_target_name(size_t k) { return k < N_TARGETS ? targets[k].name : NULL; }
+
+static const target *find(const char *name) {
+    for (size_t k = 0; k < N_TARGETS; k++)
+        if (!strcmp(targets[k].name, name)) return &targets[k];
+    return NULL;
+}
+
+bool drv_target_exists(const char *name) { return find(name) != NULL; }
+
+const ir_backend *drv_backend(const attn_context *context, const char *name) {
+    const target *t = find(name);
+    return t && t->backend ? t->backend(context) : NULL;
+}
+
+void drv_backends_create(attn_context *context, const attn_context_options *o) {
+#ifdef ATTN_WITH_CUDA
+    cuda_options cuda = {sizeof cuda, o->cuda_path, o->python_paths, o->nvrtc, o->cuda_driver};
+    context->cuda = cuda_backend_create(context->arena, &cuda);
+#else
+    (void)context, (void)o;
+#endif
+}
+
+typedef struct { const attn_context *context; const char *name; } checking;
+
+static attn_status check(api_call *call, void *args) {
+    const checking *c = args;
+    if (!drv_target_exists(c->name)) {
+        base_report(call->diags, BASE_MSG_TARGET_UNKNOWN, (base_span){0, 0, 0}, c->name);
+        return ATTN_ERROR_ARGUMENT;
+    }
+    const ir_backend *b = drv_backend(c->context, c->name);
+    const char *why = b ? b->unavailable(b, call->scratch) : NULL;
+    if (!why) return ATTN_OK;
+    base_report(call->diags, BASE_MSG_TARGET_MISSING, (base_span){0, 0, 0}, c->name, why);
+    return ATTN_ERROR_ENVIRONMENT;
+}
+
+attn_status attn_target_check(attn_context *context, const char *name, attn_diagnostics *diagnostics) {
+    checking c = {context, name};
+    if (!context || !name) return ATTN_ERROR_ARGUMENT;
+    return api_run(&context->allocator, diagnostics, check, &c);
+}

@@ -1,0 +1,139 @@
+/* Tensors: the caller's memory or their own, and .npy files. */
+#include <string.h>
+#include "api.h"
+
+const char *attn_dtype_name(attn_dtype dtype) { return (unsigned)dtype < RT_N_DTYPES ? rt_dtypes[dtype].name : NULL; }
+size_t attn_dtype_bytes(attn_dtype dtype) { return (unsigned)dtype < RT_N_DTYPES ? rt_dtypes[dtype].bytes : 0; }
+
+typedef struct {
+    attn_dtype dtype;
+    int rank;
+    const int64_t *dims, *strides;
+    void *data;
+    const char *path;
+    const attn_tensor *tensor;
+    attn_tensor *out;
+} making;
+
+static attn_status check_shape(api_call *call, const making *m) {
+    int64_t n, bytes;
+    if ((unsigned)m->dtype >= RT_N_DTYPES) return api_argument(call, "there is no element type of that number");
+    if (m->rank < 0 || m->rank > ATTN_MAX_RANK || (m->rank > 0 && !m->dims)) return api_argument(call, "the rank of a tensor is 0 to 8, with dims");
+    if (!rt_count((uint32_t)m->rank, m->dims, &n) || !base_mul(n, rt_dtypes[m->dtype].bytes, &bytes) || bytes > INT64_MAX / 2)
+        return api_argument(call, "dims are negative or too large");
+    return ATTN_OK;
+}
+
+static attn_tensor *tensor_new(api_call *call) {
+    base_arena *arena = api_keep(call);
+    attn_tensor *t = BASE_NEW(arena, attn_tensor);
+    t->arena = arena;
+    return t;
+}
+
+attn_tensor *api_tensor_new(api_call *call, uint32_t dtype, uint32_t rank, const int64_t *dim) {
+    int64_t n = 0, bytes;
+    if (!rt_count(rank, dim, &n) || !base_mul(n, rt_dtypes[dtype].bytes, &bytes)) api_no_memory(call);
+    attn_tensor *t = tensor_new(call);
+    rt_array_dense(&t->array, dtype, rank, dim, base_alloc(t->arena, (size_t)bytes));
+    return t;
+}
+
+static attn_status wrap(api_call *call, void *args) {
+    making *m = args;
+    attn_status status = check_shape(call, m);
+    int64_t n = 0, first, last;
+    if (status != ATTN_OK) return status;
+    rt_count((uint32_t)m->rank, m->dims, &n);
+    if (!m->data && n > 0) return api_argument(call, "a tensor with elements needs data");
+    rt_array a;
+    rt_array_dense(&a, (uint32_t)m->dtype, (uint32_t)m->rank, m->dims, m->data);
+    if (m->strides) memcpy(a.stride, m->strides, (size_t)m->rank * sizeof *m->strides);
+    if (!rt_array_span(&a, &first, &last)) return api_argument(call, "strides reach beyond memory");
+    attn_tensor *t = tensor_new(call);
+    t->array = a;
+    if (!m->data) t->array.data = base_alloc(t->arena, 1);
+    m->out = t;
+    return ATTN_OK;
+}
+
+static attn_status create(api_call *call, void *args) {
+    making *m = args;
+    attn_status status = check_shape(call, m);
+    if (status == ATTN_OK) m->out = api_tensor_new(call, (uint32_t)m->dtype, (uint32_t)m->rank, m->dims);
+    return status;
+}
+
+static attn_status read_npy(api_call *call, void *args) {
+    making *m = args;
+    const unsigned char *bytes;
+    size_t n;
+    rt_array a;
+    if (!rt_file_read(m->path, call->scratch, call->diags, &bytes, &n)) return api_status(call);
+    attn_tensor *t = tensor_new(call);
+    if (!rt_npy_parse(m->path, bytes, n, t->arena, call->diags, &a)) return api_status(call);
+    t->array = a;
+    m->out = t;
+    return ATTN_OK;
+}
+
+static attn_status write_npy(api_call *call, void *args) {
+    making *m = args;
+    rt_array a = m->tensor->array;
+    if (!rt_array_is_dense(&a)) {
+        int64_t n;
+        rt_count(a.rank, a.dim, &n);
+        void *packed = base_alloc_array(call->scratch, (size_t)n, rt_dtypes[a.dtype].bytes);
+        rt_array_pack(&m->tensor->array, packed);
+        rt_array_dense(&a, a.dtype, a.rank, m->tensor->array.dim, packed);
+    }
+    return rt_npy_write(m->path, &a, call->scratch, call->diags) ? ATTN_OK : api_status(call);
+}
+
+static attn_status make(attn_context *context, attn_diagnostics *diagnostics, api_body *body, making *m, attn_tensor **out) {
+    if (!out) return ATTN_ERROR_ARGUMENT;
+    *out = NULL;
+    if (!context) return ATTN_ERROR_ARGUMENT;
+    attn_status status = api_run(&context->allocator, diagnostics, body, m);
+    if (status == ATTN_OK) *out = m->out;
+    return status;
+}
+
+attn_status attn_tensor_wrap(attn_context *context, attn_dtype dtype, int rank, const int64_t *dims, const int64_t *strides, void *data,
+                             attn_diagnostics *diagnostics, attn_tensor **out) {
+    making m = {.dtype = dtype, .rank = rank, .dims = dims, .strides = strides, .data = data};
+    return make(context, diagnostics, wrap, &m, out);
+}
+
+attn_status attn_tensor_create(attn_context *context, attn_dtype dtype, int rank, const int64_t *dims, attn_diagnostics *diagnostics,
+                               attn_tensor **out) {
+    making m = {.dtype = dtype, .rank = rank, .dims = dims};
+    return make(context, diagnostics, create, &m, out);
+}
+
+attn_status attn_tensor_read_npy(attn_context *context, const char *path, attn_diagnostics *diagnostics, attn_tensor **out) {
+    making m = {.path = path};
+    return path ? make(context, diagnostics, read_npy, &m, out) : ATTN_ERROR_ARGUMENT;
+}
+
+attn_status attn_tensor_write_npy(attn_context *context, const attn_tensor *tensor, const char *path, attn_diagnostics *diagnostics) {
+    making m = {.path = path, .tensor = tensor};
+    return context && tensor && path ? api_run(&context->allocator, diagnostics, write_npy, &m) : ATTN_ERROR_ARGUMENT;
+}
+
+void attn_tensor_destroy(attn_tensor *tensor) {
+    if (tensor) base_arena_destroy(tensor->arena);
+}
+
+attn_dtype attn_tensor_dtype(const attn_tensor *tensor) { return (attn_dtype)tensor->array.dtype; }
+int attn_tensor_rank(const attn_tensor *tensor) { return (int)tensor->array.rank; }
+static bool has_axis(const attn_tensor *tensor, int axis) { return axis >= 0 && (uint32_t)axis < tensor->array.rank; }
+int64_t attn_tensor_dim(const attn_tensor *tensor, int axis) { return has_axis(tensor, axis) ? tensor->array.dim[axis] : 0; }
+int64_t attn_tensor_stride(const attn_tensor *tensor, int axis) { return has_axis(tensor, axis) ? tensor->array.stride[axis] : 0; }
+void *attn_tensor_data(const attn_tensor *tensor) { return tensor->array.data; }
+
+int64_t attn_tensor_elements(const attn_tensor *tensor) {
+    int64_t n = 0;
+    rt_count(tensor->array.rank, tensor->array.dim, &n);
+    return n;
+}
