@@ -29,34 +29,53 @@ bool diff_applies(const diff_program *p, diff_fill fill) {
 
 /* ---- one way of running */
 
-typedef struct { bool ok; ir_graph *graph; ir_frame frame; base_diags *diags; } outcome;
+struct diff_way {
+    const diff_program *program;
+    const diff_target *target;
+    base_arena *arena;
+    base_diags *diags;
+    ir_graph *graph;
+    void *opened;
+    ir_frame frame;              /* of the last run */
+    bool ok;
+};
 
-static const diff_target evaluator;
-
-static outcome run_on(const diff_program *p, const char *dims, diff_fill fill, uint64_t seed, const diff_target *target, base_arena *arena) {
-    outcome o = {.diags = base_diags_create(arena)};
-    o.graph = diff_graph(p, arena, o.diags);
-    if (!o.graph) return o;
-    o.frame = ir_frame_create(o.graph->unit, arena);
-    if (!diff_bind(p, o.graph, dims, fill, seed, &o.frame, arena, o.diags)) return o;
-    o.ok = target->run(target, o.graph, &o.frame, arena, o.diags);
-    return o;
-}
-
-static bool run_evaluator(const diff_target *self, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
-    (void)self;
+static bool run_evaluator(const diff_target *self, void *opened, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
+    (void)self, (void)opened;
     return ir_graph_eval(g, frame, arena, diags);
 }
-static const diff_target evaluator = {.name = "eval", .run = run_evaluator};
+const diff_target diff_evaluator = {.name = "eval", .run = run_evaluator};
+
+static const char *messages(const diff_way *w) {
+    base_text t;
+    base_text_init(&t, w->arena);
+    for (const base_diag *d = w->diags->first; d; d = d->next) base_diag_print(w->diags, d, false, &t);
+    return base_printf(w->arena, "%s: %s", w->target->name, t.n ? t.at : "nothing was reported");
+}
+
+diff_way *diff_open(const diff_program *p, const diff_target *target, base_arena *arena, const char **fault) {
+    diff_way *w = BASE_NEW(arena, diff_way);
+    *w = (diff_way){.program = p, .target = target, .arena = arena, .diags = base_diags_create(arena)};
+    w->graph = diff_graph(p, arena, w->diags);
+    if (w->graph && target->open) w->opened = target->open(target, w->graph, arena, w->diags);
+    *fault = !w->graph || (target->open && !w->opened) ? messages(w) : NULL;
+    return *fault ? NULL : w;
+}
+
+void diff_close(diff_way *w) {
+    if (w->target->close) w->target->close(w->target, w->opened);
+}
+
+static void run_once(diff_way *w, const char *dims, diff_fill fill, uint64_t seed) {
+    w->diags->first = NULL;
+    w->diags->last = &w->diags->first;
+    w->diags->n_errors = 0;
+    w->frame = ir_frame_create(w->graph->unit, w->arena);
+    w->ok = diff_bind(w->program, w->graph, dims, fill, seed, &w->frame, w->arena, w->diags) &&
+            w->target->run(w->target, w->opened, w->graph, &w->frame, w->arena, w->diags);
+}
 
 /* ---- comparing */
-
-static const char *messages(const outcome *o, base_arena *arena) {
-    base_text t;
-    base_text_init(&t, arena);
-    for (const base_diag *d = o->diags->first; d; d = d->next) base_diag_print(o->diags, d, false, &t);
-    return t.n ? t.at : "nothing was reported";
-}
 
 static bool near(double found, double meant, const diff_target *target, diff_fill fill) {
     if (isnan(found) || isnan(meant)) return isnan(found) && isnan(meant);
@@ -77,74 +96,67 @@ static const char *compare_tensors(const char *name, const ir_tensor *found, con
     return NULL;
 }
 
-static const char *compare_outputs(const outcome *found, const outcome *meant, const diff_target *target, diff_fill fill, base_arena *arena) {
+static const char *compare_outputs(const diff_way *found, const diff_way *meant, diff_fill fill) {
     const ir_graph *g = meant->graph;
     for (uint32_t k = 0; k < g->n_outputs; k++) {
         const char *ending = strstr(g->outputs[k].name, "_ref");
         if (fill != DIFF_FILL_NORMAL && ending && !ending[4]) continue;          /* a plainer text may overflow where the passes know better */
         const char *fault = compare_tensors(g->outputs[k].name, &found->frame.value[found->graph->outputs[k].value],
-                                            &meant->frame.value[g->outputs[k].value], target, fill, arena);
+                                            &meant->frame.value[g->outputs[k].value], found->target, fill, found->arena);
         if (fault) return fault;
     }
     return NULL;
 }
 
 /* An output X_ref is another text for the output X: the evaluator itself has to give both alike. */
-static const char *compare_references(const outcome *o, diff_fill fill, base_arena *arena) {
-    const ir_graph *g = o->graph;
+static const char *compare_references(const diff_way *w, diff_fill fill) {
+    const ir_graph *g = w->graph;
+    static const diff_target single = {.precision = DIFF_SINGLE};         /* outputs are rounded */
     for (uint32_t a = 0; a < g->n_outputs; a++)
         for (uint32_t b = 0; b < g->n_outputs; b++) {
             size_t n = strlen(g->outputs[a].name);
             if (strncmp(g->outputs[a].name, g->outputs[b].name, n) != 0 || strcmp(g->outputs[b].name + n, "_ref") != 0) continue;
-            diff_target f32 = evaluator;                  /* outputs are rounded */
-            f32.precision = DIFF_SINGLE;
-            const char *fault = compare_tensors(g->outputs[a].name, &o->frame.value[g->outputs[a].value], &o->frame.value[g->outputs[b].value], &f32, fill, arena);
-            if (fault) return base_printf(arena, "against its reference: %s", fault);
+            const char *fault = compare_tensors(g->outputs[a].name, &w->frame.value[g->outputs[a].value], &w->frame.value[g->outputs[b].value], &single, fill, w->arena);
+            if (fault) return base_printf(w->arena, "against its reference: %s", fault);
         }
     return NULL;
 }
 
-static bool reported(const outcome *o, const char *code) {
-    for (const base_diag *d = o->diags->first; d; d = d->next)
-        if (!strcmp(base_messages[d->message].code, code)) return true;
-    return false;
+static const char *compare_error(const diff_way *w) {
+    for (const base_diag *d = w->diags->first; d && !w->ok; d = d->next)
+        if (!strcmp(base_messages[d->message].code, w->program->error)) return NULL;
+    return base_printf(w->arena, "%s was expected, but %s", w->program->error, messages(w));
 }
 
-static const char *compare_errors(const diff_program *p, const outcome *o, const char *who, base_arena *arena) {
-    if (o->ok) return base_printf(arena, "%s: %s was expected", who, p->error);
-    return reported(o, p->error) ? NULL : base_printf(arena, "%s: %s was expected, but:\n%s", who, p->error, messages(o, arena));
-}
-
-const char *diff(const diff_program *p, const char *dims, diff_fill fill, uint64_t seed, const diff_target *target, base_arena *arena) {
-    outcome meant = run_on(p, dims, fill, seed, &evaluator, arena);
-    if (p->error) {
-        const char *fault = compare_errors(p, &meant, "eval", arena);
-        if (fault) return fault;
-    } else if (!meant.ok) return base_printf(arena, "eval: %s", messages(&meant, arena));
-    if (!p->error && fill == DIFF_FILL_NORMAL) {
-        const char *fault = compare_references(&meant, fill, arena);
-        if (fault) return fault;
+const char *diff(diff_way *found, diff_way *meant, const char *dims, diff_fill fill, uint64_t seed) {
+    run_once(meant, dims, fill, seed);
+    run_once(found, dims, fill, seed);
+    if (found->program->error) {
+        const char *fault = compare_error(meant);
+        return fault ? fault : compare_error(found);
     }
-    outcome found = run_on(p, dims, fill, seed, target, arena);
-    if (p->error) return compare_errors(p, &found, target->name, arena);
-    if (!found.ok) return messages(&found, arena);
-    return compare_outputs(&found, &meant, target, fill, arena);
+    if (!meant->ok) return messages(meant);
+    if (!found->ok) return messages(found);
+    const char *fault = fill == DIFF_FILL_NORMAL ? compare_references(meant, fill) : NULL;
+    return fault ? fault : compare_outputs(found, meant, fill);
 }
 
 /* ---- all of it, as tests */
 
 typedef struct { const diff_program *program; const diff_target *target; } test_state;
 
-static void run_one(const diff_program *p, const char *dims, diff_fill fill, const diff_target *target) {
-    jmp_buf no_memory;
-    base_arena *arena = base_arena_create(NULL, &no_memory);
-    assert_non_null(arena);
-    if (setjmp(no_memory)) fail_msg("out of memory");
-    const char *fault = diff(p, dims, fill, 1, target, arena);
-    if (fault) print_error("%s on %s, %s, inputs %s: %s\n", p->name, target->name, dims, diff_fill_name(fill), fault);
-    bool ok = !fault;
-    base_arena_destroy(arena);
-    assert_true(ok);
+/* What went wrong with the first run that did, or NULL. */
+static const char *run_program(const diff_program *p, const diff_target *target, base_arena *arena) {
+    const char *fault;
+    diff_way *meant = diff_open(p, &diff_evaluator, arena, &fault), *found = fault ? NULL : diff_open(p, target, arena, &fault);
+    for (uint32_t d = 0; d < p->dims.n && !fault; d++)
+        for (diff_fill f = 0; f < DIFF_N_FILLS && !fault; f++) {
+            if (!diff_applies(p, f)) continue;
+            fault = diff(found, meant, p->dims.at[d], f, 1);
+            if (fault) fault = base_printf(arena, "%s, inputs %s: %s", p->dims.at[d], diff_fill_name(f), fault);
+        }
+    if (found) diff_close(found);
+    return fault;
 }
 
 static void test_program(void **state) {
@@ -154,9 +166,15 @@ static void test_program(void **state) {
         print_message("%s cannot run: %s\n", s->target->name, why);
         skip();
     }
-    for (uint32_t d = 0; d < s->program->dims.n; d++)
-        for (diff_fill f = 0; f < DIFF_N_FILLS; f++)
-            if (diff_applies(s->program, f)) run_one(s->program, s->program->dims.at[d], f, s->target);
+    jmp_buf no_memory;
+    base_arena *arena = base_arena_create(NULL, &no_memory);
+    assert_non_null(arena);
+    if (setjmp(no_memory)) fail_msg("out of memory");
+    const char *fault = run_program(s->program, s->target, arena);
+    if (fault) print_error("%s on %s, %s\n", s->program->name, s->target->name, fault);
+    bool ok = !fault;
+    base_arena_destroy(arena);
+    assert_true(ok);
 }
 
 int diff_main(const char *name, const char *only, uint32_t n_targets, const diff_target *targets) {

@@ -21,9 +21,12 @@ struct diff_target {
     const char *name;
     uint8_t precision;
     const char *(*unavailable)(const diff_target *self);                         /* NULL, or returns NULL: it can run. Else why not */
-    /* Computes the outputs of g into frame->value from its inputs and params there; dims are bound. False: reported.
-     * g is the target's own: it may be rewritten, as long as the outputs of g as handed in are filled. */
-    bool (*run)(const diff_target *self, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags);
+    /* One program is opened once and run many times. g is the target's own: it may be rewritten, as long as runs fill the outputs of g
+     * as handed in. NULL: reported. Without `open` there is nothing to prepare, and `run` gets NULL. */
+    void *(*open)(const diff_target *self, ir_graph *g, base_arena *arena, base_diags *diags);
+    /* Computes the outputs of g into frame->value from its inputs and params there; dims are bound. False: reported. */
+    bool (*run)(const diff_target *self, void *opened, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags);
+    void (*close)(const diff_target *self, void *opened);                        /* NULL: nothing to do */
     const void *env;
     bool unchecked;              /* maps alone, without the checks of data: programs that must fail are not asked of it */
 };
@@ -49,8 +52,13 @@ uint32_t diff_catalogue(base_arena *arena, const char *folder, diff_program ***o
 ir_graph *diff_graph(const diff_program *p, base_arena *arena, base_diags *diags);     /* a fresh one; NULL: reported */
 /* inputs.c */
 bool diff_bind(const diff_program *p, const ir_graph *g, const char *dims, diff_fill fill, uint64_t seed, ir_frame *frame, base_arena *arena, base_diags *diags);
-/* diff.c: NULL if the target agrees with the evaluator; else what differs, text in the arena */
-const char *diff(const diff_program *p, const char *dims, diff_fill fill, uint64_t seed, const diff_target *target, base_arena *arena);
+/* diff.c */
+typedef struct diff_way diff_way;                                 /* a program on a target */
+diff_way *diff_open(const diff_program *p, const diff_target *target, base_arena *arena, const char **fault);
+void diff_close(diff_way *w);
+/* NULL if both give the same, or both the error that the program says; else what differs, text in the arena of `found`. */
+const char *diff(diff_way *found, diff_way *meant, const char *dims, diff_fill fill, uint64_t seed);
+extern const diff_target diff_evaluator;
 const char *diff_fill_name(diff_fill fill);
 bool diff_applies(const diff_program *p, diff_fill fill);
 /* cmocka: a test per program and target. only: a pattern (* ?) of "PROGRAM on TARGET", or NULL */

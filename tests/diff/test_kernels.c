@@ -72,32 +72,30 @@ static bool run_passes(lowering *l, ir_graph *g) {
     return t.ok;
 }
 
-/* The passes make new values: a frame with room for them, and the results back. */
-static bool run_after_passes(lowering *l, ir_graph *g, ir_frame *frame) {
-    uint32_t n_values = g->unit->value.n, n_dims = g->unit->dim.n;
-    if (!run_passes(l, g)) return false;
-    ir_frame wide = ir_frame_create(g->unit, l->arena);
-    memcpy(wide.value, frame->value, sizeof *wide.value * n_values);
-    memcpy(wide.dim, frame->dim, sizeof *wide.dim * n_dims);
-    if (!ir_graph_eval_with(l->graph, &wide, l->arena, l->diags, run_map, l)) return false;
-    for (uint32_t k = 0; k < g->n_outputs; k++) frame->value[g->outputs[k].value] = wide.value[l->graph->outputs[k].value];
-    return true;
+/* ---- the target */
+
+static void *open_program(const diff_target *self, ir_graph *g, base_arena *arena, base_diags *diags) {
+    lowering *l = BASE_NEW(arena, lowering);
+    *l = (lowering){.graph = g, .how = self->env, .arena = arena, .diags = diags, .kernels = base_map_create(arena)};
+    return l->how->passes && !run_passes(l, g) ? NULL : l;
 }
 
-static bool run_literally(const diff_target *self, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
-    lowering l = {.graph = g, .how = self->env, .arena = arena, .diags = diags, .kernels = base_map_create(arena)};
-    if (l.how->passes) return run_after_passes(&l, g, frame);
-    return ir_graph_eval_with(g, frame, arena, diags, run_map, &l);
+static bool run_program(const diff_target *self, void *opened, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
+    (void)self;
+    lowering *l = opened;
+    if (!ir_graph_eval_with(l->graph, frame, arena, diags, run_map, l)) return false;
+    for (uint32_t k = 0; k < g->n_outputs; k++) frame->value[g->outputs[k].value] = frame->value[l->graph->outputs[k].value];
+    return true;
 }
 
 int main(int argc, char **argv) {
     static const literal how[] = {{IR_INTERP_PLAIN, false}, {IR_INTERP_BLOCKS, false}, {IR_INTERP_SPLIT, false}, {IR_INTERP_PLAIN, true}, {IR_INTERP_SPLIT, true}};
     const diff_target targets[] = {
-        {.name = "kernels", .run = run_literally, .env = &how[0]},
-        {.name = "kernels in blocks", .run = run_literally, .env = &how[1]},
-        {.name = "kernels split", .run = run_literally, .env = &how[2]},
-        {.name = "fused kernels", .run = run_literally, .env = &how[3]},
-        {.name = "fused kernels split", .run = run_literally, .env = &how[4]},
+        {.name = "kernels", .open = open_program, .run = run_program, .env = &how[0]},
+        {.name = "kernels in blocks", .open = open_program, .run = run_program, .env = &how[1]},
+        {.name = "kernels split", .open = open_program, .run = run_program, .env = &how[2]},
+        {.name = "fused kernels", .open = open_program, .run = run_program, .env = &how[3]},
+        {.name = "fused kernels split", .open = open_program, .run = run_program, .env = &how[4]},
     };
     return diff_main("kernels", argc > 1 ? argv[1] : NULL, 5, targets);
 }

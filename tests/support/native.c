@@ -100,15 +100,37 @@ static void unbind(launch *l) {
         if (l->buffers[i]) l->n->device->free(l->n->device, l->buffers[i], bytes_of(&l->frame->value[l->k->values[i]]));
 }
 
-bool native_run(const native *n, const ir_kernel *k, ir_frame *frame, const int64_t *counters, base_arena *arena, base_diags *diags) {
-    k = pass_legalize_kernel(k, n->target);
-    const ir_schedule *s = pass_schedule_kernel(k, n->target, NULL);
+struct native_kernel {
+    native how;
+    const ir_kernel *k;
+    const ir_schedule *schedule;
+    ir_code *code;
     rt_kernel kernel;
-    ir_code *code = n->backend->compile(n->backend, n->target, 1, &s, &kernel, diags);
-    if (!code) return false;
-    launch l = {n, k, frame, arena, BASE_ARRAY(arena, k->n_values, void *), BASE_ARRAY(arena, k->n_dims + k->n_counters + 1, int64_t)};
-    const bool ok = bind(&l, counters, diags) && go(&l, &kernel, s, diags) && fetch(&l);
+};
+
+native_kernel *native_open(const native *n, const ir_kernel *k, base_arena *arena, base_diags *diags) {
+    native_kernel *x = BASE_NEW(arena, native_kernel);
+    x->how = *n;
+    x->k = pass_legalize_kernel(k, n->target);
+    x->schedule = pass_schedule_kernel(x->k, n->target, NULL);
+    x->code = n->backend->compile(n->backend, n->target, 1, &x->schedule, &x->kernel, diags);
+    return x->code ? x : NULL;
+}
+
+void native_close(native_kernel *n) { n->how.backend->release(n->how.backend, n->code); }
+
+bool native_launch(const native_kernel *n, ir_frame *frame, const int64_t *counters, base_arena *arena, base_diags *diags) {
+    const ir_kernel *k = n->k;
+    launch l = {&n->how, k, frame, arena, BASE_ARRAY(arena, k->n_values, void *), BASE_ARRAY(arena, k->n_dims + k->n_counters + 1, int64_t)};
+    const bool ok = bind(&l, counters, diags) && go(&l, &n->kernel, n->schedule, diags) && fetch(&l);
     unbind(&l);
-    n->backend->release(n->backend, code);
+    return ok;
+}
+
+bool native_run(const native *n, const ir_kernel *k, ir_frame *frame, const int64_t *counters, base_arena *arena, base_diags *diags) {
+    native_kernel *x = native_open(n, k, arena, diags);
+    if (!x) return false;
+    const bool ok = native_launch(x, frame, counters, arena, diags);
+    native_close(x);
     return ok;
 }
