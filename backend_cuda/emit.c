@@ -128,7 +128,7 @@ cuda_axes cuda_store_axes(const cuda_writer *w, const ir_kernel_store *s, uint32
 
 static const char *stored(cuda_writer *w, uint8_t dtype, const char *value) {
     if (dtype == IR_TYPE_I32) return base_printf(w->arena, "saturate_i32(%s)", value);
-    return base_printf(w->arena, "(%s)%s", cuda_element(dtype), value);
+    return base_printf(w->arena, "(%s)(%s)", cuda_element(dtype), value);
 }
 
 /* Places that are not proved in range are tested: a wrong one is the business of a check, not of memory. */
@@ -144,12 +144,9 @@ static const char *store_guard(cuda_writer *w, const ir_kernel_store *s) {
 
 void cuda_store(cuda_writer *w, const ir_kernel_store *s) {
     const ir_type *type = &w->u->value.at[s->at.result].type;
-    if (s->at.mode != IR_STORE_ONE || s->at.n_places != type->rank) {
-        cuda_fail(w, "it stores to places that are not distinct");
-        return;
-    }
     cuda_want(w, s->e);
     const char *guard = store_guard(w, s), *value = cuda_expr(w, s->e), *address = cuda_address(w, s->at.result, s->at.n_places, s->at.places, false);
+    if (s->at.mode == IR_STORE_ADD) value = base_printf(w->arena, "load(%s, %s) + %s", w->value_name[s->at.result], address, value);
     cuda_line(w, "%s%s%sstore(%s, %s, %s);", guard ? "if (" : "", guard ? guard : "", guard ? ") " : "", w->value_name[s->at.result], address, stored(w, type->dtype, value));
 }
 

@@ -52,14 +52,22 @@ static void point(cuda_writer *w, const ir_kernel_store *first, cuda_axes all) {
     if (guarded) cuda_close(w);
 }
 
+/* Where several points may share a place, one thread takes them in order. */
+static bool ordered(const cuda_writer *w, const ir_kernel_store *first, cuda_axes all) {
+    bool found = false;
+    for (const ir_kernel_store *s = first; s < w->k->stores + w->k->n_stores; s++) found |= s->at.mode != IR_STORE_ONE && same_axes(cuda_store_axes(w, s, N_ROLES, roles), all);
+    return found;
+}
+
 static void group(cuda_writer *w, const ir_kernel_store *s, cuda_axes all) {
     cuda_axes points, loops;
+    bool in_order = ordered(w, s, all);
     part(w, all, &points, &loops);
-    order_by_place(w, s, &points);
+    if (!in_order) order_by_place(w, s, &points);
     cuda_scope before = cuda_scope_begin(w);
-    cuda_open(w, "%s", "");
+    cuda_open(w, "%s", in_order ? "if (thread_index() == 0)" : "");
     cuda_count(w, "point", points.at, points.n);
-    cuda_open(w, "for (i64 point = thread_index(); point < n_point; point += thread_count())");
+    cuda_open(w, in_order ? "for (i64 point = 0; point < n_point; point++)" : "for (i64 point = thread_index(); point < n_point; point += thread_count())");
     cuda_digits(w, "point", "point", points.at, points.n);
     cuda_loops(w, loops.at, loops.n);
     cuda_bind(w, cuda_axes_set(w, all));

@@ -20,6 +20,7 @@ static const char *const lines[] = {
     "template <class T> FN T warp_get(T x, int lane) { return __shfl_sync(0xffffffffu, x, lane); }",
     "template <> __device__ __forceinline__ bool warp_xor<bool>(bool x, int lane) { return __shfl_xor_sync(0xffffffffu, (int)x, lane) != 0; }",
     "FN unsigned warp_ballot(bool x) { return __ballot_sync(0xffffffffu, x); }",
+    "FN void warp_sync() { __syncwarp(); }",
     "template <class T> FN T load(const T *p, i64 at) { return p[at]; }",
     "template <class T> FN void store(T *p, i64 at, T x) { p[at] = x; }",
     "FN float inf_f32() { return __int_as_float(0x7f800000); }",

@@ -197,20 +197,26 @@ static void store_inside(cuda_writer *w, const ir_kernel_store *s) {
     if (guarded) cuda_close(w);
 }
 
+static bool in_order(const ir_kernel_store *s) { return s->at.mode != IR_STORE_ONE; }
+
+/* Lanes whose values may meet in one place take turns. */
 static void store_values(cuda_writer *w, const ir_kernel_store *s) {
     cuda_axes col = cuda_store_axes(w, s, 1, col_role);
+    if (s->at.mode == IR_STORE_LAST) cuda_fail(w, "it keeps the last of several values of a row");
+    if (in_order(s)) cuda_open(w, "for (int turn = 0; turn < WARP; turn++, warp_sync())");
+    if (in_order(s)) cuda_open(w, "if (lane == turn)");
     open_slots(w);
     cuda_loops(w, col.at, col.n);
     cuda_bind(w, cuda_axes_set(w, col));
     store_inside(w, s);
-    for (uint32_t i = 0; i < col.n + 1; i++) cuda_close(w);
+    for (uint32_t i = 0; i < col.n + 1 + (in_order(s) ? 2 : 0); i++) cuda_close(w);
 }
 
 static void store_columns(cuda_writer *w, const ir_kernel_store *s, cuda_axes col) {
     uint32_t first = cuda_axes_free_suffix(w, col);
     cuda_loops(w, col.at, first);
     cuda_count(w, "col", col.at + first, col.n - first);
-    cuda_open(w, "for (i64 col = lane; col < n_col; col += WARP)");
+    cuda_open(w, in_order(s) ? "for (i64 col = lane == 0 ? 0 : n_col; col < n_col; col++)" : "for (i64 col = lane; col < n_col; col += WARP)");
     cuda_digits(w, "col", "col", col.at + first, col.n - first);
     cuda_bind(w, cuda_axes_set(w, col));
     store_inside(w, s);
@@ -243,12 +249,19 @@ static void row(cuda_writer *w) {
     if (values) cuda_close(w);
 }
 
+static bool any_in_order(const ir_kernel *k) {
+    bool found = false;
+    for (uint32_t i = 0; i < k->n_stores; i++) found |= in_order(&k->stores[i]);
+    return found;
+}
+
 void cuda_rows(cuda_writer *w) {
     cuda_axes rows = cuda_axes_of_role(w, 2, row_roles), val = cuda_axes_of_role(w, 1, val_role);
     cuda_line(w, "const int lane = thread_lane();");
     cuda_count(w, "row", rows.at, rows.n);
     if (val.n) cuda_count(w, "value", val.at, val.n);
-    cuda_open(w, "for (i64 row = thread_index() / WARP; row < n_row; row += thread_count() / WARP)");
+    if (any_in_order(w->k)) cuda_line(w, "if (thread_index() >= WARP) return;  // one warp: rows in order");
+    cuda_open(w, any_in_order(w->k) ? "for (i64 row = 0; row < n_row; row++)" : "for (i64 row = thread_index() / WARP; row < n_row; row += thread_count() / WARP)");
     cuda_digits(w, "row", "row", rows.at, rows.n);
     cuda_bind(w, cuda_axes_set(w, rows));
     bool inside = !ir_is_bool(w->u, w->k->inside, true) && ir_set_size(w->u, ir_set_minus(w->u, ir_free(w->u, w->k->inside), w->bound)) == 0;

@@ -44,6 +44,7 @@ void emulated_fail(const char *function, unsigned result) { CALL("fake_fail", fa
 typedef struct {
     const ir_graph *graph;
     const ir_backend *backend;
+    const ir_target *target;
     base_arena *arena;
     base_diags *diags;
     rt_device *device;
@@ -56,12 +57,10 @@ static void add_map(void *env, const ir_node *node, uint32_t depth) {
     program *p = env;
     (void)depth;
     if (node->form != IR_FORM_MAP) return;
-    ir_schedule *s = BASE_NEW(p->arena, ir_schedule);
-    s->kernel = pass_lower_node(p->graph->unit, node);
-    s->form = IR_NEST;
-    if (!s->kernel || !ir_kernel_verify(s->kernel)) return;
+    const ir_kernel *k = pass_lower_node(p->graph->unit, node);
+    if (!k || !ir_kernel_verify(k)) return;
     BASE_PUSH(p->arena, &p->maps, node);
-    BASE_PUSH(p->arena, &p->schedules, s);
+    BASE_PUSH(p->arena, &p->schedules, pass_schedule_kernel(pass_legalize_kernel(k, p->target), p->target, NULL));
 }
 
 static uint32_t index_of(const program *p, const ir_node *map) {
@@ -94,54 +93,56 @@ static void from_elements(ir_tensor *t, const char *in) {
 
 static size_t bytes_of(const ir_tensor *t) { return (size_t)t->n * ir_dtypes[t->dtype].bytes; }
 
-static bool is_result(const ir_kernel *k, ir_value v) {
-    bool found = false;
-    for (uint32_t i = 0; i < k->n_stores; i++) found |= k->stores[i].at.result == v;
-    return found;
+static const ir_store *store_of(const ir_kernel *k, ir_value v) {
+    for (uint32_t i = 0; i < k->n_stores; i++)
+        if (k->stores[i].at.result == v) return &k->stores[i].at;
+    return NULL;
 }
 
-static bool partial(const ir_node *map) {
-    bool places = false;
-    for (uint32_t i = 0; i < map->map.n_results; i++) places |= map->map.results[i].store.n_places > 0;
-    return places;
-}
-
-static bool prepare(program *p, const ir_node *map, const ir_kernel *k, ir_value v, ir_frame *frame) {
+/* Results start as what they go into, as zeros where a program says at which places they are stored, else as the NaN they are allocated with. */
+static bool prepare(program *p, const ir_node *map, const ir_kernel *k, ir_value v, ir_frame *frame, bool *fill) {
     int64_t dim[IR_RANK];
     const ir_type *type = &p->graph->unit->value.at[v].type;
-    if (!is_result(k, v)) return true;
+    const ir_store *s = store_of(k, v);
+    *fill = true;
+    if (!s) return true;
     if (!ir_type_shape(p->graph->unit, frame, type, dim, p->diags)) return false;
-    frame->value[v] = ir_tensor_new(p->arena, type->dtype, type->rank, dim);
-    (void)map;
+    ir_tensor *t = &frame->value[v];
+    *t = ir_tensor_new(p->arena, type->dtype, type->rank, dim);
+    if (s->into) memcpy(t->i, frame->value[s->into].i, sizeof *t->i * (size_t)t->n);
+    *fill = false;
+    for (uint32_t i = 0; i < map->map.n_results; i++) *fill |= map->map.results[i].store.result == v && map->map.results[i].store.n_places > 0;
     return true;
 }
 
-/* Results keep the NaN they are allocated with unless only some of their elements are stored. */
-static bool bring(program *p, const ir_node *map, const ir_kernel *k, ir_value v, const ir_frame *frame, void **out) {
+static bool bring(program *p, const ir_node *map, const ir_kernel *k, ir_value v, ir_frame *frame, void **out) {
+    bool fill;
+    if (!prepare(p, map, k, v, frame, &fill)) return false;
     const ir_tensor *t = &frame->value[v];
-    if (!p->device->alloc(p->device, bytes_of(t), out)) return false;
-    if (is_result(k, v)) return !partial(map) || p->device->zero(p->device, *out, bytes_of(t));
     char *data = base_alloc(p->arena, bytes_of(t) + 1);
     to_elements(t, data);
-    return p->device->copy_in(p->device, *out, data, bytes_of(t));
+    return p->device->alloc(p->device, bytes_of(t), out) && (!fill || p->device->copy_in(p->device, *out, data, bytes_of(t)));
 }
 
 static bool take(program *p, const ir_kernel *k, ir_value v, ir_frame *frame, void *at) {
     ir_tensor *t = &frame->value[v];
-    if (!is_result(k, v)) return true;
+    if (!store_of(k, v)) return true;
     char *data = base_alloc(p->arena, bytes_of(t) + 1);
     if (!p->device->copy_out(p->device, data, at, bytes_of(t))) return false;
     from_elements(t, data);
     return true;
 }
 
-/* Item count and cost only say how many blocks there are; four are enough to have several, and fewer than points. */
+/* The work is told as more than it is, so that there are several blocks also for what is small. */
 static bool launch(program *p, uint32_t i, ir_frame *frame, const int64_t *counters, void **buffers) {
-    const ir_kernel *k = p->schedules.at[i]->kernel;
+    const ir_schedule *s = p->schedules.at[i];
+    const ir_kernel *k = s->kernel;
     int64_t *ints = BASE_ARRAY(p->arena, k->n_dims + k->n_counters + 1, int64_t);
     for (uint32_t d = 0; d < k->n_dims; d++) ints[d] = frame->dim[k->dims[d]];
     for (uint32_t c = 0; c < k->n_counters; c++) ints[k->n_dims + c] = counters[k->counters[c]];
-    rt_launch l = {.kernel = &p->kernels[i], .frame = {ints, buffers}, .items = 3, .cost_of_item = 2048};
+    rt_launch l = {.kernel = &p->kernels[i], .frame = {ints, buffers}};
+    if (!ir_eval_expr(k->unit, frame, s->items, &l.items, p->diags) || !ir_eval_expr(k->unit, frame, s->cost_of_item, &l.cost_of_item, p->diags)) return false;
+    l.cost_of_item = l.cost_of_item * 100 + 1000;
     return p->device->launch(p->device, &l) && p->device->wait(p->device);
 }
 
@@ -152,7 +153,7 @@ static bool run_map(void *env, const ir_node *map, ir_frame *frame, const int64_
     const ir_kernel *k = p->schedules.at[i]->kernel;
     void **buffers = BASE_ARRAY(p->arena, k->n_values + 1, void *);
     bool ok = true;
-    for (uint32_t v = 0; ok && v < k->n_values; v++) ok = prepare(p, map, k, k->values[v], frame) && bring(p, map, k, k->values[v], frame, &buffers[v]);
+    for (uint32_t v = 0; ok && v < k->n_values; v++) ok = bring(p, map, k, k->values[v], frame, &buffers[v]);
     ok = ok && launch(p, i, frame, counters, buffers);
     for (uint32_t v = 0; ok && v < k->n_values; v++) ok = take(p, k, k->values[v], frame, buffers[v]);
     for (uint32_t v = 0; v < k->n_values; v++) p->device->free(p->device, buffers[v], 0);
@@ -161,6 +162,7 @@ static bool run_map(void *env, const ir_node *map, ir_frame *frame, const int64_
 }
 
 static bool lower(program *p) {
+    p->target = p->backend->target(p->backend, "sm_80", p->arena);
     ir_graph_each(p->graph, add_map, p);
     return p->diags->n_errors == 0;
 }
@@ -169,7 +171,7 @@ const char *emulated_text(const ir_graph *g, base_arena *arena, base_diags *diag
     program p = {.graph = g, .backend = emulated_backend(arena), .arena = arena, .diags = diags};
     base_text text;
     base_text_init(&text, arena);
-    return lower(&p) && p.backend->emit(p.backend, NULL, p.maps.n, (const ir_schedule *const *)p.schedules.at, &text, diags) ? text.at : NULL;
+    return lower(&p) && p.backend->emit(p.backend, p.target, p.maps.n, (const ir_schedule *const *)p.schedules.at, &text, diags) ? text.at : NULL;
 }
 
 bool emulated_graph_eval(const ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
@@ -177,8 +179,7 @@ bool emulated_graph_eval(const ir_graph *g, ir_frame *frame, base_arena *arena, 
     program p = {.graph = g, .backend = emulated_backend(arena), .arena = arena, .diags = diags};
     if (!lower(&p)) return false;
     p.kernels = BASE_ARRAY(arena, p.maps.n + 1, rt_kernel);
-    const ir_target *target = p.backend->target(p.backend, "sm_80", arena);
-    ir_code *code = p.backend->compile(p.backend, target, p.maps.n, (const ir_schedule *const *)p.schedules.at, p.kernels, diags);
+    ir_code *code = p.backend->compile(p.backend, p.target, p.maps.n, (const ir_schedule *const *)p.schedules.at, p.kernels, diags);
     p.device = code ? p.backend->device_create(p.backend, NULL, error, sizeof error) : NULL;
     bool ok = p.device && ir_graph_eval_with(g, frame, arena, diags, run_map, &p);
     if (p.device) p.backend->device_destroy(p.backend, p.device);

@@ -173,6 +173,7 @@ FN unsigned warp_ballot(bool x) {
     memcpy(&r, emulator::m->lanes[emulator::m->current].got, sizeof r);
     return r;
 }
+FN void warp_sync() { emulator::exchange(emulator::BALLOT, true, 0); }
 template <class T> FN T load(const T *p, long long at) { return emulator::allowed(p, at, sizeof *p) ? p[at] : T(); }
 template <class T> FN void store(T *p, long long at, T x) {
     if (emulator::allowed(p, at, sizeof *p)) p[at] = x;
