@@ -380,6 +380,57 @@ static void long_chains(void **state) {
     world_destroy(w);
 }
 
+/* ---- memory that runs out */
+
+typedef struct { uint32_t left; size_t live; } short_memory;
+
+static void *short_alloc(void *self, size_t bytes) {
+    short_memory *m = self;
+    if (!m->left) return NULL;
+    m->left--;
+    m->live += bytes;
+    return malloc(bytes);
+}
+
+static void short_free(void *self, void *at, size_t bytes) {
+    ((short_memory *)self)->live -= bytes;
+    free(at);
+}
+
+static void build_a_lot(base_arena *arena) {
+    ir_unit *u = ir_unit_create(arena, base_diags_create(arena));
+    ir_expr n = ir_dim_expr(u, ir_dim_new(u, "N")), sum = ir_int(u, 0);
+    ir_var v = ir_var_new(u, "v", n);
+    ir_value x = ir_value_new(u, "x", &(ir_type){IR_TYPE_F32, 1, {n}});
+    for (int64_t k = 0; k < 400; k++) {
+        sum = ir_add(u, sum, ir_op2(u, IR_MOD, ir_var_expr(u, v), ir_int(u, k + 2)));
+        ir_expr body = ir_read(u, x, 1, (ir_expr[]){ir_op2(u, IR_MOD, sum, n)});
+        ir_substitute(u, ir_reduce(u, IR_RED_SUM, 1, &v, ir_bool(u, true), body), 1, &(ir_binding){v, sum});
+    }
+}
+
+/* Each allocation fails once: the recovery point is reached, and nothing is left behind. */
+static void memory_runs_out(void **state) {
+    (void)state;
+    static short_memory m;
+    static volatile uint32_t n;
+    static bool done;
+    static jmp_buf failed;
+    for (n = 0, done = false; !done; n++) {
+        m = (short_memory){n, 0};
+        base_arena *arena = base_arena_create(&(base_allocator){short_alloc, short_free, &m}, &failed);
+        if (!arena) continue;
+        if (!setjmp(failed)) {
+            build_a_lot(arena);
+            done = true;
+        }
+        base_arena_destroy(arena);
+        SAME(m.live, 0);
+        assert_true(n < 1000);
+    }
+    assert_true(n > 3);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(polynomials_are_canonical), cmocka_unit_test(division_floors_and_folds), cmocka_unit_test(facts_enter_construction),
@@ -387,7 +438,7 @@ int main(void) {
         cmocka_unit_test(reals_keep_their_meaning), cmocka_unit_test(poison_and_wrong_sorts),
         cmocka_unit_test(every_operator_folds_literals), cmocka_unit_test(random_reals_keep_their_value),
         cmocka_unit_test(random_truths_keep_their_value), cmocka_unit_test(random_polynomials_keep_their_value),
-        cmocka_unit_test(any_order_of_addition), cmocka_unit_test(long_chains),
+        cmocka_unit_test(any_order_of_addition), cmocka_unit_test(long_chains), cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
