@@ -210,7 +210,8 @@ static void add_check(checks_state *c, uint32_t at, const question *q) {
     ir_expr first = ir_read(u, n->check.position->map.results[0].store.result, 0, NULL);
     ir_expr found = ir_reduce(u, IR_RED_MIN, all.n, all.at, ir_and(u, bad, ir_op2(u, IR_EQ, linear, first)), q->index);
     n->check.found = scalar_node(c, base_printf(u->arena, "%s_%s_found", in, of), found);
-    ir_builder_add(reads_sources_only(c, n->check.position) ? c->early : c->here, n);
+    bool early = reads_sources_only(c, n->check.position) && q->tensor;
+    ir_builder_add(early ? c->early : c->here, n);
 }
 
 /* What a guard says need not be asked: its parts are true here, in the spelling that folding gives them. */
@@ -227,18 +228,26 @@ static bool holds(checks_state *c, uint32_t at, ir_expr truth) {
     return ir_is_bool(c->u, ir_rebuild(c->u, truth, known_true, &k), true) || ir_provably(c->u, truth);
 }
 
-static void ask_index(checks_state *c, uint32_t at, ir_value tensor, uint32_t axis, ir_expr index) {
+static void ask_index(checks_state *c, uint32_t at, const char *what, ir_value tensor, uint32_t axis, ir_expr index, ir_expr limit) {
     ir_unit *u = c->u;
-    ir_expr limit = u->value.at[tensor].type.dim[axis];
     if (ir_in_range(u, index, limit)) return;
     ir_expr low = ir_op2(u, IR_LE, ir_int(u, 0), index), high = ir_op2(u, IR_LT, index, limit);
     if (holds(c, at, low)) low = ir_bool(u, true);
     if (holds(c, at, high)) high = ir_bool(u, true);
-    question q = { "index", tensor, (uint8_t)axis, index, limit, ir_and(u, low, high) };
+    question q = { what, tensor, (uint8_t)axis, index, limit, ir_and(u, low, high) };
     if (!ir_is_bool(u, q.good, true)) add_check(c, at, &q);
+}
+/* What divides the extent of a variable around is not 0: the variable has a value. */
+static bool divides_around(checks_state *c, uint32_t at, ir_expr divisor) {
+    var_list all = { 0 };
+    around(c, at, &all);
+    for (uint32_t i = 0; i < all.n; i++)
+        if (ir_divides(c->u, divisor, c->u->var.at[all.at[i]].extent)) return true;
+    return false;
 }
 static void ask_divisor(checks_state *c, uint32_t at, ir_expr divisor) {
     ir_unit *u = c->u;
+    if (divides_around(c, at, divisor)) return;
     ir_expr good = ir_op2(u, IR_NE, divisor, ir_int(u, 0));
     question q = { "divisor", 0, 0, divisor, ir_int(u, 0), good };
     if (!ir_is_bool(u, good, true) && !holds(c, at, good)) add_check(c, at, &q);
@@ -278,7 +287,10 @@ static void look(checks_state *c, uint32_t at, ir_expr e) {
         break;
     case IR_READ:
         look_all(c, at, e);
-        for (uint32_t i = 0; i < ir_n_operands(u, e); i++) ask_index(c, at, ir_at(u, e)->u.ref, i, ir_operand(u, e, i));
+        for (uint32_t i = 0; i < ir_n_operands(u, e); i++) {
+            ir_value v = ir_at(u, e)->u.ref;
+            ask_index(c, at, "index", v, i, ir_operand(u, e, i), u->value.at[v].type.dim[i]);
+        }
         break;
     case IR_FDIV: case IR_MOD:
         look_all(c, at, e);
@@ -299,7 +311,7 @@ static void check_map(checks_state *c, const ir_node *n) {
         look(c, 0, r->body);
         for (uint32_t k = 0; k < r->store.n_places; k++) {
             look(c, 0, r->store.places[k]);
-            ask_index(c, 0, r->store.result, k, r->store.places[k]);
+            ask_index(c, 0, "place", 0, k, r->store.places[k], c->u->value.at[r->store.result].type.dim[k]);
         }
     }
 }
