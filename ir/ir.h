@@ -313,12 +313,15 @@ typedef enum { IR_PLACE_CONST, IR_PLACE_ROW, IR_PLACE_COL, IR_PLACE_PAIR, IR_PLA
 typedef struct {                 /* how one let is computed */
     uint8_t place;               /* from its rank alone */
     uint8_t lanes;               /* role along which vectors run: IR_FEAT, IR_COL, IR_VAL, IR_ROW; 0: scalar */
-    int32_t lane_axis;           /* index of the axis, or -1. TERM in tiles of rows x columns: a feature (lanes are summed at the end) or the column */
+    int32_t lane_axis;           /* index of the axis, or -1. TERM in tiles of rows x columns: a feature (lanes are summed at the end) or the column.
+                                    ACC: the value that tiles run along, also where lanes are IR_COL (summed at the end of a block) */
     int32_t col_axis;            /* FOLD, ACC with lanes along columns: the column that its sweep takes in blocks; else -1 */
     bool kept;                   /* has a place in scratch: TERM, FOLD, ACC */
     ir_expr at;                  /* kept: byte offset in scratch, over dims. TERM: one value per (row of the tile, column of the block), by rank;
                                     FOLD: one per row of the tile; ACC: one per (row of the tile, value) */
     ir_expr moved_at;            /* FOLD, ACC with a ref: the reference it stands relative to, one per row of the tile */
+    bool packed;                 /* TERM: its row factor is computed once per row, into scratch */
+    ir_expr factor_at;           /* packed: per (row of the tile, feature), the lanes' feature innermost */
     ir_expr weight_at;           /* ACC: weights of one block, per (row of the tile, column of the block) */
 } ir_let_schedule;
 typedef enum { IR_WALK_ITEM, IR_WALK_TILE, IR_WALK_LOOP } ir_axis_walk;

@@ -216,7 +216,7 @@ static int32_t lane_of_term(const planner *p, const ir_let *l, uint8_t *role) {
     *role = IR_COL;
     return (int32_t)c;
 }
-static int32_t lane_of_values(const planner *p, const ir_let *l) {
+static void lanes_of_acc(const planner *p, const ir_let *l, ir_let_schedule *s) {
     int32_t best = -1, score = 0;
     for (uint32_t a = 0; a < p->k->n_axes; a++) {
         if (p->k->axes[a].role != IR_VAL) continue;
@@ -225,7 +225,8 @@ static int32_t lane_of_values(const planner *p, const ir_let *l) {
         best = (int32_t)a;
         score = found;
     }
-    return best;
+    s->lane_axis = best;
+    s->lanes = s->col_axis >= 0 && score_in(p, l->b, (uint32_t)s->col_axis) > score ? IR_COL : IR_VAL;
 }
 
 /* The column that a sweep takes in blocks: the lanes' if the sweep has it, else its last that no other column's extent depends on. */
@@ -237,6 +238,17 @@ static int32_t column_of_sweep(const planner *p, const ir_let *l) {
         if (column_lane(p, (uint32_t)a)) last = a;
     }
     return last;
+}
+
+/* A row factor that is more than a read is computed once per row, not once per tile of columns. */
+static ir_expr features(const planner *p, const ir_let *l) {
+    ir_expr n = ir_int(p->u, 1);
+    for (uint32_t o = 0; o < l->n_over; o++) n = ir_mul(p->u, n, p->k->axes[axis_of(p->k, l->over[o])].extent);
+    return n;
+}
+static bool packs(const planner *p, const ir_let *l) {
+    return l->a && !ir_is(p->u, l->a, IR_READ) && (l->rank & IR_ROW) && (l->rank & IR_COL) && p->s->row_tile > 1 && over_dims(p, features(p, l)) &&
+           !(ir_kernel_rank(p->k, l->a) & IR_COL);
 }
 
 static uint8_t place_of(uint8_t rank) {
@@ -270,9 +282,11 @@ static void choose_let(planner *p, uint32_t i) {
         s->lane_axis = lane_of_term(p, l, &s->lanes);
         s->kept = tiled_term(p, l);
         if (s->kept) s->at = scratch_take(p, ir_int(p->u, rows * cols * bytes_of(p, l->sort)));
+        s->packed = s->kept && packs(p, l);
+        if (s->packed) s->factor_at = scratch_take(p, ir_mul(p->u, features(p, l), ir_int(p->u, p->s->row_tile * bytes_of(p, IR_SORT_REAL))));
     } else if (l->kind == IR_LET_ACC) {
         s->kept = true;
-        if (columns) s->lanes = IR_VAL, s->lane_axis = lane_of_values(p, l);
+        if (columns) lanes_of_acc(p, l, s);
         keep_acc(p, s);
     } else if (l->kind == IR_LET_FOLD && columns) {
         s->kept = true;

@@ -72,6 +72,69 @@ static void one_column(cpu_emitter *e, tile *t) {
     }
 }
 
+/* ---- lanes along the columns of the block, where there the values are neighbours: partial sums, summed at the end of the block */
+
+static void bind_value(cpu_emitter *e, const tile *t, int32_t j) {
+    cpu_bind(e, lane_of(e, t), j ? LLVMBuildAdd(e->b, t->value, cpu_int(e, j), "") : t->value);
+}
+static cpu_val column_factor(cpu_emitter *e, const tile *t, int32_t i, int32_t j) {
+    const ir_expr b = e->k->lets[t->let].b;
+    cpu_bind_row(e, t->row, i);
+    bind_value(e, t, j);
+    cpu_val v = cpu_splat(e, cpu_expr(e, b), e->lanes);
+    cpu_unbind(e, lane_of(e, t));
+    cpu_unbind_row(e);
+    return v;
+}
+static void columns(cpu_emitter *e, void *env) {
+    const tile *t = env;
+    const ir_let *l = &e->k->lets[t->let];
+    const bool guarded = !ir_is_bool(e->u, l->where, true), by_row = cpu_varies_with_row(e, l->b), select = guarded || (e->tail && !ir_is(e->u, l->b, IR_READ));
+    cpu_val shared[MAX_VECTORS];
+    for (int32_t j = 0; j < t->vectors && !by_row; j++) shared[j] = column_factor(e, t, 0, j);
+    for (int32_t i = 0; i < t->rows; i++) {
+        cpu_bind_row(e, t->row, i);
+        cpu_val col = LLVMBuildSub(e->b, e->axis[e->block_axis], e->block_lo, "");
+        cpu_val at = cpu_kept_at(e, t->let, e->s->lets[t->let].weight_at, cpu_tile_row(e), cpu_int(e, e->s->col_block), col);
+        cpu_val weight = cpu_load(e, e->real, at, e->lanes);
+        cpu_unbind_row(e);
+        LLVMTypeRef bits = LLVMVectorType(e->real == e->f64 ? e->i64 : e->i32, (unsigned)e->lanes);
+        cpu_val hidden = LLVMBuildBitCast(e->b, cpu_splat(e, cpu_real(e, -0.0), e->lanes), bits, "");
+        cpu_val adds = guarded ? LLVMBuildICmp(e->b, LLVMIntNE, LLVMBuildBitCast(e->b, weight, bits, ""), hidden, "visible") : NULL;
+        adds = cpu_truth(e, adds, e->tail);
+        for (int32_t j = 0; j < t->vectors; j++) {
+            cpu_val old = LLVMBuildLoad2(e->b, LLVMGetAllocatedType(t->sum[i][j]), t->sum[i][j], "");
+            cpu_val next = cpu_fma(e, weight, by_row ? column_factor(e, t, i, j) : shared[j], old);
+            LLVMBuildStore(e->b, select && adds ? cpu_pick(e, adds, next, old) : next, t->sum[i][j]);
+        }
+    }
+}
+static void add_sums(cpu_emitter *e, const tile *t, int32_t i) {
+    cpu_val v[MAX_VECTORS];
+    for (int32_t j = 0; j < t->vectors; j++) v[j] = LLVMBuildLoad2(e->b, LLVMGetAllocatedType(t->sum[i][j]), t->sum[i][j], "");
+    cpu_val sums = cpu_reduce_many(e, IR_RED_SUM, (uint32_t)t->vectors, v);
+    cpu_bind_row(e, t->row, i);
+    bind_value(e, t, 0);
+    cpu_val at = cpu_acc_at(e, t->let), old = cpu_load(e, e->real, at, t->vectors);
+    cpu_store(e, LLVMBuildFAdd(e->b, old, sums, ""), at);
+    cpu_unbind(e, lane_of(e, t));
+    cpu_unbind_row(e);
+}
+static void tile_by_column(cpu_emitter *e, void *env, cpu_val from, int32_t n, cpu_val tail) {
+    tile *t = env;
+    (void)tail;
+    t->value = from;
+    t->vectors = n;
+    cpu_val zero = cpu_splat(e, cpu_real(e, 0), e->s->width);
+    for (int32_t i = 0; i < t->rows; i++)
+        for (int32_t j = 0; j < n; j++) {
+            t->sum[i][j] = cpu_slot(e, LLVMTypeOf(zero), "sum");
+            LLVMBuildStore(e->b, zero, t->sum[i][j]);
+        }
+    cpu_lanes(e, e->block_axis, e->block_lo, e->block_hi, columns, t);
+    for (int32_t i = 0; i < t->rows; i++) add_sums(e, t, i);
+}
+
 static void tile_values(cpu_emitter *e, void *env, cpu_val from, int32_t n, cpu_val tail) {
     tile *t = env;
     t->value = from;
@@ -87,7 +150,8 @@ static void tile_values(cpu_emitter *e, void *env, cpu_val from, int32_t n, cpu_
 }
 static void spans_of_values(cpu_emitter *e, void *env) {
     tile *t = env;
-    cpu_spans(e, cpu_int(e, 0), cpu_extent(e, lane_of(e, t)), e->s->width, e->s->micro_cols, tile_values, t);
+    const bool by_column = e->s->lets[t->let].lanes == IR_COL;
+    cpu_spans(e, cpu_int(e, 0), cpu_extent(e, lane_of(e, t)), by_column ? 1 : e->s->width, e->s->micro_cols, by_column ? tile_by_column : tile_values, t);
 }
 static void tile_rows(cpu_emitter *e, void *env, cpu_val row, int32_t rows) {
     tile *t = env;

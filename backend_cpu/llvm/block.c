@@ -289,8 +289,10 @@ static void store(cpu_emitter *e, uint32_t number) {
 }
 
 static void load_row(cpu_emitter *e) {
-    for (uint32_t k = 0; k < e->k->n_lets; k++)
+    for (uint32_t k = 0; k < e->k->n_lets; k++) {
         if (cpu_term_in_block(e, k)) cpu_term_block(e, k);
+        cpu_term_pack(e, k);
+    }
 }
 void cpu_block(cpu_emitter *e) {
     const int32_t rows = e->s->row_axis;

@@ -92,6 +92,9 @@ LLVMTypeRef cpu_type(const cpu_emitter *e, char sort);                  /* eleme
 cpu_val cpu_identity(cpu_emitter *e, const ir_let *l);
 cpu_val cpu_combine(cpu_emitter *e, ir_red red, cpu_val a, cpu_val b);
 cpu_val cpu_reduce_lanes(cpu_emitter *e, ir_red red, char sort, cpu_val v);
+/* The sums of n vectors (n a power of two, at most their lanes) as one vector of n lanes; n == 1: a scalar. */
+cpu_val cpu_reduce_many(cpu_emitter *e, ir_red red, uint32_t n, cpu_val *v);
+cpu_val cpu_part(cpu_emitter *e, cpu_val v, uint32_t from, uint32_t n);  /* n lanes of v; one: a scalar */
 cpu_val cpu_fma(cpu_emitter *e, cpu_val a, cpu_val b, cpu_val c);
 cpu_val cpu_call(cpu_emitter *e, const char *intrinsic, LLVMTypeRef overload, uint32_t n, cpu_val *args);
 
@@ -117,12 +120,13 @@ cpu_val cpu_scratch(cpu_emitter *e, ir_expr byte_offset);
 cpu_val cpu_let(cpu_emitter *e, uint32_t k);
 void cpu_lets_ready(cpu_emitter *e, uint32_t sweep);     /* lines that depend on nothing but what is bound get their values here */
 cpu_val cpu_extent(cpu_emitter *e, int32_t axis);        /* i64 */
-cpu_val cpu_role_index(cpu_emitter *e, uint8_t role);    /* position among the axes of a role, row-major */
+cpu_val cpu_role_index(cpu_emitter *e, uint8_t role, int32_t last);   /* position among the axes of a role, row-major, axis `last` innermost */
 cpu_val cpu_role_count(cpu_emitter *e, uint8_t role);
 cpu_val cpu_kept_at(cpu_emitter *e, uint32_t k, ir_expr at, cpu_val row, cpu_val per_row, cpu_val index);   /* address of an element of a kept line */
 cpu_val cpu_tile_row(cpu_emitter *e);                    /* row at hand, from the first of the tile */
 cpu_val cpu_acc_at(cpu_emitter *e, uint32_t k);
 typedef void cpu_body(cpu_emitter *e, void *env);
+bool cpu_masks_are_free(const cpu_emitter *e);           /* then loops by vectors are masked throughout, and half as long in code */
 void cpu_lanes(cpu_emitter *e, int32_t axis, cpu_val lo, cpu_val hi, cpu_body *body, void *env);   /* a loop by vectors, the tail masked */
 /* Loops around body over the axes of `roles` that `wanted` names (bits of axes), all bound; innermost the axis `lane` by vectors, -1: scalars. */
 void cpu_walk(cpu_emitter *e, uint32_t wanted, int32_t lane, cpu_body *body, void *env);
@@ -130,6 +134,7 @@ void cpu_walk(cpu_emitter *e, uint32_t wanted, int32_t lane, cpu_body *body, voi
 /* term.c */
 cpu_val cpu_term(cpu_emitter *e, uint32_t k);            /* computed in place, by loops over its features */
 void cpu_term_block(cpu_emitter *e, uint32_t k);         /* for the rows of the tile and the columns of the block at hand, into scratch */
+void cpu_term_pack(cpu_emitter *e, uint32_t k);          /* its row factors, for the rows of the tile, into scratch, if the schedule says so */
 bool cpu_term_in_block(cpu_emitter *e, uint32_t k);      /* may it be? */
 
 /* acc.c */

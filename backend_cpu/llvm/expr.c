@@ -237,19 +237,42 @@ cpu_val cpu_combine(cpu_emitter *e, ir_red red, cpu_val a, cpu_val b) {
     return cpu_apply(e, monoid[red], x, 2);
 }
 
-/* Halves are combined until one lane is left: the same for every monoid, and a fixed order. */
+static cpu_val shuffle(cpu_emitter *e, cpu_val a, cpu_val b, uint32_t n, const uint32_t *lane) {
+    cpu_val mask[64];
+    for (uint32_t i = 0; i < n; i++) mask[i] = LLVMConstInt(e->i32, lane[i], false);
+    return LLVMBuildShuffleVector(e->b, a, b ? b : LLVMGetPoison(LLVMTypeOf(a)), LLVMConstVector(mask, n), "");
+}
+cpu_val cpu_part(cpu_emitter *e, cpu_val v, uint32_t from, uint32_t n) {
+    if (!cpu_is_vector(v)) return v;
+    if (n == 1) return LLVMBuildExtractElement(e->b, v, LLVMConstInt(e->i32, from, false), "");
+    uint32_t lane[64];
+    for (uint32_t i = 0; i < n; i++) lane[i] = from + i;
+    return shuffle(e, v, NULL, n, lane);
+}
+
+/* Two vectors whose lanes are groups of `size` partial results each, as one with groups of half the size: the halves of each group are
+ * combined. b NULL: one vector, as one of half the lanes. */
+static cpu_val halve(cpu_emitter *e, ir_red red, cpu_val a, cpu_val b, uint32_t size) {
+    const uint32_t lanes = LLVMGetVectorSize(LLVMTypeOf(a)), n = b ? lanes : lanes / 2;
+    uint32_t low[64], high[64];
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t group = i / (size / 2), at = group * size + i % (size / 2);
+        low[i] = at;
+        high[i] = at + size / 2;
+    }
+    cpu_val x = shuffle(e, a, b, n, low), y = shuffle(e, a, b, n, high);
+    return cpu_combine(e, red, x, y);
+}
+
+/* A tree whose shape depends on nothing but n and the lanes, so the order of a sum is fixed. */
+cpu_val cpu_reduce_many(cpu_emitter *e, ir_red red, uint32_t n, cpu_val *v) {
+    uint32_t size = LLVMGetVectorSize(LLVMTypeOf(v[0]));
+    for (uint32_t left = n; left > 1; left /= 2, size /= 2)
+        for (uint32_t i = 0; i < left / 2; i++) v[i] = halve(e, red, v[2 * i], v[2 * i + 1], size);
+    for (; size > 1; size /= 2) v[0] = halve(e, red, v[0], NULL, size);
+    return n == 1 ? LLVMBuildExtractElement(e->b, v[0], LLVMConstInt(e->i32, 0, false), "") : v[0];
+}
 cpu_val cpu_reduce_lanes(cpu_emitter *e, ir_red red, char sort, cpu_val v) {
     (void)sort;
-    if (!cpu_is_vector(v)) return v;
-    for (unsigned n = LLVMGetVectorSize(LLVMTypeOf(v)); n > 1; n /= 2) {
-        cpu_val low[64], high[64];
-        for (unsigned i = 0; i < n / 2; i++) {
-            low[i] = LLVMConstInt(e->i32, i, false);
-            high[i] = LLVMConstInt(e->i32, n / 2 + i, false);
-        }
-        cpu_val a = LLVMBuildShuffleVector(e->b, v, LLVMGetPoison(LLVMTypeOf(v)), LLVMConstVector(low, n / 2), "");
-        cpu_val b = LLVMBuildShuffleVector(e->b, v, LLVMGetPoison(LLVMTypeOf(v)), LLVMConstVector(high, n / 2), "");
-        v = cpu_combine(e, red, a, b);
-    }
-    return LLVMBuildExtractElement(e->b, v, LLVMConstInt(e->i32, 0, false), "");
+    return cpu_is_vector(v) ? cpu_reduce_many(e, red, 1, &v) : v;
 }

@@ -3,10 +3,12 @@
 
 cpu_val cpu_extent(cpu_emitter *e, int32_t axis) { return cpu_expr(e, e->k->axes[axis].extent); }
 
-cpu_val cpu_role_index(cpu_emitter *e, uint8_t role) {
+cpu_val cpu_role_index(cpu_emitter *e, uint8_t role, int32_t last) {
     cpu_val at = NULL;
-    for (uint32_t a = 0; a < e->k->n_axes; a++) {
-        if (e->k->axes[a].role != role) continue;
+    const bool has_last = last >= 0 && e->k->axes[last].role == role;
+    for (uint32_t i = 0; i < e->k->n_axes + has_last; i++) {
+        const uint32_t a = i < e->k->n_axes ? i : (uint32_t)last;
+        if (e->k->axes[a].role != role || (has_last && i < e->k->n_axes && (int32_t)a == last)) continue;
         if (at) at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, at, cpu_extent(e, (int32_t)a), ""), e->axis[a], "");
         else at = e->axis[a];
     }
@@ -48,7 +50,7 @@ static cpu_val fold(cpu_emitter *e, uint32_t k) {
 
 /* Lanes along rows: one vector per value; along columns: values are neighbours, and the lanes when the epilogue or the accumulation runs. */
 cpu_val cpu_acc_at(cpu_emitter *e, uint32_t k) {
-    cpu_val index = cpu_role_index(e, IR_VAL);
+    cpu_val index = cpu_role_index(e, IR_VAL, e->s->lets[k].lane_axis);
     if (e->s->lanes != IR_COL) return cpu_kept_at(e, k, e->s->lets[k].at, index, cpu_int(e, e->s->width), cpu_int(e, 0));
     return cpu_kept_at(e, k, e->s->lets[k].at, cpu_tile_row(e), cpu_role_count(e, IR_VAL), index);
 }
@@ -99,8 +101,20 @@ static void with_lane(cpu_emitter *e, int32_t axis, cpu_val index, cpu_val tail,
     body(e, env);
     cpu_unbind(e, axis);
 }
+/* AVX-512 masks an instruction at no cost; elsewhere a masked load is several. */
+bool cpu_masks_are_free(const cpu_emitter *e) { return e->target->lanes == 16; }
+
+static void masked_lanes(cpu_emitter *e, int32_t axis, cpu_val lo, cpu_val hi, cpu_body *body, void *env) {
+    cpu_loop l = cpu_loop_begin(e, lo, hi, e->s->width, "lanes");
+    with_lane(e, axis, l.index, cpu_tail(e, l.index, hi), body, env);
+    cpu_loop_end(e, &l);
+}
 void cpu_lanes(cpu_emitter *e, int32_t axis, cpu_val lo, cpu_val hi, cpu_body *body, void *env) {
     const int32_t w = e->s->width;
+    if (w > 1 && cpu_masks_are_free(e)) {
+        masked_lanes(e, axis, lo, hi, body, env);
+        return;
+    }
     if (w == 1) {
         cpu_loop l = cpu_loop_begin(e, lo, hi, 1, "each");
         cpu_bind(e, axis, l.index);

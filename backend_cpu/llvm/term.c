@@ -82,9 +82,55 @@ static cpu_val old_sum(cpu_emitter *e, const tile *t, int32_t i, int32_t j) {
     return LLVMBuildLoad2(e->b, LLVMGetAllocatedType(t->sum[i][j]), t->sum[i][j], "");
 }
 
+/* ---- packed row factors */
+
+/* Position among the features, the lanes' innermost. */
+static cpu_val feature_index(cpu_emitter *e, const ir_let *l, int32_t lane) {
+    cpu_val at = cpu_int(e, 0);
+    for (uint32_t o = 0; o <= l->n_over; o++) {
+        const int32_t axis = o < l->n_over ? cpu_axis_of(e, l->over[o]) : lane;
+        if (axis < 0 || (o < l->n_over && axis == lane)) continue;
+        at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, at, cpu_extent(e, axis), ""), e->axis[axis], "");
+    }
+    return at;
+}
+static cpu_val n_features(cpu_emitter *e, const ir_let *l) {
+    cpu_val n = cpu_int(e, 1);
+    for (uint32_t o = 0; o < l->n_over; o++) n = LLVMBuildMul(e->b, n, cpu_extent(e, cpu_axis_of(e, l->over[o])), "");
+    return n;
+}
+static int32_t packing_lane(const cpu_emitter *e, uint32_t k) {
+    const ir_let *l = &e->k->lets[k];
+    return e->s->lets[k].lanes == IR_FEAT ? e->s->lets[k].lane_axis : cpu_axis_of(e, l->over[l->n_over - 1]);
+}
+static cpu_val factor_at(cpu_emitter *e, uint32_t k) {
+    const ir_let *l = &e->k->lets[k];
+    cpu_val at = LLVMBuildMul(e->b, cpu_tile_row(e), n_features(e, l), "");
+    at = LLVMBuildAdd(e->b, at, feature_index(e, l, packing_lane(e, k)), "");
+    return cpu_at(e, cpu_scratch(e, e->s->lets[k].factor_at), at, e->real);
+}
+static void pack_feature(cpu_emitter *e, void *env) {
+    const uint32_t k = *(const uint32_t *)env;
+    cpu_store(e, cpu_splat(e, cpu_expr(e, e->k->lets[k].a), e->lanes), factor_at(e, k));
+}
+static void pack_row(cpu_emitter *e, void *env) {
+    const uint32_t k = *(const uint32_t *)env;
+    cpu_lets_ready(e, 0);
+    cpu_walk(e, features_of(e, &e->k->lets[k]), packing_lane(e, k), pack_feature, env);
+}
+void cpu_term_pack(cpu_emitter *e, uint32_t k) {
+    if (!e->s->lets[k].packed) return;
+    cpu_phase(e, "load_row");
+    cpu_each_row(e, pack_row, &k);
+}
+static cpu_val row_factor(cpu_emitter *e, uint32_t k) {
+    if (!e->s->lets[k].packed) return cpu_expr(e, e->k->lets[k].a);
+    return cpu_load(e, e->real, factor_at(e, k), e->lanes);
+}
+
 /* Reads beyond the last feature give 0, so the product of two plain reads adds nothing there. */
 static bool plain_product(cpu_emitter *e, const ir_let *l) {
-    return l->a && ir_is_bool(e->u, l->where, true) && ir_is(e->u, l->a, IR_READ) && ir_is(e->u, l->b, IR_READ);
+    return l->a && ir_is_bool(e->u, l->where, true) && (ir_is(e->u, l->a, IR_READ) || e->s->lets[l - e->k->lets].packed) && ir_is(e->u, l->b, IR_READ);
 }
 /* Row factors once per row, column factors once per column, all products: the heart of every contraction. */
 static void products(cpu_emitter *e, const tile *t, bool masked) {
@@ -97,7 +143,7 @@ static void products(cpu_emitter *e, const tile *t, bool masked) {
     }
     for (int32_t i = 0; i < t->rows; i++) {
         cpu_bind_row(e, t->row, i);
-        row[i] = cpu_expr(e, l->a);
+        row[i] = row_factor(e, t->let);
         cpu_unbind_row(e);
     }
     for (int32_t i = 0; i < t->rows; i++)
@@ -141,14 +187,24 @@ static cpu_val place(cpu_emitter *e, const tile *t, int32_t i, int32_t j) {
     if (cols) col = LLVMBuildAdd(e->b, LLVMBuildSub(e->b, t->col, e->block_lo, ""), cpu_int(e, t->by_column ? j * e->s->width : j), "");
     return cpu_kept_at(e, t->let, e->s->lets[t->let].at, row, cols ? cpu_int(e, e->s->col_block) : cpu_int(e, 1), col);
 }
+/* Lanes along features: all partial sums of a row (of the tile, if there are as many lanes) are summed together. */
+static void store_sums(cpu_emitter *e, const tile *t) {
+    const ir_red red = (ir_red)e->k->lets[t->let].red;
+    const int32_t all = t->rows * t->cols, at_once = all <= e->s->width ? t->rows : 1;
+    for (int32_t i = 0; i < t->rows; i += at_once) {
+        cpu_val v[MAX_ROWS * MAX_COLS];
+        for (int32_t n = 0; n < at_once * t->cols; n++) v[n] = old_sum(e, t, i + n / t->cols, n % t->cols);
+        cpu_val sums = cpu_reduce_many(e, red, (uint32_t)(at_once * t->cols), v);
+        for (int32_t n = 0; n < at_once; n++) cpu_store(e, cpu_part(e, sums, (uint32_t)(n * t->cols), (uint32_t)t->cols), place(e, t, i + n, 0));
+    }
+}
 static void tile_end(cpu_emitter *e, const tile *t) {
-    const ir_let *l = &e->k->lets[t->let];
+    if (!t->by_column && e->s->width > 1) {
+        store_sums(e, t);
+        return;
+    }
     for (int32_t i = 0; i < t->rows; i++)
-        for (int32_t j = 0; j < t->cols; j++) {
-            cpu_val sum = old_sum(e, t, i, j);
-            if (!t->by_column) sum = cpu_reduce_lanes(e, (ir_red)l->red, (char)l->sort, sum);
-            cpu_store(e, sum, place(e, t, i, j));
-        }
+        for (int32_t j = 0; j < t->cols; j++) cpu_store(e, old_sum(e, t, i, j), place(e, t, i, j));
 }
 
 static void tile_columns(cpu_emitter *e, void *env, cpu_val from, int32_t n, cpu_val tail) {

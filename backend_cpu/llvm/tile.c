@@ -9,8 +9,9 @@ void cpu_bind_lane(cpu_emitter *e, int32_t axis, cpu_val from, cpu_val tail) {
 }
 cpu_val cpu_tail(cpu_emitter *e, cpu_val from, cpu_val hi) {
     const int32_t w = e->s->width;
-    cpu_val left = LLVMBuildTrunc(e->b, LLVMBuildSub(e->b, hi, from, ""), e->i32, "");
-    return LLVMBuildICmp(e->b, LLVMIntSLT, cpu_iota(e, e->i32, w), cpu_splat(e, left, w), "tail");
+    cpu_val left[] = {LLVMBuildSub(e->b, hi, from, ""), cpu_int(e, w)};
+    left[0] = LLVMBuildTrunc(e->b, cpu_apply(e, IR_MIN, left, 2), e->i32, "");
+    return LLVMBuildICmp(e->b, LLVMIntSLT, cpu_iota(e, e->i32, w), cpu_splat(e, left[0], w), "tail");
 }
 
 /* A kernel without rows is one row. */
@@ -64,6 +65,14 @@ void cpu_spans(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step, int32_t n, 
     if (n > 1) {
         from = whole_end(e, lo, hi, step * n);
         span_loop(e, lo, from, step, n, body, env);
+    }
+    if (step > 1 && cpu_masks_are_free(e)) {
+        cpu_loop l = cpu_loop_begin(e, from, hi, step, "span");
+        cpu_scope_push(e, 0);
+        body(e, env, l.index, 1, cpu_tail(e, l.index, hi));
+        cpu_scope_pop(e);
+        cpu_loop_end(e, &l);
+        return;
     }
     cpu_val end = whole_end(e, from, hi, step);
     span_loop(e, from, end, step, 1, body, env);
