@@ -1,0 +1,60 @@
+/* attnc VERB FILE [options] */
+#include <string.h>
+#include "attnc.h"
+
+const cli_verb cli_verbs[] = {
+    {"check", "check a program and list its graphs", "attnc check FILE [--json]", "attnc check gqa.attn", "j", verb_check},
+    {"run", "compute a graph",
+     "attnc run FILE [--graph NAME] --in name=file.npy ... [--out name=file.npy ...] [--weights file.safetensors]\n"
+     "               [--target cpu|eval|cuda] [--threads N] [--dims A=1,B=2] [--seed N] [--print]",
+     "attnc run gqa.attn --in q=q.npy k=k.npy v=v.npy --out o=o.npy", "giowtndsp", verb_run},
+    {"bench", "time a graph and compare with the machine's peak",
+     "attnc bench FILE [--graph NAME] [--in name=file.npy ...] [--weights file.safetensors] [--target T] [--threads N]\n"
+     "                 [--dims A=1,B=2] [--seed N] [--json]",
+     "attnc bench gqa.attn --dims B=1,S=2048,T=2048,H=8,G=8,D=64 --json", "giwtndsj", verb_bench},
+    {"verify", "compare targets with the float64 evaluator",
+     "attnc verify FILE [--graph NAME] [--in name=file.npy ...] [--weights file.safetensors] [--target T] [--threads N]\n"
+     "                  [--dims A=1,B=2] [--seed N] [--tolerance X] [--json]",
+     "attnc verify gqa.attn --dims S=33,T=65 --seed 7", "giwtndsjx", verb_verify},
+    {"ir", "print what the compiler has after a pass", "attnc ir FILE [--graph NAME] [--target T] [--after PASS | --code]", "attnc ir gqa.attn --after lower",
+     "gtac", verb_ir},
+    {"explain", "show kernels, remarks, predicted and measured time",
+     "attnc explain FILE [--graph NAME] [--in name=file.npy ...] [--weights file.safetensors] [--target T] [--threads N]\n"
+     "                   [--dims A=1,B=2] [--seed N] [--json]",
+     "attnc explain gqa.attn --dims S=512,T=512", "giwtndsj", verb_explain},
+};
+const size_t cli_n_verbs = sizeof cli_verbs / sizeof *cli_verbs;
+
+static const cli_verb *find_verb(const char *name) {
+    for (size_t k = 0; k < cli_n_verbs; k++)
+        if (!strcmp(cli_verbs[k].name, name)) return &cli_verbs[k];
+    return NULL;
+}
+
+static int run_verb(const cli_verb *verb, const cli_options *o) {
+    cli_session s = {0};
+    int status = cli_open(&s, o);
+    if (status == CLI_FINE) status = verb->run(&s);
+    cli_close(&s);
+    return cli_flush(status);
+}
+
+int main(int n, char **words) {
+    bool asks = n > 1 && (!strcmp(words[1], "--help") || !strcmp(words[1], "-h") || !strcmp(words[1], "help"));
+    const cli_verb *verb = n > 1 ? find_verb(words[1]) : NULL;
+    if (n > 1 && !strcmp(words[1], "--version")) {
+        printf("attnc %s\n", attn_version());
+        return cli_flush(CLI_FINE);
+    }
+    if (!verb) {
+        if (n > 1 && !asks) fprintf(stderr, "attnc: there is no verb '%s'\n", words[1]);
+        cli_help(n > 2 && asks ? find_verb(words[2]) : NULL, asks ? stdout : stderr);
+        return asks ? cli_flush(CLI_FINE) : CLI_USAGE;
+    }
+    cli_options o = {0};
+    int status = cli_parse(n - 2, words + 2, verb, &o);
+    if (status == CLI_FINE && o.help) cli_help(verb, stdout);
+    else if (status == CLI_FINE) status = run_verb(verb, &o);
+    cli_options_free(&o);
+    return o.help ? cli_flush(status) : status;
+}

@@ -1,0 +1,183 @@
+/* Words of the command line to options, by one table. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include "attnc.h"
+
+/* argument: s text, n name=file (several words), d dims, i integer, u seed, r real */
+const cli_flag cli_flags[] = {
+    {"--graph", 'g', 's', "NAME            the graph; without it the last of the file"},
+    {"--in", 'i', 'n', "name=file.npy   inputs, one or more"},
+    {"--out", 'o', 'n', "name=file.npy   outputs to write, one or more"},
+    {"--weights", 'w', 's', "FILE            params, a safetensors file"},
+    {"--target", 't', 's', "T               cpu, eval or cuda; without it cpu"},
+    {"--threads", 'n', 'i', "N               threads that compute; without it one per CPU"},
+    {"--dims", 'd', 'd', "A=1,B=2         dimensions, and inputs of type dim"},
+    {"--seed", 's', 'u', "N               for inputs that are drawn at random"},
+    {"--print", 'p', 0, "                show results, as NumPy does"},
+    {"--json", 'j', 0, "                results as JSON"},
+    {"--after", 'a', 's', "PASS            frontend, or the name of a pass"},
+    {"--code", 'c', 0, "                the text that the target's own compiler gets"},
+    {"--tolerance", 'x', 'r', "X               allowed error, absolute and relative; without it by type"},
+};
+const size_t cli_n_flags = sizeof cli_flags / sizeof *cli_flags;
+
+static int usage(const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    fputs("attnc: ", stderr);
+    vfprintf(stderr, format, list);
+    fputs(" (--help shows how it is used)\n", stderr);
+    va_end(list);
+    return CLI_USAGE;
+}
+
+static bool grow(void *list, size_t n, size_t size) {
+    void **at = list;
+    void *more = realloc(*at, (n + 1) * size);
+    if (more) *at = more;
+    return more != NULL;
+}
+
+static char *copy(const char *text, size_t n) {
+    char *at = malloc(n + 1);
+    if (!at) return NULL;
+    memcpy(at, text, n);
+    at[n] = 0;
+    return at;
+}
+
+static int add_file(cli_file **list, size_t *n, const char *word) {
+    const char *equal = strchr(word, '=');
+    if (!equal || equal == word || !equal[1]) return usage("'%s' is not name=file", word);
+    if (!grow(list, *n, sizeof **list)) return usage("out of memory");
+    (*list)[(*n)++] = (cli_file){copy(word, (size_t)(equal - word)), equal + 1};
+    return CLI_FINE;
+}
+
+static int add_dims(cli_options *o, const char *word) {
+    for (const char *at = word; *at;) {
+        size_t n = strcspn(at, ",");
+        const char *equal = memchr(at, '=', n);
+        char *end = NULL;
+        errno = 0;
+        long long value = equal ? strtoll(equal + 1, &end, 10) : 0;
+        if (!equal || equal == at || end == equal + 1 || end != at + n || errno || value < 0) return usage("'%.*s' is not NAME=size", (int)n, at);
+        if (!grow(&o->dims, o->n_dims, sizeof *o->dims)) return usage("out of memory");
+        o->dims[o->n_dims++] = (attn_dim){copy(at, (size_t)(equal - at)), value};
+        at += n + (at[n] == ',');
+    }
+    return CLI_FINE;
+}
+
+static int number(const char *flag, const char *word, unsigned long long most, unsigned long long *out) {
+    char *end;
+    errno = 0;
+    *out = strtoull(word, &end, 10);
+    if (*word == '-' || end == word || *end || errno || *out > most) return usage("%s takes a number up to %llu, not '%s'", flag, most, word);
+    return CLI_FINE;
+}
+
+static int take_number(cli_options *o, const cli_flag *f, const char *word) {
+    unsigned long long value = 0;
+    int status = number(f->name, word, f->letter == 'n' ? 1024 : ~0ull, &value);
+    if (f->letter == 'n') o->threads = (int)value;
+    else o->seed = value, o->has_seed = true;
+    return status;
+}
+
+static int take_text(cli_options *o, const cli_flag *f, const char *word) {
+    const char **places[] = {&o->graph, &o->weights, &o->target, &o->after};
+    static const char letters[] = "gwta";
+    const char **at = places[strchr(letters, f->letter) - letters];
+    if (*at) return usage("%s is given twice", f->name);
+    *at = word;
+    return CLI_FINE;
+}
+
+static int take_real(cli_options *o, const cli_flag *f, const char *word) {
+    char *end;
+    o->tolerance = strtod(word, &end);
+    return end > word && !*end && o->tolerance > 0 ? CLI_FINE : usage("%s takes a positive number, not '%s'", f->name, word);
+}
+
+static int take(cli_options *o, const cli_flag *f, const char *word) {
+    switch (f->argument) {
+    case 's': return take_text(o, f, word);
+    case 'n': return f->letter == 'i' ? add_file(&o->ins, &o->n_ins, word) : add_file(&o->outs, &o->n_outs, word);
+    case 'd': return add_dims(o, word);
+    case 'r': return take_real(o, f, word);
+    default: return take_number(o, f, word);
+    }
+}
+
+static void switch_on(cli_options *o, char letter) {
+    if (letter == 'p') o->print = true;
+    if (letter == 'j') o->json = true;
+    if (letter == 'c') o->code = true;
+}
+
+static const cli_flag *find_flag(const cli_verb *verb, const char *word) {
+    for (size_t k = 0; k < cli_n_flags; k++)
+        if (!strcmp(cli_flags[k].name, word) && strchr(verb->accepts, cli_flags[k].letter)) return &cli_flags[k];
+    return NULL;
+}
+
+/* One flag and its words; *k moves to the last of them. name=file flags take words until the next flag or the next word without '='. */
+static int take_flag(cli_options *o, const cli_flag *f, int n, char **words, int *k) {
+    if (!f->argument) return switch_on(o, f->letter), CLI_FINE;
+    if (*k + 1 >= n) return usage("%s needs an argument", f->name);
+    int status = take(o, f, words[++*k]);
+    while (status == CLI_FINE && f->argument == 'n' && *k + 1 < n && words[*k + 1][0] != '-' && strchr(words[*k + 1], '=')) status = take(o, f, words[++*k]);
+    return status;
+}
+
+int cli_parse(int n, char **words, const cli_verb *verb, cli_options *o) {
+    int status = CLI_FINE;
+    o->verb = verb->name;
+    for (int k = 0; k < n && status == CLI_FINE; k++) {
+        const cli_flag *f = find_flag(verb, words[k]);
+        if (!strcmp(words[k], "--help") || !strcmp(words[k], "-h")) o->help = true;
+        else if (f) status = take_flag(o, f, n, words, &k);
+        else if (words[k][0] == '-' && words[k][1]) status = usage("%s has no option '%s'", verb->name, words[k]);
+        else if (o->file) status = usage("one file at a time: '%s' and '%s'", o->file, words[k]);
+        else o->file = words[k];
+    }
+    if (status == CLI_FINE && !o->help && !o->file) status = usage("%s needs a file", verb->name);
+    return status;
+}
+
+void cli_options_free(cli_options *o) {
+    for (size_t k = 0; k < o->n_ins; k++) free((void *)(uintptr_t)o->ins[k].name);
+    for (size_t k = 0; k < o->n_outs; k++) free((void *)(uintptr_t)o->outs[k].name);
+    for (size_t k = 0; k < o->n_dims; k++) free((void *)(uintptr_t)o->dims[k].name);
+    free(o->ins);
+    free(o->outs);
+    free(o->dims);
+}
+
+static void help_passes(FILE *to) {
+    const char *name;
+    fputs("\npasses: frontend", to);
+    for (size_t k = 0; (name = attn_pass_name(k)); k++) fprintf(to, " %s", name);
+    fputs("\n", to);
+}
+
+static void help_verb(const cli_verb *verb, FILE *to) {
+    fprintf(to, "attnc %s: %s\n\nusage: %s\n\n", verb->name, verb->one_line, verb->usage);
+    for (size_t k = 0; k < cli_n_flags; k++)
+        if (strchr(verb->accepts, cli_flags[k].letter)) fprintf(to, "  %-12s %s\n", cli_flags[k].name, cli_flags[k].help);
+    if (strchr(verb->accepts, 'a')) help_passes(to);
+    fprintf(to, "\nexample: %s\n\nexit status: 0 fine, 1 the program, its data or the machine is wrong, 2 usage\n", verb->example);
+}
+
+void cli_help(const cli_verb *verb, FILE *to) {
+    if (verb) {
+        help_verb(verb, to);
+        return;
+    }
+    fputs("usage: attnc VERB FILE [options]\n\n", to);
+    for (size_t k = 0; k < cli_n_verbs; k++) fprintf(to, "  %-8s %s\n", cli_verbs[k].name, cli_verbs[k].one_line);
+    fputs("\nattnc VERB --help tells more, with an example\n", to);
+}

@@ -1,0 +1,114 @@
+/* Arrays as NumPy shows them: nested brackets, three at each end of an axis where there are many elements. */
+#include <math.h>
+#include <string.h>
+#include "attnc.h"
+
+enum { MANY = 1000, EDGE = 3 };
+
+typedef struct { FILE *to; const attn_tensor *t; bool cut; int width; } printing;
+
+/* Position k of row-major order, whatever the strides. */
+static const char *address(const attn_tensor *t, int64_t k) {
+    int64_t at = 0;
+    for (int axis = attn_tensor_rank(t); axis-- > 0;) {
+        int64_t n = attn_tensor_dim(t, axis);
+        at += k % n * attn_tensor_stride(t, axis);
+        k /= n;
+    }
+    return (const char *)attn_tensor_data(t) + at * (int64_t)attn_dtype_bytes(attn_tensor_dtype(t));
+}
+
+double cli_element(const attn_tensor *t, int64_t k) {
+    const void *at = address(t, k);
+    switch (attn_tensor_dtype(t)) {
+    case ATTN_F32: return (double)*(const float *)at;
+    case ATTN_F64: return *(const double *)at;
+    case ATTN_I32: return *(const int32_t *)at;
+    case ATTN_I64: return (double)*(const int64_t *)at;
+    default: return *(const uint8_t *)at;
+    }
+}
+
+static int format(const attn_tensor *t, int64_t k, char *out, size_t n) {
+    const void *at = address(t, k);
+    switch (attn_tensor_dtype(t)) {
+    case ATTN_F32: case ATTN_F64: return snprintf(out, n, "%.6g", cli_element(t, k));
+    case ATTN_I32: return snprintf(out, n, "%d", *(const int32_t *)at);
+    case ATTN_I64: return snprintf(out, n, "%lld", (long long)*(const int64_t *)at);
+    default: return snprintf(out, n, "%s", *(const uint8_t *)at ? "True" : "False");
+    }
+}
+
+typedef void each(printing *p, int64_t k);
+
+/* Elements that are shown, in order. */
+static void walk(printing *p, int axis, int64_t base, each *visit) {
+    int64_t n = axis < attn_tensor_rank(p->t) ? attn_tensor_dim(p->t, axis) : 1;
+    if (axis == attn_tensor_rank(p->t)) {
+        visit(p, base);
+        return;
+    }
+    for (int64_t k = 0; k < n; k++) {
+        if (p->cut && n > 2 * EDGE && k == EDGE) k = n - EDGE;
+        walk(p, axis + 1, base * n + k, visit);
+    }
+}
+
+static void measure(printing *p, int64_t k) {
+    char text[64];
+    int width = format(p->t, k, text, sizeof text);
+    if (width > p->width) p->width = width;
+}
+
+static void show(printing *p, int64_t k) {
+    char text[64];
+    format(p->t, k, text, sizeof text);
+    fprintf(p->to, "%*s", p->width, text);
+}
+
+static void separate(printing *p, int axis, bool dots) {
+    int below = attn_tensor_rank(p->t) - 1 - axis;
+    if (below == 0) {
+        fputs(dots ? " ... " : " ", p->to);
+        return;
+    }
+    for (int k = 0; k < below; k++) fputs("\n", p->to);
+    fprintf(p->to, "%*s", axis + 1, "");
+    if (dots) fprintf(p->to, "...\n%*s", axis + 1, "");
+}
+
+static void brackets(printing *p, int axis, int64_t base) {
+    if (axis == attn_tensor_rank(p->t)) {
+        show(p, base);
+        return;
+    }
+    int64_t n = attn_tensor_dim(p->t, axis);
+    fputs("[", p->to);
+    for (int64_t k = 0; k < n; k++) {
+        bool dots = p->cut && n > 2 * EDGE && k == EDGE;
+        if (dots) k = n - EDGE;
+        if (k > 0) separate(p, axis, dots);
+        brackets(p, axis + 1, base * n + k);
+    }
+    fputs("]", p->to);
+}
+
+void cli_print_tensor(FILE *to, const char *name, const attn_tensor *t) {
+    int64_t n = attn_tensor_elements(t);
+    printing p = {to, t, n > MANY, 0};
+    fprintf(to, "%s: %s[", name, attn_dtype_name(attn_tensor_dtype(t)));
+    for (int axis = 0; axis < attn_tensor_rank(t); axis++) fprintf(to, axis ? ",%lld" : "%lld", (long long)attn_tensor_dim(t, axis));
+    fputs("]\n", to);
+    if (n > 0) walk(&p, 0, 0, measure);
+    if (n > 0) brackets(&p, 0, 0);
+    else fputs("[]", to);
+    fputs("\n", to);
+}
+
+void cli_print_type(FILE *to, const attn_tensor_info *info) {
+    fputs(info->is_dim ? "dim" : attn_dtype_name(info->dtype), to);
+    if (info->rank == 0) return;
+    fputs("[", to);
+    for (int axis = 0; axis < info->rank; axis++) fprintf(to, axis ? ",%s" : "%s", info->dims[axis]);
+    fputs("]", to);
+}

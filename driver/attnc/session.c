@@ -1,0 +1,249 @@
+/* What the verbs share: opening, loading, drawing inputs, running, and how failures are shown. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "attnc.h"
+
+double cli_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+bool cli_colour(FILE *to) { return isatty(fileno(to)) && !getenv("NO_COLOR"); }
+
+void cli_progress(const char *text) {
+    if (!isatty(STDERR_FILENO)) return;
+    fprintf(stderr, "\r\033[K%s", text ? text : "");
+    fflush(stderr);
+}
+
+int cli_flush(int status) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    fprintf(stderr, "attnc: cannot write the results: %s\n", strerror(errno));
+    return status == CLI_FINE ? CLI_WRONG : status;
+}
+
+int cli_failed(cli_session *s, attn_status status) {
+    size_t n = attn_diagnostics_count(s->diagnostics);
+    cli_progress(NULL);
+    fflush(stdout);
+    for (size_t k = 0; k < n; k++) fputs(attn_diagnostics_render(s->diagnostics, k, cli_colour(stderr)), stderr);
+    if (n == 0 && status != ATTN_OK) fprintf(stderr, "attnc: %s\n", attn_status_text(status));
+    attn_diagnostics_clear(s->diagnostics);
+    return status == ATTN_OK ? CLI_FINE : status == ATTN_ERROR_ARGUMENT ? CLI_USAGE : CLI_WRONG;
+}
+
+/* The library reads no environment: these variables become options here. */
+int cli_open(cli_session *s, const cli_options *o) {
+    attn_context_options c = ATTN_CONTEXT_OPTIONS_INIT;
+    s->options = o;
+    c.threads = o->threads;
+    c.cuda_path = getenv("CUDA_PATH") ? getenv("CUDA_PATH") : getenv("CUDA_HOME");
+    c.python_paths = getenv("VIRTUAL_ENV");
+    attn_status status = attn_diagnostics_create(NULL, &s->diagnostics);
+    if (status == ATTN_OK) status = attn_context_create(&c, s->diagnostics, &s->context);
+    return status == ATTN_OK ? CLI_FINE : cli_failed(s, status);
+}
+
+int cli_load(cli_session *s) {
+    attn_graph_info info = ATTN_GRAPH_INFO_INIT;
+    attn_status status = attn_program_from_file(s->context, s->options->file, s->diagnostics, &s->program);
+    int shown = cli_failed(s, status);       /* warnings too */
+    if (status != ATTN_OK) return shown;
+    size_t n = attn_program_n_graphs(s->program);
+    for (size_t k = n; k-- > 0 && !s->graph;) {
+        attn_program_graph(s->program, k, &info);
+        if (!s->options->graph || !strcmp(s->options->graph, info.name)) {
+            s->graph = info.name;
+            s->n_tensors = info.n_tensors;
+        }
+    }
+    if (s->graph) return CLI_FINE;
+    if (!s->options->graph) fprintf(stderr, "attnc: %s has no graph\n", s->options->file);
+    else fprintf(stderr, "attnc: %s has no graph '%s'\n", s->options->file, s->options->graph);
+    return s->options->graph ? CLI_USAGE : CLI_WRONG;
+}
+
+int cli_compile(cli_session *s, const char *target) {
+    attn_module_options o = ATTN_MODULE_OPTIONS_INIT;
+    o.target = target;
+    o.graph = s->graph;
+    o.dims = s->options->dims;
+    o.n_dims = s->options->n_dims;
+    cli_progress("compiling");
+    attn_status status = attn_module_create(s->context, s->program, &o, s->diagnostics, &s->module);
+    cli_progress(NULL);
+    return cli_failed(s, status);
+}
+
+/* ---- tensors */
+
+static attn_tensor_info tensor_info(const cli_session *s, size_t k) {
+    attn_tensor_info info = ATTN_TENSOR_INFO_INIT;
+    attn_program_tensor(s->program, s->graph, k, &info);
+    return info;
+}
+
+static bool find_tensor(const cli_session *s, attn_tensor_kind kind, const char *name, size_t *out) {
+    for (*out = 0; *out < s->n_tensors; ++*out) {
+        attn_tensor_info info = tensor_info(s, *out);
+        if (info.kind == kind && !strcmp(info.name, name)) return true;
+    }
+    return false;
+}
+
+static bool is_given(const attn_argument *list, size_t n, const char *name) {
+    for (size_t k = 0; k < n; k++)
+        if (!strcmp(list[k].name, name)) return true;
+    return false;
+}
+
+static int no_memory(void) {
+    fputs("attnc: out of memory\n", stderr);
+    return CLI_WRONG;
+}
+
+static int read_files(cli_session *s) {
+    for (size_t k = 0; k < s->options->n_ins; k++) {
+        const cli_file *f = &s->options->ins[k];
+        size_t at;
+        if (!find_tensor(s, ATTN_INPUT, f->name, &at)) {
+            fprintf(stderr, "attnc: graph %s has no input '%s'\n", s->graph, f->name);
+            return CLI_USAGE;
+        }
+        attn_argument *a = &s->inputs[s->n_inputs];
+        attn_status status = attn_tensor_read_npy(s->context, f->path, s->diagnostics, &a->tensor);
+        if (status != ATTN_OK) return cli_failed(s, status);
+        a->name = f->name;
+        s->n_inputs++;
+    }
+    return CLI_FINE;
+}
+
+static bool is_dimension_given(const cli_session *s, const char *name) {
+    for (size_t k = 0; k < s->options->n_dims; k++)
+        if (!strcmp(s->options->dims[k].name, name)) return true;
+    return false;
+}
+
+/* Sizes that files of --in fix are what the drawn ones must have: those dimensions that an input's axes name. */
+static size_t known_dims(const cli_session *s, attn_dim *out, size_t room) {
+    size_t n = 0;
+    for (; n < s->options->n_dims && n < room; n++) out[n] = s->options->dims[n];
+    for (size_t k = 0; k < s->n_inputs; k++) {
+        size_t at;
+        if (!s->inputs[k].tensor || !find_tensor(s, ATTN_INPUT, s->inputs[k].name, &at)) continue;
+        attn_tensor_info info = tensor_info(s, at);
+        attn_graph_info graph = ATTN_GRAPH_INFO_INIT;
+        for (size_t g = 0; g < attn_program_n_graphs(s->program); g++) {
+            attn_program_graph(s->program, g, &graph);
+            if (!strcmp(graph.name, s->graph)) break;
+        }
+        for (int axis = 0; axis < info.rank && axis < attn_tensor_rank(s->inputs[k].tensor); axis++)
+            for (size_t d = 0; d < graph.n_dims && n < room; d++) {
+                bool known = false;
+                for (size_t i = 0; i < n; i++) known |= !strcmp(out[i].name, graph.dim_names[d]);
+                if (!known && !strcmp(graph.dim_names[d], info.dims[axis])) out[n++] = (attn_dim){graph.dim_names[d], attn_tensor_dim(s->inputs[k].tensor, axis)};
+            }
+    }
+    return n;
+}
+
+static int draw(cli_session *s, attn_tensor_kind kind, attn_argument *list, size_t *n) {
+    attn_dim dims[64];
+    size_t n_dims = known_dims(s, dims, 64);
+    for (size_t k = 0; k < s->n_tensors; k++) {
+        attn_tensor_info info = tensor_info(s, k);
+        if (info.kind != kind || is_given(list, *n, info.name) || (info.is_dim && is_dimension_given(s, info.name))) continue;
+        attn_status status = attn_program_sample(s->context, s->program, s->graph, k, dims, n_dims, s->options->seed, s->diagnostics, &list[*n].tensor);
+        if (status != ATTN_OK) return cli_failed(s, status);
+        list[(*n)++].name = info.name;
+    }
+    return CLI_FINE;
+}
+
+int cli_read_inputs(cli_session *s, bool drawn) {
+    s->inputs = calloc(s->n_tensors + s->options->n_ins + 1, sizeof *s->inputs);
+    if (!s->inputs) return no_memory();
+    int status = read_files(s);
+    return status == CLI_FINE && drawn ? draw(s, ATTN_INPUT, s->inputs, &s->n_inputs) : status;
+}
+
+static bool has_params(const cli_session *s) {
+    for (size_t k = 0; k < s->n_tensors; k++)
+        if (tensor_info(s, k).kind == ATTN_PARAM) return true;
+    return false;
+}
+
+int cli_model(cli_session *s, bool drawn) {
+    attn_model_options o = ATTN_MODEL_OPTIONS_INIT;
+    o.weights = s->options->weights;
+    if (drawn && !o.weights && has_params(s) && !s->params) {
+        s->params = calloc(s->n_tensors + 1, sizeof *s->params);
+        int status = s->params ? draw(s, ATTN_PARAM, s->params, &s->n_params) : no_memory();
+        if (status != CLI_FINE) return status;
+    }
+    o.params = s->params;
+    o.n_params = s->n_params;
+    return cli_failed(s, attn_model_create(s->context, s->module, &o, s->diagnostics, &s->model));
+}
+
+/* ---- the run */
+
+static int name_outputs(cli_session *s) {
+    if (s->outputs) return CLI_FINE;
+    s->outputs = calloc(s->n_tensors + 1, sizeof *s->outputs);
+    if (!s->outputs) return no_memory();
+    for (size_t k = 0; k < s->n_tensors; k++) {
+        attn_tensor_info info = tensor_info(s, k);
+        if (info.kind == ATTN_OUTPUT) s->outputs[s->n_outputs++].name = info.name;
+    }
+    return CLI_FINE;
+}
+
+int cli_run(cli_session *s, attn_kernel_time *times) {
+    attn_run_options o = ATTN_RUN_OPTIONS_INIT;
+    int status = name_outputs(s);
+    if (status != CLI_FINE) return status;
+    o.graph = s->graph;
+    o.inputs = s->inputs;
+    o.n_inputs = s->n_inputs;
+    o.dims = s->options->dims;
+    o.n_dims = s->options->n_dims;
+    o.outputs = s->outputs;
+    o.n_outputs = s->n_outputs;
+    o.times = times;
+    return cli_failed(s, attn_model_run(s->model, &o, s->diagnostics));
+}
+
+void cli_drop_outputs(cli_session *s) {
+    for (size_t k = 0; k < s->n_outputs; k++) {
+        attn_tensor_destroy(s->outputs[k].tensor);
+        s->outputs[k].tensor = NULL;
+    }
+}
+
+void cli_drop_module(cli_session *s) {
+    attn_model_destroy(s->model);
+    attn_module_destroy(s->module);
+    s->model = NULL;
+    s->module = NULL;
+}
+
+static void drop(attn_argument *list, size_t n) {
+    for (size_t k = 0; list && k < n; k++) attn_tensor_destroy(list[k].tensor);
+    free(list);
+}
+
+void cli_close(cli_session *s) {
+    cli_drop_module(s);
+    drop(s->inputs, s->n_inputs);
+    drop(s->params, s->n_params);
+    drop(s->outputs, s->n_outputs);
+    attn_program_destroy(s->program);
+    attn_context_destroy(s->context);
+    attn_diagnostics_destroy(s->diagnostics);
+}

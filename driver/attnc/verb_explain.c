@@ -1,0 +1,86 @@
+/* explain: what became of a graph. Kernels with their lines, remarks with their places, and for each kernel the time that the cost model
+ * predicts beside the time that it took.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include "attnc.h"
+
+enum { RUNS = 5 };
+
+static attn_kernel_info kernel_info(const cli_session *s, size_t k) {
+    attn_kernel_info info = ATTN_KERNEL_INFO_INIT;
+    attn_module_kernel(s->module, s->graph, k, &info);
+    return info;
+}
+
+static void print_kernels(const cli_session *s, size_t n) {
+    const char *remark;
+    for (size_t k = 0; k < n; k++) {
+        attn_kernel_info info = kernel_info(s, k);
+        if (info.file) printf("# %s:%u:%u\n", info.file, info.line, info.column);
+        printf("%s%s\n", info.text, info.schedule);
+    }
+    for (size_t k = 0; (remark = attn_module_remark(s->module, s->graph, k)); k++) printf("remark: %s\n", remark);
+}
+
+static double measured(const attn_kernel_time *t) { return t->launches ? t->seconds / (double)t->launches : 0; }
+
+static void print_times(const cli_session *s, const attn_kernel_time *times, size_t n) {
+    double predicted_sum = 0, measured_sum = 0;
+    printf("\n%-24s %9s %14s %14s %8s\n", "kernel", "launches", "predicted ms", "measured ms", "ratio");
+    for (size_t k = 0; k < n; k++) {
+        attn_kernel_info info = kernel_info(s, k);
+        double m = measured(&times[k]);
+        int64_t launches = times[k].launches / RUNS;
+        printf("%-24s %9lld %14.5f %14.5f %8.2f\n", info.name, (long long)launches, 1e3 * info.predicted_s, 1e3 * m, info.predicted_s > 0 ? m / info.predicted_s : 0);
+        predicted_sum += info.predicted_s * (double)launches;
+        measured_sum += m * (double)launches;
+    }
+    printf("%-24s %9s %14.5f %14.5f %8.2f\n", "all", "", 1e3 * predicted_sum, 1e3 * measured_sum, predicted_sum > 0 ? measured_sum / predicted_sum : 0);
+}
+
+static void print_json(const cli_session *s, const attn_kernel_time *times, size_t n) {
+    const char *remark;
+    json_t *out = json_object(), *kernels = json_array(), *remarks = json_array();
+    for (size_t k = 0; k < n; k++) {
+        attn_kernel_info info = kernel_info(s, k);
+        json_t *row = json_object();
+        json_object_set_new(row, "name", json_string(info.name));
+        json_object_set_new(row, "text", json_string(info.text));
+        json_object_set_new(row, "schedule", json_string(info.schedule));
+        if (info.file) json_object_set_new(row, "line", json_integer(info.line));
+        json_object_set_new(row, "launches", json_integer(times[k].launches / RUNS));
+        json_object_set_new(row, "predicted_ms", json_real(1e3 * info.predicted_s));
+        json_object_set_new(row, "measured_ms", json_real(1e3 * measured(&times[k])));
+        json_array_append_new(kernels, row);
+    }
+    for (size_t k = 0; (remark = attn_module_remark(s->module, s->graph, k)); k++) json_array_append_new(remarks, json_string(remark));
+    json_object_set_new(out, "graph", json_string(s->graph));
+    json_object_set_new(out, "kernels", kernels);
+    json_object_set_new(out, "remarks", remarks);
+    json_dumpf(out, stdout, JSON_INDENT(1));
+    printf("\n");
+    json_decref(out);
+}
+
+int verb_explain(cli_session *s) {
+    int status = cli_load(s);
+    if (status == CLI_FINE && s->options->target && !strcmp(s->options->target, "eval")) {
+        fputs("attnc: the evaluator runs the graph as it is: there are no kernels to explain\n", stderr);
+        return CLI_USAGE;
+    }
+    if (status == CLI_FINE) status = cli_read_inputs(s, true);
+    if (status == CLI_FINE) status = cli_compile(s, s->options->target);
+    if (status != CLI_FINE) return status;
+    size_t n = attn_module_n_kernels(s->module, s->graph);
+    attn_kernel_time *times = calloc(n + 1, sizeof *times);
+    if (!s->options->json) print_kernels(s, n);
+    status = times ? cli_model(s, true) : CLI_WRONG;
+    if (status == CLI_FINE) status = cli_run(s, NULL);
+    for (int k = 0; status == CLI_FINE && k < RUNS; k++) status = cli_run(s, times);
+    if (status == CLI_FINE && s->options->json) print_json(s, times, n);
+    else if (status == CLI_FINE) print_times(s, times, n);
+    free(times);
+    return status;
+}

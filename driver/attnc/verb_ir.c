@@ -1,0 +1,19 @@
+/* ir: what the compiler has after a pass, or the text that it hands to the target's own compiler. */
+#include "attnc.h"
+
+int verb_ir(cli_session *s) {
+    char *text = NULL;
+    int status = cli_load(s);
+    if (status != CLI_FINE) return status;
+    if (s->options->code && s->options->after) {
+        fputs("attnc: --after and --code exclude each other (--help shows how it is used)\n", stderr);
+        return CLI_USAGE;
+    }
+    const char *target = s->options->target ? s->options->target : "cpu";
+    attn_status made = s->options->code ? attn_program_emit(s->context, s->program, s->graph, target, s->diagnostics, &text)
+                                        : attn_program_dump(s->context, s->program, s->graph, target, s->options->after, s->diagnostics, &text);
+    status = cli_failed(s, made);
+    if (text) fputs(text, stdout);
+    attn_text_destroy(s->context, text);
+    return status;
+}

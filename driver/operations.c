@@ -1,0 +1,234 @@
+/* How much arithmetic a run is worth: products count two operations for each multiply-add, masked ones only where they are visible.
+ *
+ * The products of a kernel are its TERM lines without a body of their own and its ACC lines. The number of visible positions of a line is
+ * estimated: axes are drawn at random in their order (an extent may depend on axes before it), the guard is looked at, and the product of the extents is
+ * averaged over the draws. Without a guard and with extents over dimensions one draw is exact. Guards that read more than inputs count as visible.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "api.h"
+
+enum { DRAWS = 4096, MAX_DEPTH = 200 };
+
+typedef struct {
+    const api_entry *entry;
+    const rt_call *call;
+    const ir_unit *unit;
+    const ir_kernel *kernel;
+    int64_t *at;                             /* by variable: where the draw stands */
+    const rt_array **inputs;                 /* by value: dense; NULL: no input */
+    uint64_t state;
+    bool unknown;                            /* something was read that is no input */
+    uint32_t depth;
+} counting;
+
+typedef struct { int64_t i; double f; } number;
+
+static uint64_t next(counting *c) {
+    uint64_t z = c->state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+/* ---- integers, truth values, and reals that are read, at one position */
+
+static number value_of(counting *c, ir_expr e);
+
+static number unknown(counting *c) {
+    c->unknown = true;
+    return (number){0};
+}
+
+static number element(const rt_array *a, int64_t k) {
+    switch (a->dtype) {
+    case RT_F32: return (number){0, (double)((const float *)a->data)[k]};
+    case RT_F64: return (number){0, ((const double *)a->data)[k]};
+    case RT_I32: return (number){((const int32_t *)a->data)[k], 0};
+    case RT_I64: return (number){((const int64_t *)a->data)[k], 0};
+    default: return (number){((const uint8_t *)a->data)[k], 0};
+    }
+}
+
+static number read_at(counting *c, ir_expr e) {
+    ir_value v = ir_at(c->unit, e)->u.ref;
+    const rt_array *a = c->inputs[v];
+    const ir_type *t = &c->unit->value.at[v].type;
+    int64_t k = 0;
+    if (!a) return unknown(c);
+    for (uint32_t axis = 0; axis < t->rank && !c->unknown; axis++) {
+        int64_t n = value_of(c, t->dim[axis]).i, at = value_of(c, ir_operand(c->unit, e, axis)).i;
+        if (at < 0 || at >= n) return unknown(c);
+        k = k * n + at;
+    }
+    return c->unknown ? (number){0} : element(a, k);
+}
+
+static number choose(counting *c, ir_expr e) {
+    return value_of(c, ir_operand(c->unit, e, value_of(c, ir_operand(c->unit, e, 0)).i ? 1 : 2));
+}
+
+static number lazy(counting *c, ir_expr e, bool both) {
+    int64_t a = value_of(c, ir_operand(c->unit, e, 0)).i;
+    return (a != 0) == both ? value_of(c, ir_operand(c->unit, e, 1)) : (number){a != 0, 0};
+}
+
+static number compare(counting *c, uint8_t op, ir_expr left, number a, number b) {
+    bool real = ir_at(c->unit, left)->sort == IR_SORT_REAL;
+    bool less = real ? a.f < b.f : a.i < b.i, same = real ? a.f >= b.f && a.f <= b.f : a.i == b.i;
+    return (number){op == IR_LT ? less : op == IR_LE ? less || same : op == IR_EQ ? same : !same, 0};
+}
+
+static number binary(counting *c, ir_expr e, uint8_t op) {
+    ir_expr left = ir_operand(c->unit, e, 0);
+    number a = value_of(c, left), b = value_of(c, ir_operand(c->unit, e, 1)), out = {0, 0};
+    bool fine = true;
+    switch (op) {
+    case IR_LT: case IR_LE: case IR_EQ: case IR_NE: return compare(c, op, left, a, b);
+    case IR_ADD: fine = base_add(a.i, b.i, &out.i); break;
+    case IR_SUB: fine = !__builtin_sub_overflow(a.i, b.i, &out.i); break;
+    case IR_MUL: fine = base_mul(a.i, b.i, &out.i); break;
+    case IR_FDIV: fine = b.i > 0; out.i = fine ? base_floor_div(a.i, b.i) : 0; break;
+    case IR_MOD: fine = b.i > 0; out.i = fine ? base_floor_mod(a.i, b.i) : 0; break;
+    case IR_MIN: out.i = a.i < b.i ? a.i : b.i; break;
+    case IR_MAX: out.i = a.i > b.i ? a.i : b.i; break;
+    default: fine = false;
+    }
+    return fine && ir_at(c->unit, left)->sort != IR_SORT_REAL ? out : unknown(c);
+}
+
+static number value_inside(counting *c, ir_expr e) {
+    const ir_expr_info *x = ir_at(c->unit, e);
+    switch (x->op) {
+    case IR_INT: case IR_BOOL: return (number){x->u.i, 0};
+    case IR_REAL: return (number){0, x->u.f};
+    case IR_DIM: return (number){c->call->slots[x->u.ref - 1], 0};
+    case IR_VAR: return (number){c->at[x->u.ref], 0};
+    case IR_READ: return read_at(c, e);
+    case IR_LET: return c->kernel->lets[x->u.ref].kind == IR_LET_EXPR ? value_of(c, c->kernel->lets[x->u.ref].e) : unknown(c);
+    case IR_SELECT: return choose(c, e);
+    case IR_AND: return lazy(c, e, true);
+    case IR_OR: return lazy(c, e, false);
+    case IR_NOT: return (number){!value_of(c, ir_operand(c->unit, e, 0)).i, 0};
+    case IR_NEG: return (number){-value_of(c, ir_operand(c->unit, e, 0)).i, 0};
+    case IR_ABS: return (number){llabs(value_of(c, ir_operand(c->unit, e, 0)).i), 0};
+    default: return ir_n_operands(c->unit, e) == 2 ? binary(c, e, x->op) : unknown(c);
+    }
+}
+
+static number value_of(counting *c, ir_expr e) {
+    if (c->unknown || c->depth >= MAX_DEPTH) return unknown(c);
+    c->depth++;
+    number out = value_inside(c, e);
+    c->depth--;
+    return out;
+}
+
+/* ---- lines */
+
+static bool in_line(const ir_kernel *k, const ir_let *l, const ir_axis *a) {
+    for (uint32_t i = 0; i < l->n_over; i++)
+        if (l->over[i] == a->var) return true;
+    (void)k;
+    return a->role == IR_ITEM || (l->rank & a->role);
+}
+
+/* Product of extents at a random position, 0 if it is hidden. */
+static double draw(counting *c, const ir_let *l) {
+    double product = 1;
+    c->unknown = false;
+    for (uint32_t k = 0; k < c->kernel->n_axes; k++) {
+        const ir_axis *a = &c->kernel->axes[k];
+        int64_t n = value_of(c, a->extent).i;
+        if (c->unknown || n <= 0) return 0;
+        c->at[a->var] = (int64_t)(next(c) % (uint64_t)n);
+        if (in_line(c->kernel, l, a)) product *= (double)n;
+    }
+    bool visible = value_of(c, l->where).i != 0;
+    return visible || c->unknown ? product : 0;
+}
+
+static double line(counting *c, const ir_let *l) {
+    double sum = 0;
+    bool product = (l->kind == IR_LET_TERM && !l->e) || l->kind == IR_LET_ACC;
+    if (!product) return 0;
+    for (uint32_t k = 0; k < DRAWS; k++) sum += draw(c, l);
+    return 2 * sum / DRAWS;
+}
+
+static double kernel(counting *c, const ir_kernel *k) {
+    double sum = 0;
+    c->kernel = k;
+    for (uint32_t i = 0; i < k->n_lets; i++) sum += line(c, &k->lets[i]);
+    return sum;
+}
+
+/* All launches; loops multiply by their turns, as counted from their bounds at the first. */
+static double steps(counting *c) {
+    const ir_plan *p = c->entry->plan;
+    const rt_entry *e = &c->entry->entry;
+    double sum = 0, turns[64] = {1};
+    uint32_t depth = 0;
+    for (uint32_t k = 0; k < p->n_steps; k++) {
+        const rt_step *s = &e->steps[k];
+        if (s->kind == RT_STEP_LOOP && depth < 63) {
+            int64_t n = c->call->slots[s->hi] - c->call->slots[s->lo];
+            depth++;
+            turns[depth] = turns[depth - 1] * (double)(n > 0 ? n : 0);
+            c->at[p->steps[k].counter] = c->call->slots[s->lo];
+        } else if (s->kind == RT_STEP_NEXT && depth > 0) depth--;
+        else if (s->kind == RT_STEP_LAUNCH && p->steps[k].kernel < p->n_schedules) sum += turns[depth] * kernel(c, p->schedules[s->kernel]->kernel);
+    }
+    return sum;
+}
+
+/* ---- */
+
+typedef struct { attn_model *model; const attn_run_options *options; double out; } asking;
+
+static const rt_array *dense(api_call *call, const rt_array *a) {
+    rt_array *out = BASE_NEW(call->scratch, rt_array);
+    int64_t n = 0;
+    *out = *a;
+    if (rt_array_is_dense(a)) return out;
+    rt_count(a->rank, a->dim, &n);
+    out->data = base_alloc_array(call->scratch, (size_t)n, rt_dtypes[a->dtype].bytes);
+    rt_array_pack(a, out->data);
+    return out;
+}
+
+static void find_inputs(api_call *call, counting *c, const ir_graph *g, const rt_array *tensors) {
+    uint32_t at = 0;
+    c->inputs = BASE_ARRAY(call->scratch, c->unit->value.n, const rt_array *);
+    for (uint32_t k = 0; k < g->body.n; k++)
+        if (g->body.at[k]->form == IR_FORM_INPUT) c->inputs[g->body.at[k]->source.value] = dense(call, &tensors[at++]);
+}
+
+static attn_status operations(api_call *call, void *args) {
+    asking *a = args;
+    attn_module *m = a->model->module;
+    const api_entry *entry = api_entry_find(m, a->options->graph);
+    attn_run_options o = *a->options;
+    o.n_outputs = 0;
+    api_use_files(call, m->program);
+    if (!entry) return api_unknown_graph(call, m->program, o.graph), ATTN_ERROR_ARGUMENT;
+    if (!entry->plan) return api_argument(call, "operations are counted in kernels, and the evaluator has none");
+    const api_instance *i = &a->model->instances[entry - m->entries];
+    rt_array *tensors = BASE_ARRAY(call->scratch, entry->entry.n_tensors, rt_array);
+    rt_call c = {.instance = &i->instance, .arena = call->scratch, .diags = call->diags, .tensors = tensors};
+    if (!drv_arguments(call, entry, &o, i->instance.params, tensors) || !rt_bind(&c)) return api_status(call);
+    counting count = {.entry = entry, .call = &c, .unit = entry->plan->graph->unit, .state = 1};
+    count.at = BASE_ARRAY(call->scratch, count.unit->var.n + 1, int64_t);
+    find_inputs(call, &count, entry->plan->graph, tensors);
+    a->out = steps(&count);
+    return ATTN_OK;
+}
+
+attn_status attn_model_operations(attn_model *model, const attn_run_options *options, attn_diagnostics *diagnostics, double *out) {
+    asking a = {model, options, 0};
+    if (!model || !options || !out || options->struct_size < sizeof *options) return ATTN_ERROR_ARGUMENT;
+    if ((options->n_inputs && !options->inputs) || (options->n_dims && !options->dims)) return ATTN_ERROR_ARGUMENT;
+    attn_status status = api_run(&model->module->context->allocator, diagnostics, operations, &a);
+    *out = a.out;
+    return status;
+}

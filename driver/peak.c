@@ -1,0 +1,75 @@
+/* What this machine's vector units can do: chains of f32 multiply-adds that depend on nothing but themselves, on all threads, the best of a few
+ * rounds. Written once for the widest vectors that the compiler knows and cloned for what the CPU has.
+ */
+#include <math.h>
+#include <string.h>
+#include <time.h>
+#include "api.h"
+
+enum { CHAINS = 12, LANES = 16, ROUNDS = 40000, ITEMS_PER_THREAD = 8 };
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+
+#define CHAIN_BODY                                                                                                                                   \
+    lanes sum[CHAINS];                                                                                                                               \
+    for (int c = 0; c < CHAINS; c++) sum[c] = (lanes){0} + (float)c;                                                                                 \
+    for (int round = 0; round < ROUNDS; round++)                                                                                                     \
+        for (int c = 0; c < CHAINS; c++) sum[c] = sum[c] * factor + addend;                                                                          \
+    for (int c = 1; c < CHAINS; c++) sum[0] += sum[c];                                                                                               \
+    float all = 0;                                                                                                                                   \
+    for (int k = 0; k < LANES; k++) all += sum[0][k];                                                                                                \
+    return all
+
+#pragma GCC optimize("O3,fp-contract=fast")
+typedef float chains_fn(float factor, float addend);
+static float chains_plain(float factor, float addend) { CHAIN_BODY; }
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) static float chains_256(float factor, float addend) { CHAIN_BODY; }
+__attribute__((target("avx512f,prefer-vector-width=512"))) static float chains_512(float factor, float addend) { CHAIN_BODY; }
+#endif
+
+static chains_fn *choose(void) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f")) return chains_512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return chains_256;
+#endif
+    return chains_plain;
+}
+
+static void work(const rt_frame *frame, int64_t first, int64_t last, void *scratch) {
+    chains_fn *fn = choose();
+    float *out = frame->buffers[0];
+    (void)scratch;
+    for (int64_t k = first; k < last; k++) out[k] = fn(0.999f, (float)frame->ints[0]);
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+typedef struct { attn_context *context; double seconds, gflops; } measuring;
+
+static attn_status measure(api_call *call, void *args) {
+    measuring *m = args;
+    int64_t items = (int64_t)m->context->threads * ITEMS_PER_THREAD, one = 1;
+    float *out = BASE_ARRAY(call->scratch, (size_t)items, float);
+    rt_frame frame = {&one, (void *[]){out}};
+    rt_job job = {sizeof job, work, &frame, items, ROUNDS * CHAINS, 0, NULL};
+    double flops = 2.0 * LANES * CHAINS * ROUNDS * (double)items, end = now() + m->seconds;
+    do {
+        double start = now();
+        if (!m->context->executor.run(m->context->executor.self, &job)) api_no_memory(call);
+        double rate = flops / (now() - start) * 1e-9;
+        if (rate > m->gflops) m->gflops = rate;
+    } while (now() < end);
+    return ATTN_OK;
+}
+
+attn_status attn_context_peak(attn_context *context, double seconds, double *gflops) {
+    measuring m = {context, seconds, 0};
+    if (!context || !gflops) return ATTN_ERROR_ARGUMENT;
+    attn_status status = api_run(&context->allocator, NULL, measure, &m);
+    *gflops = m.gflops;
+    return status;
+}

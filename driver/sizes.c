@@ -1,0 +1,155 @@
+/* Sizes of a graph without tensors: from dimensions that somebody names, `## try:` lines, and small defaults. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include "api.h"
+#include "sizes.h"
+
+enum { SMALL = 8 };                          /* a dimension that nobody names */
+
+/* ---- the text of `## try:` lines: items between commas: NAME = INT, NAME = {numbers}, NAME > 0 */
+
+static const char *skip(const char *at) {
+    while (isspace((unsigned char)*at)) at++;
+    return at;
+}
+
+static const char *item_end(const char *at) {
+    for (int depth = 0; *at && (depth > 0 || *at != ','); at++) depth += (*at == '{') - (*at == '}');
+    return at;
+}
+
+/* What stands behind NAME in an item of that name: "= 5", "> 0", "= {1, 2}". */
+static const char *after_name(const char *item, const char *name) {
+    size_t n = strlen(name);
+    item = skip(item);
+    if (strncmp(item, name, n) || isalnum((unsigned char)item[n]) || item[n] == '_') return NULL;
+    return skip(item + n);
+}
+
+const char *drv_try(const attn_program *program, const char *name) {
+    const char *line;
+    for (size_t k = 0; (line = attn_program_try(program, k)); k++)
+        for (const char *at = line;; at++) {
+            const char *found = after_name(at, name);
+            if (found) return found;
+            at = item_end(at);
+            if (!*at) break;
+        }
+    return NULL;
+}
+
+static bool tried_size(const attn_program *program, const char *name, int64_t *out) {
+    const char *at = drv_try(program, name);
+    if (!at || *at != '=') return false;
+    at = skip(at + 1);
+    char *end;
+    *out = strtoll(at, &end, 10);
+    return end > at && *out >= 0;
+}
+
+/* ---- sizes */
+
+static bool given(const attn_dim *dims, size_t n, const char *name, int64_t *out) {
+    for (size_t k = 0; k < n; k++)
+        if (dims[k].name && !strcmp(dims[k].name, name)) {
+            *out = dims[k].value;
+            return true;
+        }
+    return false;
+}
+
+static int64_t fallback(const ir_graph *g, uint32_t dim) {
+    for (uint32_t k = 0; k < g->n_choices; k++)
+        if (g->choices[k].dim == dim + 1 && g->choices[k].n) return g->choices[k].values[0];
+    int64_t least = g->unit->dim.at[dim + 1].least;
+    return least > SMALL ? least : SMALL;
+}
+
+static bool names_known(api_call *call, const rt_entry *e, const attn_dim *dims, size_t n) {
+    bool fine = true;
+    for (size_t k = 0; k < n; k++) {
+        bool found = false;
+        for (uint32_t i = 0; i < e->n_dims; i++) found |= dims[k].name && !strcmp(dims[k].name, e->dim_names[i]);
+        if (!found) base_report(call->diags, BASE_MSG_DIM_UNKNOWN, (base_span){0, 0, 0}, e->name, dims[k].name ? dims[k].name : "");
+        fine &= found && dims[k].value >= 0;
+        if (found && dims[k].value < 0) base_report(call->diags, BASE_MSG_DIM_NEGATIVE, (base_span){0, 0, 0}, dims[k].name, (long long)dims[k].value);
+    }
+    return fine;
+}
+
+bool drv_sizes(api_call *call, const attn_program *program, const api_graph *g, const attn_dim *dims, size_t n_dims, bool defaults, drv_slots *out) {
+    const rt_entry *e = &g->signature;
+    out->at = BASE_ARRAY(call->scratch, e->n_slots, int64_t);
+    out->known = BASE_ARRAY(call->scratch, e->n_slots, bool);
+    if (!names_known(call, e, dims, n_dims)) return false;
+    for (uint32_t k = 0; k < e->n_dims; k++) {
+        bool known = given(dims, n_dims, e->dim_names[k], &out->at[k]);
+        if (!known && defaults && !tried_size(program, e->dim_names[k], &out->at[k])) out->at[k] = fallback(g->graph, k);
+        out->known[k] = known || defaults;
+    }
+    rt_array *none = BASE_ARRAY(call->scratch, e->n_tensors, rt_array);
+    for (uint32_t k = 0; k < e->n_tensors; k++) none[k].rank = RT_UNKNOWN;
+    rt_ints_partial(e->bind, e->n_bind, none, out->at, out->known);
+    return true;
+}
+
+/* ---- shapes */
+
+static bool mentions(const char *text, const char *name) {
+    size_t n = strlen(name);
+    for (const char *at = text; (at = strstr(at, name)); at += n) {
+        bool starts = at == text || !(isalnum((unsigned char)at[-1]) || at[-1] == '_');
+        if (starts && !(isalnum((unsigned char)at[n]) || at[n] == '_')) return true;
+    }
+    return false;
+}
+
+static void report_missing(api_call *call, const rt_entry *e, const rt_tensor_info *info, uint32_t axis, const drv_slots *slots) {
+    const char *missing = info->dim_texts[axis];
+    for (uint32_t k = 0; k < e->n_dims; k++)
+        if (!slots->known[k] && mentions(info->dim_texts[axis], e->dim_names[k])) missing = e->dim_names[k];
+    base_diag *d = base_report(call->diags, BASE_MSG_DIM_MISSING, rt_span(call->diags, &info->place), missing);
+    d->hint = base_printf(call->diags->arena, "axis %u of %s is %s", axis, info->name, info->dim_texts[axis]);
+}
+
+bool drv_shape(api_call *call, const api_graph *g, uint32_t tensor, const drv_slots *slots, int64_t *dim) {
+    const rt_tensor_info *info = &g->signature.tensors[tensor];
+    for (uint32_t k = 0; k < info->rank; k++) {
+        if (!slots->known[info->dims[k]]) {
+            report_missing(call, &g->signature, info, k, slots);
+            return false;
+        }
+        dim[k] = slots->at[info->dims[k]];
+        if (dim[k] >= 0 && dim[k] <= INT32_MAX) continue;
+        base_report(call->diags, BASE_MSG_EXTENT_RANGE, rt_span(call->diags, &info->place), k, info->name, (long long)dim[k], (long long)INT32_MAX);
+        return false;
+    }
+    return true;
+}
+
+typedef struct {
+    const attn_program *program;
+    const char *graph;
+    size_t tensor, n_dims;
+    const attn_dim *dims;
+    int64_t *out;
+} asking;
+
+static attn_status shape(api_call *call, void *args) {
+    const asking *a = args;
+    const api_graph *g = api_graph_find(a->program, a->graph);
+    drv_slots slots;
+    api_use_files(call, a->program);
+    if (!g) return api_unknown_graph(call, a->program, a->graph), ATTN_ERROR_ARGUMENT;
+    if (a->tensor >= g->signature.n_tensors) return api_argument(call, "the graph has no tensor of that number");
+    if (!drv_sizes(call, a->program, g, a->dims, a->n_dims, false, &slots)) return api_status(call);
+    return drv_shape(call, g, (uint32_t)a->tensor, &slots, a->out) ? ATTN_OK : api_status(call);
+}
+
+attn_status attn_program_shape(attn_context *context, const attn_program *program, const char *graph, size_t tensor, const attn_dim *dims,
+                               size_t n_dims, attn_diagnostics *diagnostics, int64_t *dims_out) {
+    asking a = {program, graph, tensor, n_dims, dims, dims_out};
+    if (!context || !program || !dims_out || (n_dims && !dims)) return ATTN_ERROR_ARGUMENT;
+    return api_run(&context->allocator, diagnostics, shape, &a);
+}
