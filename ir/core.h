@@ -7,6 +7,9 @@
  * they were written: as correct, only not recognised as equal to other spellings. */
 enum { IR_TERMS = 64, IR_ATOMS = 32 };
 
+/* What walks need of the machine: no expression is deeper, no unit larger. Beyond, an expression is the poison, and reported. */
+enum { IR_MAX_DEPTH = 2000, IR_MAX_EXPRS = 1 << 20 };
+
 typedef struct {                 /* what an expression can be; integers use i, reals r (in exact arithmetic, rounding aside) */
     union { ir_interval i; struct { double lo, hi; } r; };
     bool nan;
@@ -24,6 +27,8 @@ typedef struct ir_memo {         /* one walk's notes, by expression; entries of 
 struct ir_unit_index {
     uint32_t *table, capacity;                   /* expressions by content: open addressing, a power of two, 0: free */
     BASE_VEC(ir_bounds) bounds;                  /* by expression */
+    BASE_VEC(uint16_t) depth;                    /* by expression: longest way down to a leaf, extents included */
+    bool full;                                   /* one of the limits was met, and reported */
     BASE_VEC(ir_set) bound;                      /* by expression: variables that reductions in it bind */
     BASE_VEC(ir_var) binder_of;                  /* by expression: the first binder with this extent */
     BASE_VEC(ir_binder) binder;                  /* by variable */

@@ -185,14 +185,19 @@ static void widen(ir_reader *r, ir_op op, uint32_t n, ir_expr *operands) {
         if (args[k] == 'f' || (real && (args[k] == 'n' || args[k] == 'x'))) operands[k] = ir_to_real(r->unit, operands[k]);
 }
 
+/* What came out of construction: the poison has been reported, unless it is our fault. */
+static ir_expr sound(ir_reader *r, ir_token at, ir_expr e) {
+    if (!e && !r->unit->diags->n_errors) IR_FAIL_AT(r, at, BASE_MSG_INTERNAL_IR, "an expression that was refused");
+    if (!e) ir_reader_stop(r);
+    return e;
+}
+
 static ir_expr apply(ir_reader *r, ir_token at, ir_op op, uint32_t n, ir_expr *operands) {
     widen(r, op, n, operands);
     if (ir_result_sort(r->unit, op, n, operands) == IR_SORT_NONE)
         IR_FAIL_AT(r, at, BASE_MSG_IR_SORT, ir_ops[op].text, sort_text(sort_of(r, operands[0])), n > 1 ? " and " : "",
                    n > 1 ? sort_text(sort_of(r, operands[n - 1])) : "");
-    ir_expr e = ir_apply(r->unit, op, n, operands);
-    if (!e) IR_FAIL_AT(r, at, BASE_MSG_INTERNAL_IR, ir_ops[op].text);
-    return e;
+    return sound(r, at, ir_apply(r->unit, op, n, operands));
 }
 
 static ir_expr apply2(ir_reader *r, ir_token at, ir_op op, ir_expr a, ir_expr b) { return apply(r, at, op, 2, (ir_expr[]){a, b}); }
@@ -226,7 +231,7 @@ static ir_expr read_element(ir_reader *r, ir_token at) {
     if (n != rank) IR_FAIL_AT(r, at, BASE_MSG_IR_COUNT, ir_token_text(r, at), rank, "indices", n);
     for (uint32_t k = 0; k < n; k++)
         if (sort_of(r, places[k]) != IR_SORT_INT) IR_FAIL_AT(r, at, BASE_MSG_IR_SORT, "[]", sort_text(sort_of(r, places[k])), "", "");
-    return ir_read(r->unit, value, n, places);
+    return sound(r, at, ir_read(r->unit, value, n, places));
 }
 
 static ir_expr bare_name(ir_reader *r, ir_token at) {
@@ -271,9 +276,7 @@ static ir_expr reduction(ir_reader *r, ir_token at, ir_red kind) {
     bool fits = ir_reds[kind].args == 'b' ? sort == IR_SORT_BOOL : sort == IR_SORT_INT || sort == IR_SORT_REAL;
     if (!fits) IR_FAIL_AT(r, at, BASE_MSG_IR_SORT, ir_reds[kind].text, sort_text(sort), "", "");
     if (sort_of(r, where) != IR_SORT_BOOL) IR_FAIL_AT(r, at, BASE_MSG_IR_SORT, "where", sort_text(sort_of(r, where)), "", "");
-    ir_expr e = ir_reduce(u, kind, n, bound, where, body);
-    if (!e) IR_FAIL_AT(r, at, BASE_MSG_INTERNAL_IR, ir_reds[kind].text);
-    return e;
+    return sound(r, at, ir_reduce(u, kind, n, bound, where, body));
 }
 
 static ir_expr call(ir_reader *r, ir_token at) {
@@ -316,9 +319,7 @@ static ir_expr abbreviation(ir_reader *r, ir_token at) {
         if (sort_of(r, arguments[k]) != IR_SORT_INT) IR_FAIL_AT(r, at, BASE_MSG_IR_SORT, "{}", sort_text(sort_of(r, arguments[k])), "", "");
         all[k] = (ir_binding){let->params[k], arguments[k]};
     }
-    ir_expr e = ir_substitute(r->unit, let->e, n, all);
-    if (!e) IR_FAIL_AT(r, at, BASE_MSG_INTERNAL_IR, ir_token_text(r, at));
-    return e;
+    return sound(r, at, ir_substitute(r->unit, let->e, n, all));
 }
 
 static void definition(ir_reader *r) {

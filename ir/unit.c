@@ -65,10 +65,30 @@ static ir_set bound_of(ir_unit *u, const ir_expr_info *x, const ir_expr *operand
     return s;
 }
 
+static uint32_t depth_of(const ir_unit *u, const ir_expr_info *x, const ir_expr *operands) {
+    uint32_t depth = 0;
+    for (uint32_t k = 0; k < x->operands.n; k++) {
+        const ir_expr_info *o = ir_at(u, operands[k]);
+        ir_expr below = x->op == IR_RED && k + 2 < x->operands.n && o->op == IR_VAR ? ir_extent(u, o->u.ref) : operands[k];
+        if (u->index->depth.at[below] >= depth) depth = u->index->depth.at[below] + 1u;
+    }
+    return depth;
+}
+
+static bool is_too_large(ir_unit *u, uint32_t depth) {
+    bool deep = depth > IR_MAX_DEPTH;
+    if (!deep && u->expr.n < IR_MAX_EXPRS) return false;
+    if (!u->index->full && deep) base_report(u->diags, BASE_MSG_EXPR_DEPTH, (base_span){0}, IR_MAX_DEPTH);
+    if (!u->index->full && !deep) base_report(u->diags, BASE_MSG_EXPR_COUNT, (base_span){0}, IR_MAX_EXPRS);
+    return u->index->full = true;
+}
+
 ir_expr ir_intern(ir_unit *u, ir_expr_info key, const ir_expr *operands) {
     struct ir_unit_index *index = u->index;
     uint32_t *slot = slot_of(u, &key, operands);
     if (*slot) return *slot;
+    uint32_t depth = depth_of(u, &key, operands);
+    if (is_too_large(u, depth)) return 0;
     key.free = free_of(u, &key, operands);
     ir_set bound = bound_of(u, &key, operands);
     ir_bounds bounds = ir_bounds_new(u, &key, operands);
@@ -76,6 +96,7 @@ ir_expr ir_intern(ir_unit *u, ir_expr_info key, const ir_expr *operands) {
     for (uint32_t k = 0; k < key.operands.n; k++) BASE_PUSH(u->arena, &u->pool, operands[k]);
     ir_expr e = BASE_PUSH(u->arena, &u->expr, key);
     BASE_PUSH(u->arena, &index->bounds, bounds);
+    BASE_PUSH(u->arena, &index->depth, (uint16_t)depth);
     BASE_PUSH(u->arena, &index->bound, bound);
     BASE_PUSH(u->arena, &index->binder_of, 0);
     *slot = e;
@@ -113,6 +134,7 @@ ir_unit *ir_unit_create(base_arena *arena, base_diags *diags) {
     BASE_PUSH(arena, &u->dim, (ir_dim_info){0});
     BASE_PUSH(arena, &u->value, (ir_value_info){0});
     BASE_PUSH(arena, &index->bounds, (ir_bounds){0});
+    BASE_PUSH(arena, &index->depth, 0);
     BASE_PUSH(arena, &index->bound, 0);
     BASE_PUSH(arena, &index->binder_of, 0);
     BASE_PUSH(arena, &index->binder, (ir_binder){0});

@@ -367,16 +367,34 @@ static void long_chains(void **state) {
     world v = world_create(), *w = &v;
     ir_unit *u = w->u;
     ir_expr ints = lit(w, 0), reals = ir_real(u, 0), truths = ir_bool(u, true), tower = w->i;
-    for (int64_t k = 0; k < 100000; k++) {
+    for (int64_t k = 0; k < 990; k++) {            /* two levels each: just below the limit */
         reals = ir_add(u, reals, read1(w, w->y, lit(w, k)));
         truths = ir_and(u, truths, ir_op2(u, IR_LT, read1(w, w->y, lit(w, k)), ir_real(u, 1)));
         tower = ir_op2(u, IR_MOD, add(w, tower, lit(w, k % 3)), add(w, w->S, lit(w, k % 7)));
     }
-    for (int64_t k = 20000; k--;) ints = add(w, ints, read1(w, w->m, lit(w, k)));      /* the order that costs most */
+    for (int64_t k = 1900; k--;) ints = add(w, ints, read1(w, w->m, lit(w, k)));      /* the order that costs most */
     assert_true(ir_reads(u, reals, w->y) && ir_reads(u, truths, w->y) && !ir_reads(u, ints, w->y));
     ir_binding to = {w->vi, w->h};
     assert_int_not_equal(ir_substitute(u, tower, 1, &to), tower);
     assert_false(ir_provably(u, truths));
+    world_destroy(w);
+}
+
+/* Deeper than walks allow, or more than a unit holds: the poison, and one report. */
+static void beyond_the_limits(void **state) {
+    (void)state;
+    world v = world_create(), *w = &v;
+    ir_expr deep = ir_real(w->u, 0);
+    for (int64_t k = 0; k < 5000; k++) deep = ir_add(w->u, deep, read1(w, w->y, lit(w, k)));
+    assert_int_equal(deep, 0);
+    assert_int_equal(w->u->diags->n_errors, 1);
+    assert_int_equal(w->u->diags->first->message, BASE_MSG_EXPR_DEPTH);
+    world_destroy(w);
+    v = world_create();
+    for (int64_t k = 0; k < 2000000; k++) deep = ir_int(w->u, k);
+    assert_int_equal(deep, 0);
+    assert_int_equal(w->u->diags->n_errors, 1);
+    assert_int_equal(w->u->diags->first->message, BASE_MSG_EXPR_COUNT);
     world_destroy(w);
 }
 
@@ -438,7 +456,8 @@ int main(void) {
         cmocka_unit_test(reals_keep_their_meaning), cmocka_unit_test(poison_and_wrong_sorts),
         cmocka_unit_test(every_operator_folds_literals), cmocka_unit_test(random_reals_keep_their_value),
         cmocka_unit_test(random_truths_keep_their_value), cmocka_unit_test(random_polynomials_keep_their_value),
-        cmocka_unit_test(any_order_of_addition), cmocka_unit_test(long_chains), cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(any_order_of_addition), cmocka_unit_test(long_chains), cmocka_unit_test(beyond_the_limits),
+        cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
