@@ -2,8 +2,9 @@
 #include "diff.h"
 #include "emulated.h"
 
-static bool run(const diff_target *self, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
+static bool run(const diff_target *self, void *opened, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
     (void)self;
+    (void)opened;
     emulated_reset();
     return emulated_graph_eval(g, frame, arena, diags);
 }
