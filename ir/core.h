@@ -69,6 +69,7 @@ void ir_terms_tighten(ir_terms *p);                                             
 bool ir_terms_constant(const ir_terms *p, int64_t *out);
 ir_expr ir_terms_expr(ir_unit *u, const ir_terms *p);                           /* not of a lost one */
 ir_expr ir_monomial_mul(ir_unit *u, ir_expr a, ir_expr b);                      /* 0: one on either side, and as an answer "too long" if both are not */
+bool ir_fact_divides(const ir_unit *u, ir_expr part, ir_expr whole);             /* says a fact about this very whole */
 bool ir_term_div(ir_unit *u, ir_term a, ir_term d, ir_term *quotient);          /* exactly, facts included */
 ir_expr ir_int_add(ir_unit *u, ir_expr a, ir_expr b, int64_t sign);
 ir_expr ir_int_mul(ir_unit *u, ir_expr a, ir_expr b);

@@ -143,6 +143,7 @@ bool ir_in_range(ir_unit *u, ir_expr e, ir_expr n);                             
 bool ir_at_least(ir_unit *u, ir_expr e, int64_t least);                         /* e >= least, provably */
 bool ir_affine(ir_unit *u, ir_expr e, ir_var v, ir_expr *coef, ir_expr *rest);  /* e == coef * v + rest, both free of v */
 bool ir_provably(ir_unit *u, ir_expr truth);                                    /* a truth value that must hold */
+bool ir_provably_where(ir_unit *u, ir_set vars, ir_expr truth);                 /* where these variables have values too: no extent of theirs is 0 */
 ir_interval ir_interval_of(ir_unit *u, ir_expr e);                              /* dimensions are below 2^31, tables by their type */
 ir_interval ir_interval_of_real(ir_unit *u, ir_expr e, bool *maybe_nan);        /* outward, saturated: is a score never -inf? */
 bool ir_maybe_minus_inf(ir_unit *u, ir_expr e);                                 /* false only if e is provably not -inf */

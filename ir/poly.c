@@ -33,7 +33,7 @@ void ir_terms_of(ir_unit *u, ir_expr e, ir_terms *out) {
 
 /* ---- facts about divisibility */
 
-static bool fact_divides(const ir_unit *u, ir_expr part, ir_expr whole) {
+bool ir_fact_divides(const ir_unit *u, ir_expr part, ir_expr whole) {
     int64_t p, f;
     bool literal = ir_is_int(u, part, &p) && p > 0;
     for (uint32_t k = 0; k < u->index->division.n; k++) {
@@ -88,7 +88,7 @@ static bool cancel_quotient(const ir_unit *u, ir_expr *atoms, uint32_t *n) {
     for (uint32_t k = 0; k < *n; k++) {
         if (!ir_is(u, atoms[k], IR_FDIV)) continue;
         ir_expr whole = ir_operand(u, atoms[k], 0), part = ir_operand(u, atoms[k], 1);
-        if (is_sum(u, whole) || term_of(u, whole).monomial != whole || !fact_divides(u, part, whole)) continue;
+        if (is_sum(u, whole) || term_of(u, whole).monomial != whole || !ir_fact_divides(u, part, whole)) continue;
         ir_expr rest[2 * IR_ATOMS];
         uint32_t m = 0;
         for (uint32_t i = 0; i < *n; i++)
@@ -119,7 +119,7 @@ static bool settle(ir_unit *u, ir_term *t) {
         if (!ir_is(u, atoms[k], IR_FDIV) || !ir_is_int(u, ir_operand(u, atoms[k], 1), &part)) continue;
         ir_expr whole = ir_operand(u, atoms[k], 0);
         ir_term w = term_of(u, whole);
-        if (part < 2 || t->coef % part || is_sum(u, whole) || !fact_divides(u, ir_operand(u, atoms[k], 1), whole)) continue;
+        if (part < 2 || t->coef % part || is_sum(u, whole) || !ir_fact_divides(u, ir_operand(u, atoms[k], 1), whole)) continue;
         int64_t coef;
         if (!base_mul(t->coef / part, w.coef, &coef)) continue;
         atoms[k] = atoms[--n];
@@ -279,7 +279,7 @@ static bool divide_by_atom(ir_unit *u, ir_expr *atoms, uint32_t *n, int64_t *coe
     if (ir_is(u, d, IR_FDIV)) {
         ir_expr whole = ir_operand(u, d, 0), part = ir_operand(u, d, 1);
         int64_t literal;
-        if (fact_divides(u, part, whole) && term_of(u, whole).coef == 1 && take_out(u, whole, atoms, n))
+        if (ir_fact_divides(u, part, whole) && term_of(u, whole).coef == 1 && take_out(u, whole, atoms, n))
             return ir_is_int(u, part, &literal) ? base_mul(*coef, literal, coef) : put_in(u, part, atoms, n, 2 * IR_ATOMS);
     }
     for (uint32_t k = 0; k < u->index->division.n; k++) {
@@ -385,7 +385,7 @@ static ir_expr divide_rest(ir_unit *u, const ir_terms *rem, const ir_terms *d, i
     if (ir_terms_constant(rem, &x) && ir_is_int(u, c, &y) && y != -1 && y)
         return ir_int(u, mod ? base_floor_mod(x, y) : base_floor_div(x, y));
     if (!rem->n || terms_in_range(u, rem, d)) return mod ? e : ir_int(u, 0);
-    if (mod && fact_divides(u, c, e)) return ir_int(u, 0);
+    if (mod && ir_fact_divides(u, c, e)) return ir_int(u, 0);
     return nested(u, mod ? IR_MOD : IR_FDIV, e, c);
 }
 
@@ -414,7 +414,7 @@ ir_expr ir_int_div(ir_unit *u, ir_expr a, ir_expr c, bool mod) {
 
 bool ir_divides(ir_unit *u, ir_expr divisor, ir_expr e) {
     if (!divisor || !e) return false;
-    if (divisor == e || fact_divides(u, divisor, e)) return true;
+    if (divisor == e || ir_fact_divides(u, divisor, e)) return true;
     ir_terms p, d, q = {0}, r;
     ir_terms_of(u, e, &p);
     ir_terms_of(u, divisor, &d);

@@ -14,7 +14,7 @@ enum { STEPS = 60, FACTS_IN_A_PROOF = 3, DEPTH = 24 };
 typedef struct {
     ir_unit *u;
     uint32_t steps, depth, facts;
-    ir_set vars;                 /* free in what is asked: they have a value, so their extents are at least 1 */
+    ir_set vars;                 /* they have a value, so their extents are at least 1 */
 } proof;
 
 static bool nonneg(proof *w, const ir_terms *p);
@@ -95,7 +95,7 @@ static bool by_either(linear l, bool is_max, ir_expr x, ir_expr y) {
     return with(l, x) && with(l, y);
 }
 
-/* (a*w + b) * y + y - 1 >= 0 is enough, since a*w + b is an integer. */
+/* (a*w + b) * y + y - 1 >= 0 is enough, since a*w + b is an integer. Where y divides x, w*y is x. */
 static bool by_quotient(linear l, ir_expr x, ir_expr y) {
     ir_unit *u = l.w->u;
     if (ir_int_bounds(u, y).lo < 0) return false;
@@ -103,7 +103,8 @@ static bool by_quotient(linear l, ir_expr x, ir_expr y) {
     ir_terms end, divisor, value, t;
     ir_terms_of(u, x, &end);
     ir_terms_of(u, y, &divisor);
-    if (l.sign > 0) {
+    bool exact = ir_fact_divides(u, y, x);
+    if (l.sign > 0 && !exact) {
         ir_terms_add_all(u, &end, &divisor, -1);
         ir_terms_add(u, &end, 1, 0);
     }
@@ -112,7 +113,7 @@ static bool by_quotient(linear l, ir_expr x, ir_expr y) {
     ir_terms_add_all(u, &value, &t, 1);
     ir_terms_add_all(u, &value, &divisor, 1);
     ir_terms_add(u, &value, -1, 0);
-    return l.sign != 0 && nonneg(l.w, &value);
+    return (l.sign != 0 || exact) && nonneg(l.w, &value);
 }
 
 static ir_expr one_less(ir_unit *u, ir_expr e) { return ir_int_add(u, e, ir_int(u, 1), -1); }
@@ -261,7 +262,11 @@ static ir_set vars_of(ir_unit *u, const ir_terms *p) {
     return s;
 }
 
-bool ir_terms_nonneg(ir_unit *u, const ir_terms *p) { return nonneg(&(proof){.u = u, .steps = STEPS, .vars = vars_of(u, p)}, p); }
+static bool nonneg_where(ir_unit *u, ir_set vars, const ir_terms *p) {
+    return nonneg(&(proof){.u = u, .steps = STEPS, .vars = ir_set_union(u, vars, vars_of(u, p))}, p);
+}
+
+bool ir_terms_nonneg(ir_unit *u, const ir_terms *p) { return nonneg_where(u, 0, p); }
 
 /* ---- learning facts */
 
@@ -297,10 +302,14 @@ static void learn_nonneg(ir_unit *u, ir_expr b, ir_expr a, int64_t more) {
     BASE_PUSH(u->arena, &u->index->nonneg, ir_terms_expr(u, &p));
 }
 
+/* whole % part == 0 has a value, so part is not 0. */
+static void learn_division(ir_unit *u, ir_expr whole, ir_expr part) {
+    BASE_PUSH(u->arena, &u->index->division, ((ir_division){whole, part}));
+    if (ir_int_bounds(u, part).lo == 0) learn_nonneg(u, part, ir_int(u, 1), 0);
+}
+
 static void learn_equal(ir_unit *u, ir_expr a, ir_expr b) {
-    if (ir_at(u, a)->sort != IR_SORT_INT) return;
-    if (ir_is(u, a, IR_MOD) && ir_is_int(u, b, NULL) && ir_at(u, b)->u.i == 0)
-        BASE_PUSH(u->arena, &u->index->division, ((ir_division){ir_operand(u, a, 0), ir_operand(u, a, 1)}));
+    if (ir_is(u, a, IR_MOD) && ir_is_int(u, b, NULL) && ir_at(u, b)->u.i == 0) learn_division(u, ir_operand(u, a, 0), ir_operand(u, a, 1));
     learn_nonneg(u, a, b, 0);
     learn_nonneg(u, b, a, 0);
 }
@@ -322,19 +331,19 @@ void ir_fact_learn(ir_unit *u, ir_expr fact) {
 static bool is_int(const ir_unit *u, ir_expr e) { return e && ir_at(u, e)->sort == IR_SORT_INT; }
 
 /* b - a + more >= 0 */
-static bool ordered(ir_unit *u, ir_expr a, ir_expr b, int64_t more) {
+static bool ordered(ir_unit *u, ir_set vars, ir_expr a, ir_expr b, int64_t more) {
     ir_terms p, q;
     ir_terms_of(u, b, &p);
     ir_terms_of(u, a, &q);
     ir_terms_add_all(u, &p, &q, -1);
     ir_terms_add(u, &p, more, 0);
-    return ir_terms_nonneg(u, &p);
+    return nonneg_where(u, vars, &p);
 }
 
-bool ir_at_least(ir_unit *u, ir_expr e, int64_t least) { return is_int(u, e) && ordered(u, ir_int(u, least), e, 0); }
-bool ir_in_range(ir_unit *u, ir_expr e, ir_expr n) { return is_int(u, e) && is_int(u, n) && ordered(u, ir_int(u, 0), e, 0) && ordered(u, e, n, -1); }
+bool ir_at_least(ir_unit *u, ir_expr e, int64_t least) { return is_int(u, e) && ordered(u, 0, ir_int(u, least), e, 0); }
+bool ir_in_range(ir_unit *u, ir_expr e, ir_expr n) { return is_int(u, e) && is_int(u, n) && ordered(u, 0, ir_int(u, 0), e, 0) && ordered(u, 0, e, n, -1); }
 
-static bool provably_not(ir_unit *u, ir_expr truth);
+static bool provably_not(ir_unit *u, ir_set vars, ir_expr truth);
 
 static bool is_fact(const ir_unit *u, ir_expr truth) {
     for (uint32_t k = 0; k < u->fact.n; k++)
@@ -343,23 +352,23 @@ static bool is_fact(const ir_unit *u, ir_expr truth) {
 }
 
 /* Long chains of `and` and `or` lean to the left; the loop goes down there. */
-bool ir_provably(ir_unit *u, ir_expr truth) {
+bool ir_provably_where(ir_unit *u, ir_set vars, ir_expr truth) {
     while (truth && !is_fact(u, truth)) {
         uint32_t n = ir_n_operands(u, truth);
         ir_expr a = n ? ir_operand(u, truth, 0) : 0, b = n == 2 ? ir_operand(u, truth, 1) : 0;
         switch (ir_at(u, truth)->op) {
         case IR_AND:
-            if (!ir_provably(u, b)) return false;
+            if (!ir_provably_where(u, vars, b)) return false;
             break;
         case IR_OR:
-            if (ir_provably(u, b)) return true;
+            if (ir_provably_where(u, vars, b)) return true;
             break;
         case IR_BOOL: return ir_is_bool(u, truth, true);
-        case IR_NOT: return provably_not(u, a);
-        case IR_LE: return is_int(u, a) && ordered(u, a, b, 0);
-        case IR_LT: return is_int(u, a) && ordered(u, a, b, -1);
-        case IR_EQ: return is_int(u, a) && ordered(u, a, b, 0) && ordered(u, b, a, 0);
-        case IR_NE: return is_int(u, a) && (ordered(u, a, b, -1) || ordered(u, b, a, -1));
+        case IR_NOT: return provably_not(u, vars, a);
+        case IR_LE: return is_int(u, a) && ordered(u, vars, a, b, 0);
+        case IR_LT: return is_int(u, a) && ordered(u, vars, a, b, -1);
+        case IR_EQ: return is_int(u, a) && ordered(u, vars, a, b, 0) && ordered(u, vars, b, a, 0);
+        case IR_NE: return is_int(u, a) && (ordered(u, vars, a, b, -1) || ordered(u, vars, b, a, -1));
         default: return false;
         }
         truth = a;
@@ -367,11 +376,13 @@ bool ir_provably(ir_unit *u, ir_expr truth) {
     return truth != 0;
 }
 
-static bool provably_not(ir_unit *u, ir_expr truth) {
+static bool provably_not(ir_unit *u, ir_set vars, ir_expr truth) {
     while (ir_is(u, truth, IR_OR)) {
-        if (!provably_not(u, ir_operand(u, truth, 1))) return false;
+        if (!provably_not(u, vars, ir_operand(u, truth, 1))) return false;
         truth = ir_operand(u, truth, 0);
     }
     ir_expr negated = ir_not(u, truth);
-    return !ir_is(u, negated, IR_NOT) && ir_provably(u, negated);
+    return !ir_is(u, negated, IR_NOT) && ir_provably_where(u, vars, negated);
 }
+
+bool ir_provably(ir_unit *u, ir_expr truth) { return ir_provably_where(u, 0, truth); }

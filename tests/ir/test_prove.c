@@ -52,6 +52,11 @@ static void groups_of_heads(void **state) {
     assert_true(in_range(w, fdiv(w, w->h, group), w->G));
     assert_true(in_range(w, add(w, mul(w, w->g, group), r), w->H));
     assert_true(in_range(w, mod(w, w->h, group), group));
+    ir_expr nonzero = ne(w, group, lit(w, 0));
+    assert_false(ir_provably(w->u, nonzero));                     /* no heads at all */
+    assert_true(ir_provably_where(w->u, ir_set_of(w->u, 1, &w->vh), nonzero));
+    assert_false(ir_provably_where(w->u, ir_set_of(w->u, 1, &w->vg), nonzero));
+    assert_true(ir_at_least(w->u, w->G, 1));                        /* H % G has a value */
     world_destroy(w);
 }
 
