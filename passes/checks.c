@@ -225,7 +225,10 @@ static bool holds(checks_state *c, uint32_t at, ir_expr truth) {
     known_env k = { pass_memo_create(c->u->arena) };
     lower_conjuncts(c->u, guards_of(c, at), &parts);
     for (uint32_t i = 0; i < parts.n; i++) pass_memo_add(&k.known, parts.at[i]);
-    return ir_is_bool(c->u, ir_rebuild(c->u, truth, known_true, &k), true) || ir_provably(c->u, truth);
+    if (ir_is_bool(c->u, ir_rebuild(c->u, truth, known_true, &k), true)) return true;
+    var_list all = { 0 };
+    around(c, at, &all);
+    return ir_provably_where(c->u, ir_set_of(c->u, all.n, all.at), truth);
 }
 
 static void ask_index(checks_state *c, uint32_t at, const char *what, ir_value tensor, uint32_t axis, ir_expr index, ir_expr limit) {
