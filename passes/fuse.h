@@ -12,6 +12,10 @@ typedef struct {                 /* a node of the block at hand */
 } fuse_slot;
 typedef struct { const ir_node *map; double cost; const char *why; } fuse_known;
 typedef struct { ir_expr extent; ir_var v; } fuse_stand_in;
+typedef struct {                 /* a reduction as a node of its own; NULL: the move has been made */
+    ir_node *node;
+    uint8_t order[IR_RANK];      /* its axes: indices of the free variables in order of appearance */
+} fuse_fresh;
 typedef struct {
     pass_state *state;
     ir_unit *u;
@@ -22,7 +26,7 @@ typedef struct {
     pass_memo depth;             /* of expressions */
     BASE_VEC(fuse_stand_in) stand_ins;           /* for patterns of reductions */
     pass_memo taken;             /* pattern to an index of `fresh`, so that trying again makes nothing new */
-    BASE_VEC(ir_node *) fresh;
+    BASE_VEC(fuse_fresh) fresh;
 } fuse_block;
 
 /* fuse.c */

@@ -71,19 +71,19 @@ static void eager(found_env *f, ir_expr e) {
 }
 
 /* ---- the move */
-typedef struct { patterns *p; ir_expr pattern; ir_value value; pass_memo known; } out_env;
+typedef struct { patterns *p; ir_expr pattern; ir_value value; const uint8_t *order; } out_env;
 static ir_expr out(ir_unit *u, void *env, ir_expr e) {
     out_env *o = env;
     if (!ir_is(u, e, IR_RED)) return 0;
     var_list free = { 0 };
     if (pattern(o->p, e, &free) != o->pattern) return 0;
     ir_expr *at = BASE_ARRAY(u->arena, free.n, ir_expr);
-    for (uint32_t i = 0; i < free.n; i++) at[i] = ir_var_expr(u, free.at[i]);
+    for (uint32_t i = 0; i < free.n; i++) at[i] = ir_var_expr(u, free.at[o->order[i]]);
     return ir_read(u, o->value, free.n, at);
 }
 
 typedef struct { uint32_t slot; ir_node *node; } reader;
-typedef struct { ir_node *fresh; ir_expr pattern; BASE_VEC(reader) readers; double gain; } move;
+typedef struct { uint32_t fresh; bool found; BASE_VEC(reader) readers; double gain; } move;
 
 typedef struct { ir_dtype dtype; bool found; } dtype_env;
 static bool dtype_visit(const ir_unit *u, void *env, ir_expr e) {
@@ -108,8 +108,22 @@ static const char *fresh_name(fuse_block *b, const ir_node *from, ir_red kind) {
     return name;
 }
 
+/* Axes in the order in which the statement has its own variables, those that a reduction around binds last: rows stay rows in memory. */
+static uint32_t place_of(const ir_node *from, ir_var v) {
+    uint32_t k = 0;
+    while (k < from->map.n_outer && from->map.outer[k] != v) k++;
+    return k;
+}
+static void order_axes(const ir_node *from, const var_list *free, uint8_t *order) {
+    for (uint32_t i = 0; i < free->n; i++) {
+        uint32_t at = i;
+        for (; at > 0 && place_of(from, free->at[order[at - 1]]) > place_of(from, free->at[i]); at--) order[at] = order[at - 1];
+        order[at] = (uint8_t)i;
+    }
+}
+
 /* The node that computes the reduction over variables of its own. */
-static ir_node *fresh_node(fuse_block *b, const ir_node *from, ir_expr red, const var_list *free) {
+static ir_node *fresh_node(fuse_block *b, const ir_node *from, ir_expr red, const var_list *free, const uint8_t *order) {
     ir_unit *u = b->u;
     ir_var outer[IR_RANK];
     ir_binding all[IR_RANK];
@@ -117,20 +131,23 @@ static ir_node *fresh_node(fuse_block *b, const ir_node *from, ir_expr red, cons
     ir_type type = { .dtype = sort == IR_SORT_INT ? IR_TYPE_I64 : sort == IR_SORT_BOOL ? IR_TYPE_BOOL : IR_TYPE_F32, .rank = (uint8_t)free->n };
     if (sort == IR_SORT_REAL && has_dtype(b, red, IR_TYPE_F64)) type.dtype = IR_TYPE_F64;
     for (uint32_t i = 0; i < free->n; i++) {
-        type.dim[i] = u->var.at[free->at[i]].extent;
-        outer[i] = ir_var_new(u, u->var.at[free->at[i]].name, type.dim[i]);
-        all[i] = (ir_binding){ free->at[i], ir_var_expr(u, outer[i]) };
+        ir_var v = free->at[order[i]];
+        type.dim[i] = u->var.at[v].extent;
+        outer[i] = ir_var_new(u, u->var.at[v].name, type.dim[i]);
+        all[i] = (ir_binding){ v, ir_var_expr(u, outer[i]) };
     }
     ir_value value = ir_value_new(u, "?", &type);        /* named when the move is made */
     return ir_node_map(u, from->span, free->n, outer, value, ir_substitute(u, red, free->n, all));
 }
-static ir_node *fresh_of(fuse_block *b, const ir_node *from, ir_expr pat, ir_expr red, const var_list *free) {
+static uint32_t fresh_of(fuse_block *b, const ir_node *from, ir_expr pat, ir_expr red, const var_list *free) {
     uint32_t at;
-    if (pass_memo_get(&b->taken, pat, &at) && b->fresh.at[at]) return b->fresh.at[at];
-    ir_node *n = fresh_node(b, from, red, free);
-    at = BASE_PUSH(b->arena, &b->fresh, n);
+    if (pass_memo_get(&b->taken, pat, &at) && b->fresh.at[at].node) return at;
+    fuse_fresh f = { NULL, { 0 } };
+    order_axes(from, free, f.order);
+    f.node = fresh_node(b, from, red, free, f.order);
+    at = BASE_PUSH(b->arena, &b->fresh, f);
     pass_memo_put(&b->taken, pat, at);
-    return n;
+    return at;
 }
 
 static ir_node *without(fuse_block *b, const ir_node *n, out_env *o) {
@@ -152,9 +169,10 @@ static bool try_move(fuse_block *b, uint32_t i, patterns *p, ir_expr red, move *
     const char *why;
     ir_expr pat = pattern(p, red, &free);
     if (!pat) return false;
-    move m = { .fresh = fresh_of(b, b->slots.at[i].node, pat, red, &free), .pattern = pat };
-    out_env o = { .p = p, .pattern = pat, .value = m.fresh->map.results[0].store.result };
-    double before = 0, after = fuse_cost(b, m.fresh, &why);
+    move m = { .fresh = fresh_of(b, b->slots.at[i].node, pat, red, &free), .found = true };
+    const fuse_fresh *f = &b->fresh.at[m.fresh];
+    out_env o = { .p = p, .pattern = pat, .value = f->node->map.results[0].store.result, .order = f->order };
+    double before = 0, after = fuse_cost(b, f->node, &why);
     bool ok = true;
     for (uint32_t k = i; k < b->slots.n && ok; k++) {
         const ir_node *n = b->slots.at[k].node;
@@ -189,15 +207,14 @@ bool fuse_take(fuse_block *b, uint32_t i) {
         if (root || !(pass_memo_get(&f.eager, f.reds.at[r], NULL) || pass_is_total(b->u, f.reds.at[r]))) continue;
         try_move(b, i, &p, f.reds.at[r], &best);
     }
-    if (!best.fresh) return false;
+    if (!best.found) return false;
     for (uint32_t k = 0; k < best.readers.n; k++) fuse_set(b, best.readers.at[k].slot, best.readers.at[k].node);
-    uint32_t at;
-    ir_value_info *value = &b->u->value.at[best.fresh->map.results[0].store.result];
-    value->name = fresh_name(b, n, (ir_red)ir_at(b->u, best.fresh->map.results[0].body)->u.ref);
-    best.fresh->span = n->span;
-    if (pass_memo_get(&b->taken, best.pattern, &at)) b->fresh.at[at] = NULL;
+    ir_node *fresh = b->fresh.at[best.fresh].node;
+    b->fresh.at[best.fresh].node = NULL;
+    b->u->value.at[fresh->map.results[0].store.result].name = fresh_name(b, n, (ir_red)ir_at(b->u, fresh->map.results[0].body)->u.ref);
+    fresh->span = n->span;
     BASE_PUSH(b->arena, &b->slots, ((fuse_slot){ 0 }));
     for (uint32_t k = b->slots.n - 1; k > i; k--) b->slots.at[k] = b->slots.at[k - 1];
-    fuse_set(b, i, best.fresh);
+    fuse_set(b, i, fresh);
     return true;
 }
