@@ -210,7 +210,8 @@ static void add_check(checks_state *c, uint32_t at, const question *q) {
     ir_expr first = ir_read(u, n->check.position->map.results[0].store.result, 0, NULL);
     ir_expr found = ir_reduce(u, IR_RED_MIN, all.n, all.at, ir_and(u, bad, ir_op2(u, IR_EQ, linear, first)), q->index);
     n->check.found = scalar_node(c, base_printf(u->arena, "%s_%s_found", in, of), found);
-    bool early = reads_sources_only(c, n->check.position) && q->tensor;
+    /* the tensor is only named, but a name must mean something where it stands */
+    bool early = q->tensor && !pass_memo_get(&c->computed, q->tensor, NULL) && reads_sources_only(c, n->check.position);
     ir_builder_add(early ? c->early : c->here, n);
 }
 
