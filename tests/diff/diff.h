@@ -31,7 +31,8 @@ struct diff_target {
     bool unchecked;              /* maps alone, without the checks of data: programs that must fail are not asked of it */
 };
 
-typedef struct { const char *name; const char *lo, *hi; } diff_range;            /* of an integer input; hi is not in it */
+typedef struct { const char *name; const char *lo, *hi; bool ascending; } diff_range;   /* of an integer input; hi is not in it. ascending: sorted,
+                                                                    the first lo, the last hi - 1 */
 typedef struct {
     const char *name, *path, *text;
     bool attn;                   /* in the language, not IR text */

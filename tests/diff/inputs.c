@@ -99,17 +99,28 @@ static void look_in_node(void *env, const ir_node *node, uint32_t depth) {
     for (uint32_t r = 0; node->form == IR_FORM_MAP && r < node->map.n_results; r++) ir_walk(s->unit, node->map.results[r].body, look_for_index, s);
 }
 
+static int by_size(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
 static void fill_ints(const diff_program *p, const ir_graph *g, ir_value value, random_source *r, ir_tensor *t, const ir_frame *frame, base_diags *diags) {
     searching s = {.unit = g->unit, .frame = frame, .value = value, .hi = 4, .diags = diags};
     int64_t lo = 0;
     ir_graph_each(g, look_in_node, &s);
+    const diff_range *range = NULL;
     for (uint32_t k = 0; k < p->ranges.n; k++) {
         if (strcmp(p->ranges.at[k].name, g->unit->value.at[value].name) != 0) continue;
-        lo = number(g->unit, frame, p->ranges.at[k].lo);
-        s.hi = number(g->unit, frame, p->ranges.at[k].hi);
+        range = &p->ranges.at[k];
+        lo = number(g->unit, frame, range->lo);
+        s.hi = number(g->unit, frame, range->hi);
     }
     uint64_t n = s.hi > lo ? (uint64_t)(s.hi - lo) : 1;
     for (int64_t k = 0; k < t->n; k++) t->i[k] = lo + (int64_t)(next_random(r) % n);
+    if (!range || !range->ascending || !t->n) return;
+    qsort(t->i, (size_t)t->n, sizeof *t->i, by_size);
+    t->i[0] = lo;
+    t->i[t->n - 1] = s.hi - 1;
 }
 
 /* ---- reals */

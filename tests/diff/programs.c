@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "diff.h"
+#include "frontend.h"
 
 static char *slurp(base_arena *arena, const char *path, size_t *n) {
     FILE *f = fopen(path, "rb");
@@ -29,8 +30,8 @@ static const char *rest(base_arena *arena, const char *at) {
     return base_strndup(arena, at, strcspn(at, "\n"));
 }
 
-static void read_range(base_arena *arena, diff_program *p, const char *at) {
-    diff_range r = {.name = word(arena, &at)};
+static void read_range(base_arena *arena, diff_program *p, const char *at, bool ascending) {
+    diff_range r = {.name = word(arena, &at), .ascending = ascending};
     char *both = base_strdup(arena, word(arena, &at)), *dots = strstr(both, "..");
     if (!dots) {
         fprintf(stderr, "%s: range %s needs lo..hi\n", p->path, r.name);
@@ -45,7 +46,8 @@ static void read_range(base_arena *arena, diff_program *p, const char *at) {
 static void read_line(base_arena *arena, diff_program *p, const char *at) {
     const char *what = word(arena, &at);
     if (!strcmp(what, "dims")) BASE_PUSH(arena, &p->dims, rest(arena, at));
-    else if (!strcmp(what, "range")) read_range(arena, p, at);
+    else if (!strcmp(what, "range")) read_range(arena, p, at, false);
+    else if (!strcmp(what, "ascending")) read_range(arena, p, at, true);
     else if (!strcmp(what, "infinite")) BASE_PUSH(arena, &p->infinite, word(arena, &at));
     else if (!strcmp(what, "positive")) BASE_PUSH(arena, &p->positive, word(arena, &at));
     else if (!strcmp(what, "error")) p->error = word(arena, &at);
@@ -96,6 +98,19 @@ uint32_t diff_catalogue(base_arena *arena, const char *folder, diff_program ***o
     return all.n;
 }
 
+/* Programs of the catalogue import nothing but the library, which the frontend holds. */
+static const char *load_nothing(void *env, base_arena *arena, const char *importer, const char *path, const char **name, size_t *n) {
+    (void)env, (void)arena, (void)importer, (void)path, (void)name, (void)n;
+    return NULL;
+}
+
+/* The last graph of the file, as for a host that names none. */
+static ir_graph *graph_of_attn(base_arena *arena, base_diags *diags, uint32_t file) {
+    fe_program *program = fe_program_create(arena, diags, file, load_nothing, NULL);
+    return program && fe_n_graphs(program) ? fe_graph_lower(program, fe_n_graphs(program) - 1, arena, diags) : NULL;
+}
+
 ir_graph *diff_graph(const diff_program *p, base_arena *arena, base_diags *diags) {
-    return ir_graph_read(arena, diags, base_file_add(diags, p->name, p->text, strlen(p->text)));
+    uint32_t file = base_file_add(diags, p->name, p->text, strlen(p->text));
+    return p->attn ? graph_of_attn(arena, diags, file) : ir_graph_read(arena, diags, file);
 }
