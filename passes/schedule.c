@@ -30,11 +30,6 @@ static bool serial(const ir_kernel *k) {
         if (k->stores[i].at.mode != IR_STORE_ONE) return true;
     return false;
 }
-static bool has_role(const ir_kernel *k, uint8_t role) {
-    for (uint32_t a = 0; a < k->n_axes; a++)
-        if (k->axes[a].role == role) return true;
-    return false;
-}
 static bool has_kind(const ir_kernel *k, uint8_t kind) {
     for (uint32_t i = 0; i < k->n_lets; i++)
         if (k->lets[i].kind == kind) return true;
