@@ -2,17 +2,6 @@
 #include <stdlib.h>
 #include "api.h"
 
-static void *plain_alloc(void *self, size_t bytes) {
-    (void)self;
-    return malloc(bytes);
-}
-
-static void plain_free(void *self, void *at, size_t bytes) {
-    (void)self;
-    (void)bytes;
-    free(at);
-}
-
 static void clean_up(api_call *call, bool failed) {
     for (api_cleanup *c = call->cleanups; c; c = c->next)
         if (failed || !c->on_failure_only) c->run(c->self);
@@ -40,8 +29,7 @@ static attn_status guarded(api_call *call, api_body *body, void *args) {
 }
 
 attn_status api_run(const base_allocator *allocator, attn_diagnostics *out, api_body *body, void *args) {
-    api_call call = {.allocator = {plain_alloc, plain_free, NULL}, .out = out};
-    if (allocator && allocator->alloc) call.allocator = *allocator;
+    api_call call = {.allocator = base_allocator_or_malloc(allocator), .out = out};
     attn_status status = guarded(&call, body, args);
     finish(&call, status != ATTN_OK);
     return status;

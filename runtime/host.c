@@ -56,20 +56,8 @@ static bool host_wait(rt_device *self) {
     return true;
 }
 
-static void *plain_alloc(void *self, size_t bytes) {
-    (void)self;
-    return malloc(bytes);
-}
-
-static void plain_free(void *self, void *at, size_t bytes) {
-    (void)self;
-    (void)bytes;
-    free(at);
-}
-
 void rt_host_init(rt_host *host, const rt_executor *executor, const base_allocator *allocator) {
-    *host = (rt_host){.executor = *executor, .allocator = {plain_alloc, plain_free, NULL}};
-    if (allocator && allocator->alloc) host->allocator = *allocator;
+    *host = (rt_host){.executor = *executor, .allocator = base_allocator_or_malloc(allocator)};
     host->device = (rt_device){
         .struct_size = sizeof(rt_device), .name = "cpu", .host_memory = true, .alloc = host_alloc, .free = host_free, .copy_in = host_copy,
         .copy_out = host_copy, .copy = host_copy, .zero = host_zero, .launch = host_launch, .wait = host_wait,

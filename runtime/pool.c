@@ -53,17 +53,6 @@ struct rt_pool {
 
 /* ---- memory */
 
-static void *plain_alloc(void *self, size_t bytes) {
-    (void)self;
-    return malloc(bytes);
-}
-
-static void plain_free(void *self, void *at, size_t bytes) {
-    (void)self;
-    (void)bytes;
-    free(at);
-}
-
 static block *block_create(const base_allocator *a, size_t bytes) {
     size_t all;
     if (__builtin_add_overflow(bytes, sizeof(block) + ALIGNMENT, &all)) return NULL;
@@ -240,8 +229,7 @@ static int usable_cpus(void) {
 }
 
 rt_pool *rt_pool_create(const base_allocator *allocator, int n_threads) {
-    base_allocator used = {plain_alloc, plain_free, NULL};
-    if (allocator && allocator->alloc) used = *allocator;
+    base_allocator used = base_allocator_or_malloc(allocator);
     if (n_threads <= 0) n_threads = usable_cpus();
     if (n_threads > MAX_THREADS) n_threads = MAX_THREADS;
     rt_pool *pool = used.alloc(used.self, sizeof *pool);

@@ -21,20 +21,8 @@ struct rt_blocks {
     block *free;
 };
 
-static void *plain_alloc(void *self, size_t bytes) {
-    (void)self;
-    return malloc(bytes);
-}
-
-static void plain_free(void *self, void *at, size_t bytes) {
-    (void)self;
-    (void)bytes;
-    free(at);
-}
-
 rt_blocks *rt_blocks_create(const base_allocator *allocator, rt_device *device) {
-    base_allocator used = {plain_alloc, plain_free, NULL};
-    if (allocator && allocator->alloc) used = *allocator;
+    base_allocator used = base_allocator_or_malloc(allocator);
     rt_blocks *blocks = used.alloc(used.self, sizeof *blocks);
     if (!blocks) return NULL;
     *blocks = (rt_blocks){.allocator = used, .device = device};

@@ -35,9 +35,12 @@ static void plain_free(void *self, void *at, size_t bytes) {
     free(at);
 }
 
+base_allocator base_allocator_or_malloc(const base_allocator *given) {
+    return given && given->alloc ? *given : (base_allocator){plain_alloc, plain_free, NULL};
+}
+
 base_arena *base_arena_create(const base_allocator *allocator, jmp_buf *on_failure) {
-    base_allocator used = {plain_alloc, plain_free, NULL};
-    if (allocator && allocator->alloc) used = *allocator;
+    base_allocator used = base_allocator_or_malloc(allocator);
     base_arena *arena = used.alloc(used.self, sizeof *arena);
     if (!arena) return NULL;
     *arena = (base_arena){.allocator = used, .on_failure = on_failure, .chunk_bytes = FIRST_CHUNK};

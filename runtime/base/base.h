@@ -25,6 +25,7 @@ typedef struct base_allocator {      /* NULL functions: malloc and free. `alloc`
     void (*free)(void *self, void *at, size_t bytes);
     void *self;
 } base_allocator;
+base_allocator base_allocator_or_malloc(const base_allocator *given);   /* `given` may be NULL or hold NULL functions */
 
 typedef struct base_arena base_arena;
 base_arena *base_arena_create(const base_allocator *allocator, jmp_buf *on_failure);   /* NULL when there is no memory */
