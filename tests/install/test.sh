@@ -1,0 +1,33 @@
+#!/bin/sh
+# Installs the build to a new prefix, moves that prefix, and uses it as others would: attnc, pkg-config, find_package.
+#   test.sh BUILD_FOLDER SOURCE_FOLDER CMAKE
+set -eu
+build=$1 source=$2 cmake=$3
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+
+"$cmake" --install "$build" --prefix "$place/first" >"$place/log" || { cat "$place/log"; exit 1; }
+mv "$place/first" "$place/prefix"
+prefix=$place/prefix
+lib=$(dirname "$(find "$prefix" -name libattn.so)")
+pc=$(dirname "$(find "$prefix" -name attn.pc)")
+
+echo "== attnc, with its library and its plug-in from the moved prefix"
+ldd "$prefix/bin/attnc" | grep libattn
+ldd "$prefix/bin/attnc" | grep -q "$prefix"
+cat >"$place/double.attn" <<'END'
+graph double(x: f32[N]) -> (y: f32[N]) { y[n] = 2*x[n] }
+END
+"$prefix/bin/attnc" run "$place/double.attn" --seed 1 --dims N=3 --target cpu
+
+echo "== pkg-config"
+flags=$(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs attn)
+${CC:-cc} "$source/examples/embed_jit/embed_jit.c" $flags -Wl,-rpath,"$lib" -o "$place/by_pkgconfig"
+"$place/by_pkgconfig" | diff "$source/examples/embed_jit/expected.txt" -
+
+echo "== find_package"
+mkdir "$place/host"
+cp "$source/examples/embed_jit/embed_jit.c" "$source/examples/embed_jit/CMakeLists.txt" "$place/host"
+"$cmake" -S "$place/host" -B "$place/host/build" -DCMAKE_PREFIX_PATH="$prefix" >"$place/log" && "$cmake" --build "$place/host/build" >>"$place/log" ||
+    { cat "$place/log"; exit 1; }
+"$place/host/build/embed_jit" | diff "$source/examples/embed_jit/expected.txt" -
