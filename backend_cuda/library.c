@@ -4,6 +4,10 @@
 #include <string.h>
 #include "cuda_internal.h"
 
+/* A library stays in the process once it is loaded: those of CUDA keep memory that they do not give back when they are unloaded, so
+ * each opening would lose some. */
+enum { MODE = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE };
+
 static void remember(cuda_search *search, const char *name) {
     size_t n = strlen(search->tried);
     snprintf(search->tried + n, sizeof search->tried - n, "%s%s", n ? ", " : "", name);
@@ -12,7 +16,7 @@ static void remember(cuda_search *search, const char *name) {
 void cuda_search_name(cuda_search *search, const char *name) {
     if (search->library) return;
     remember(search, name);
-    search->library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    search->library = dlopen(name, MODE);
 }
 
 void cuda_search_glob(cuda_search *search, const char *pattern) {
@@ -20,7 +24,7 @@ void cuda_search_glob(cuda_search *search, const char *pattern) {
     remember(search, pattern);
     glob_t found;
     if (glob(pattern, 0, NULL, &found) == 0)
-        for (size_t k = found.gl_pathc; k-- > 0 && !search->library;) search->library = dlopen(found.gl_pathv[k], RTLD_NOW | RTLD_LOCAL);
+        for (size_t k = found.gl_pathc; k-- > 0 && !search->library;) search->library = dlopen(found.gl_pathv[k], MODE);
     globfree(&found);
 }
 

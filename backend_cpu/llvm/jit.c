@@ -51,7 +51,8 @@ static LLVMTargetMachineRef machine_create(const ir_target *target, base_diags *
     char *triple = LLVMGetDefaultTargetTriple(), *error = NULL;
     LLVMTargetRef t = NULL;
     LLVMTargetMachineRef machine = NULL;
-    if (!say_message(diags, LLVMGetTargetFromTriple(triple, &t, &error) != 0, error)) {
+    const bool failed = LLVMGetTargetFromTriple(triple, &t, &error) != 0;
+    if (!say_message(diags, failed, error)) {
         machine = LLVMCreateTargetMachine(t, triple, target->cpu, target->features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
         if (!machine) say(diags, "no target machine");
     }
@@ -98,7 +99,8 @@ static bool build_module(build *b, const ir_target *target, uint32_t n, const ir
         }
     }
     char *text = NULL;
-    return !say_message(b->diags, LLVMVerifyModule(b->module, LLVMReturnStatusAction, &text) != 0, text);
+    const bool failed = LLVMVerifyModule(b->module, LLVMReturnStatusAction, &text) != 0;
+    return !say_message(b->diags, failed, text);
 }
 
 /* Clean SSA comes from the emitter except that what loops carry stands in stack slots; the rest is moving what does not change out of
