@@ -117,9 +117,9 @@ struct attn_module {
 };
 attn_module *api_module_retain(attn_module *module);
 const api_entry *api_entry_find(const attn_module *module, const char *name);
-/* The passes over a graph. stop_after: NULL, or a pass. false: reported. */
-bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, uint32_t graph, const ir_backend *backend, const attn_dim *dims,
-               size_t n_dims, const char *stop_after, pass_state *state);
+/* The passes over a graph. backend NULL: none, the graph alone. arch NULL: of this machine. stop_after: NULL, or a pass. false: reported. */
+bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, uint32_t graph, const ir_backend *backend, const char *arch,
+               const attn_dim *dims, size_t n_dims, const char *stop_after, pass_state *state);
 
 /* ---- model.c */
 typedef struct { rt_instance instance; const api_entry *entry; } api_instance;

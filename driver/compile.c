@@ -27,13 +27,17 @@ static int64_t *representative(base_arena *arena, const ir_unit *u, const attn_d
     return at;
 }
 
-bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, uint32_t graph, const ir_backend *backend, const attn_dim *dims,
-               size_t n_dims, const char *stop_after, pass_state *state) {
+bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, uint32_t graph, const ir_backend *backend, const char *arch,
+               const attn_dim *dims, size_t n_dims, const char *stop_after, pass_state *state) {
     *state = (pass_state){.arena = arena, .diags = call->diags};
     state->graph = fe_graph_lower(program->source, graph, arena, call->diags);
     if (!state->graph) return false;
     if (!backend) return true;
-    state->target = backend->target(backend, NULL, arena);
+    state->target = backend->target(backend, arch, arena);
+    if (!state->target) {
+        base_report(call->diags, BASE_MSG_ARCH_UNKNOWN, (base_span){0, 0, 0}, backend->name, arch ? base_printf(arena, "'%s'", arch) : "of this machine");
+        return false;
+    }
     state->representative = representative(arena, state->graph->unit, dims, n_dims);
     pass_options options = {.stop_after = stop_after};
     return pass_run_all(state, &options);
@@ -91,7 +95,7 @@ static bool compile_graph(api_call *call, attn_module *m, uint32_t graph, const 
     api_entry *e = &m->entries[m->n_entries++];
     pass_state state;
     e->graph = graph;
-    if (!drv_lower(call, m->arena, m->program, graph, m->backend, o->dims, o->n_dims, NULL, &state)) return false;
+    if (!drv_lower(call, m->arena, m->program, graph, m->backend, NULL, o->dims, o->n_dims, NULL, &state)) return false;
     if (!m->backend) {
         e->meaning = state.graph;
         return drv_encode_signature(state.graph, m->arena, call->diags, &e->entry);

@@ -33,9 +33,16 @@ static bool print(api_call *call, const dumping *d, const ir_backend *b, pass_st
     return true;
 }
 
+/* "cpu:x86-64-v3": the name of the target, and in *arch what comes after the colon; NULL: this machine. */
+static const char *target_of(base_arena *arena, const char *text, const char **arch) {
+    const char *colon = text ? strchr(text, ':') : NULL;
+    *arch = colon ? colon + 1 : NULL;
+    return colon ? base_strndup(arena, text, (size_t)(colon - text)) : text ? text : "cpu";
+}
+
 static attn_status dump(api_call *call, void *args) {
     dumping *d = args;
-    const char *target = d->target ? d->target : "cpu";
+    const char *arch, *target = target_of(call->scratch, d->target, &arch);
     const ir_backend *b = drv_backend(d->context, target);
     const api_graph *g = api_graph_find(d->program, d->graph);
     pass_state state;
@@ -53,7 +60,7 @@ static attn_status dump(api_call *call, void *args) {
         return ATTN_ERROR_ARGUMENT;
     }
     uint32_t k = (uint32_t)(g - d->program->graphs);
-    if (!drv_lower(call, call->scratch, d->program, k, source ? NULL : b, NULL, 0, d->pass, &state)) return api_status(call);
+    if (!drv_lower(call, call->scratch, d->program, k, source ? NULL : b, arch, NULL, 0, d->pass, &state)) return api_status(call);
     if (!print(call, d, b, &state, &text)) return api_status(call);
     d->out = hand_out(call, &text);
     return ATTN_OK;

@@ -143,6 +143,7 @@ static void emitter_init(cpu_emitter *e) {
     e->moved = BASE_ARRAY(e->arena, k->n_lets, cpu_val);
     e->factor = BASE_ARRAY(e->arena, k->n_lets, cpu_val);
     e->filled = BASE_ARRAY(e->arena, k->n_lets, cpu_val);
+    e->named = BASE_ARRAY(e->arena, k->n_lets, uint32_t);
     e->let_reach = BASE_ARRAY(e->arena, k->n_lets, ir_set);
     e->lane = e->block_axis = -1;
     e->lanes = 1;

@@ -43,6 +43,7 @@ typedef struct cpu_emitter {
     cpu_val *moved;              /* by the let that is a ref: slot of the value that what is relative to it stands at (lanes along rows) */
     cpu_val *factor;             /* by the let that is a ref: 2^(old - new) of the column at hand; NULL: not moved yet */
     cpu_val *filled;             /* by let: a TERM's block of scores is filled: the first column; NULL: compute in place */
+    uint32_t *named;             /* by let: how often it has got a name in the text */
     cpu_val row0;                /* lanes along columns: first row of the tile; */
     int32_t block_axis;          /* the column taken in blocks, -1: none now, */
     cpu_val block_lo, block_hi;  /* and the block at hand */

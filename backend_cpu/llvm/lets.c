@@ -1,4 +1,5 @@
 /* What a line is worth at the place of emission, and loops over axes. */
+#include <string.h>
 #include "emit.h"
 
 cpu_val cpu_extent(cpu_emitter *e, int32_t axis) { return cpu_expr(e, e->k->axes[axis].extent); }
@@ -59,12 +60,15 @@ static cpu_val acc(cpu_emitter *e, uint32_t k) {
     return cpu_load(e, e->real, cpu_acc_at(e, k), by_value || by_row ? e->lanes : 1);
 }
 
+/* Line $6 is %let6 in the text, and where it is computed again %let6.1, %let6.2: LLVM's own endings would run into the number. */
 static void name_let(cpu_emitter *e, cpu_val v, uint32_t k) {
     if (!LLVMIsAInstruction(v)) return;
     size_t n;
     LLVMGetValueName2(v, &n);
-    const char *name = base_printf(e->arena, "let%u", k);
-    if (n == 0) LLVMSetValueName2(v, name, __builtin_strlen(name));
+    if (n != 0) return;
+    const uint32_t times = e->named[k]++;
+    const char *name = times ? base_printf(e->arena, "let%u.%u", k, times) : base_printf(e->arena, "let%u", k);
+    LLVMSetValueName2(v, name, strlen(name));
 }
 cpu_val cpu_let(cpu_emitter *e, uint32_t k) {
     const ir_let *l = &e->k->lets[k];

@@ -11,7 +11,7 @@ const cli_flag cli_flags[] = {
     {"--in", 'i', 'n', "name=file.npy   inputs, one or more"},
     {"--out", 'o', 'n', "name=file.npy   outputs to write, one or more"},
     {"--weights", 'w', 's', "FILE            params, a safetensors file"},
-    {"--target", 't', 's', "T               cpu, eval or cuda; without it cpu"},
+    {"--target", 't', 's', "T               cpu, eval or cuda; without it cpu. ir: also of another machine, cpu:x86-64-v3 or cuda:sm_90a"},
     {"--threads", 'n', 'i', "N               threads that compute; without it one per CPU"},
     {"--dims", 'd', 'd', "A=1,B=2         dimensions, and inputs of type dim"},
     {"--seed", 's', 'u', "N               for inputs that are drawn at random"},

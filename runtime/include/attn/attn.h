@@ -263,7 +263,8 @@ ATTN_API attn_status attn_program_sample(attn_context *context, const attn_progr
                                          size_t n_dims, uint64_t seed, attn_diagnostics *diagnostics, attn_tensor **out);
 
 /* The program in the compiler's own words: the graph after the pass of that name, the kernels and schedules once there are some, the plan
- * in the end. pass: NULL for the last, "frontend" for the graph as the text says it, else attn_pass_name(k). target: NULL for "cpu".
+ * in the end. pass: NULL for the last, "frontend" for the graph as the text says it, else attn_pass_name(k). target: NULL for "cpu";
+ * an architecture may follow ("cpu:x86-64-v3", "cuda:sm_90a"), else it is that of this machine.
  * The text belongs to the caller: attn_text_destroy. */
 ATTN_API attn_status attn_program_dump(attn_context *context, const attn_program *program, const char *graph, const char *target, const char *pass,
                                        attn_diagnostics *diagnostics, char **out);
@@ -311,8 +312,8 @@ ATTN_API attn_status attn_module_kernel(const attn_module *module, const char *g
 /* What the compiler wants to say about a graph: "14:9: kr kept apart from o: ..". NULL beyond the last. */
 ATTN_API const char *attn_module_remark(const attn_module *module, const char *graph, size_t k);
 
-/* All kernels of a graph as the text handed to the target's own compiler: LLVM IR or CUDA C. Works for targets that cannot run here.
- * The text belongs to the caller: attn_text_destroy. */
+/* All kernels of a graph as the text handed to the target's own compiler: LLVM IR or CUDA C. Works for targets that cannot run here;
+ * target as for attn_program_dump. The text belongs to the caller: attn_text_destroy. */
 ATTN_API attn_status attn_program_emit(attn_context *context, const attn_program *program, const char *graph, const char *target,
                                        attn_diagnostics *diagnostics, char **out);
 
