@@ -6,13 +6,18 @@ typedef struct { uint32_t let; cpu_val sum; } term;
 
 static cpu_val shaped(cpu_emitter *e, cpu_val v, bool vector) { return vector ? cpu_splat(e, v, e->lanes) : v; }
 
-/* sum' of one feature (or a vector of them). What `where` hides is not added: selected, never multiplied by 0. */
+static bool runs_over(const cpu_emitter *e, const ir_let *l, int32_t axis) {
+    for (uint32_t i = 0; i < l->n_over; i++)
+        if (cpu_axis_of(e, l->over[i]) == axis) return true;
+    return false;
+}
+/* sum' of one feature (or a vector of them). What `where` hides is not added: selected, never multiplied by 0. Nor are lanes beyond the last
+ * feature, where the lanes are this TERM's own: in those of a TERM around it, one value may serve all of them, and it stays a scalar. */
 static cpu_val step(cpu_emitter *e, uint32_t k, cpu_val sum) {
     const ir_let *l = &e->k->lets[k];
     cpu_val next = l->a ? cpu_fma(e, cpu_expr(e, l->a), cpu_expr(e, l->b), sum) : cpu_combine(e, (ir_red)l->red, sum, cpu_expr(e, l->e));
     cpu_val where = ir_is_bool(e->u, l->where, true) ? NULL : cpu_expr(e, l->where);
-    const int32_t lane_role = e->lane >= 0 ? e->k->axes[e->lane].role : 0;
-    if (e->tail && lane_role == IR_FEAT) where = cpu_truth(e, where, e->tail);
+    if (e->tail && runs_over(e, l, e->lane)) where = cpu_truth(e, where, e->tail);
     return where ? cpu_pick(e, where, next, sum) : next;
 }
 static void one_feature(cpu_emitter *e, void *env) {

@@ -21,7 +21,8 @@ const char *diff_fill_name(diff_fill fill) {
     return names[fill];
 }
 
-bool diff_applies(const diff_program *p, diff_fill fill) {
+bool diff_applies(const diff_program *p, const diff_target *target, diff_fill fill) {
+    if (fill == DIFF_FILL_LARGE && p->rescored && target->precision == DIFF_SINGLE) return false;
     if (fill == DIFF_FILL_MINUS_INF) return p->infinite.n > 0;
     if (fill == DIFF_FILL_NAN) return p->nan;
     return fill == DIFF_FILL_NORMAL || !p->error;
@@ -151,7 +152,7 @@ static const char *run_program(const diff_program *p, const diff_target *target,
     diff_way *meant = diff_open(p, &diff_evaluator, arena, &fault), *found = fault ? NULL : diff_open(p, target, arena, &fault);
     for (uint32_t d = 0; d < p->dims.n && !fault; d++)
         for (diff_fill f = 0; f < DIFF_N_FILLS && !fault; f++) {
-            if (!diff_applies(p, f)) continue;
+            if (!diff_applies(p, target, f)) continue;
             fault = diff(found, meant, p->dims.at[d], f, 1);
             if (fault) fault = base_printf(arena, "%s, inputs %s: %s", p->dims.at[d], diff_fill_name(f), fault);
         }

@@ -42,6 +42,7 @@ typedef struct {
     BASE_VEC(const char *) positive;
     const char *error;           /* code of the error that all must report; NULL: none */
     int32_t kernels;             /* after the passes; -1: not said */
+    bool rescored;               /* its maps compute a score twice before an exponential: large inputs only in f64 */
     bool nan;                    /* NaN in an input must come out where it comes out of the evaluator */
 } diff_program;
 
@@ -61,7 +62,7 @@ void diff_close(diff_way *w);
 const char *diff(diff_way *found, diff_way *meant, const char *dims, diff_fill fill, uint64_t seed);
 extern const diff_target diff_evaluator;
 const char *diff_fill_name(diff_fill fill);
-bool diff_applies(const diff_program *p, diff_fill fill);
+bool diff_applies(const diff_program *p, const diff_target *target, diff_fill fill);
 /* cmocka: a test per program and target. only: a pattern (* ?) of "PROGRAM on TARGET", or NULL */
 #define DIFF_PROGRAMS ATTN_SOURCE_DIR "/tests/diff/programs"
 int diff_main(const char *name, const char *only, uint32_t n_targets, const diff_target *targets);

@@ -53,6 +53,7 @@ static void read_line(base_arena *arena, diff_program *p, const char *at) {
     else if (!strcmp(what, "error")) p->error = word(arena, &at);
     else if (!strcmp(what, "kernels")) p->kernels = atoi(word(arena, &at));
     else if (!strcmp(what, "nan")) p->nan = true;
+    else if (!strcmp(what, "rescored")) p->rescored = true;
     else {
         fprintf(stderr, "%s: no such line: #: %s\n", p->path, what);
         exit(2);
