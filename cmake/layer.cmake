@@ -3,7 +3,10 @@
 #   attn_layer(NAME USES layer...)
 # Headers of a layer are seen through the interface target NAME_headers.
 
-set(ATTN_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wdouble-promotion)
+set(ATTN_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  list(APPEND ATTN_WARNINGS -Wdouble-promotion)      # clang warns of INFINITY itself
+endif()
 
 function(attn_headers name dir)
   cmake_parse_arguments(ARG "" "" "USES" ${ARGN})

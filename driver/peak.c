@@ -19,12 +19,18 @@ typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
     for (int k = 0; k < LANES; k++) all += sum[0][k];                                                                                                \
     return all
 
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT ON
+#define WIDE_TARGET "avx512f"
+#else
 #pragma GCC optimize("O3,fp-contract=fast")
+#define WIDE_TARGET "avx512f,prefer-vector-width=512"
+#endif
 typedef float chains_fn(float factor, float addend);
 static float chains_plain(float factor, float addend) { CHAIN_BODY; }
 #if defined(__x86_64__)
 __attribute__((target("avx2,fma"))) static float chains_256(float factor, float addend) { CHAIN_BODY; }
-__attribute__((target("avx512f,prefer-vector-width=512"))) static float chains_512(float factor, float addend) { CHAIN_BODY; }
+__attribute__((target(WIDE_TARGET))) static float chains_512(float factor, float addend) { CHAIN_BODY; }
 #endif
 
 static chains_fn *choose(void) {

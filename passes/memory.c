@@ -14,7 +14,8 @@
 #include <string.h>
 #include "passes.h"
 
-enum { NONE = UINT32_MAX, ALIGNMENT = 64 };
+enum { ALIGNMENT = 64 };
+static const uint32_t NONE = UINT32_MAX;
 
 typedef struct {
     pass_state *state;

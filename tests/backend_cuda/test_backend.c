@@ -203,7 +203,7 @@ static void test_device(void **state) {
     assert_non_null(d);
     assert_false(d->host_memory);
     float in[5] = {1, 2, 3, 4, 5}, out[5] = {0};
-    void *x, *y, *z;
+    void *x = NULL, *y = NULL, *z = NULL;
     assert_true(d->alloc(d, sizeof in, &x) && d->alloc(d, sizeof out, &y) && d->alloc(d, 0, &z));
     assert_true(d->copy_in(d, x, in, sizeof in));
     int64_t ints[] = {5};
@@ -254,7 +254,7 @@ static void test_device_errors(void **state) {
     char error[256];
     ir_code *c = compile(&w);
     rt_device *d = w.backend->device_create(w.backend, NULL, error, sizeof error);
-    void *x, *y;
+    void *x = NULL, *y = NULL;
     assert_true(d->alloc(d, 40, &x) && d->alloc(d, 4, &y) && d->zero(d, x, 40));
     emulated_fail("cuMemAlloc", 2);
     void *none = &none;

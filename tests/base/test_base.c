@@ -74,7 +74,7 @@ static void every_failing_allocation_recovers(void **state) {
 static void sizes_that_overflow_fail(void **state) {
     (void)state;
     jmp_buf failed;
-    base_arena *a = base_arena_create(NULL, &failed);
+    base_arena *volatile a = base_arena_create(NULL, &failed);
     volatile int n = 0;
     if (!setjmp(failed)) base_alloc_array(a, SIZE_MAX / 2, 3);
     else n++;
