@@ -23,6 +23,17 @@ void golden_read(golden_run *run) {
     if (g) ir_graph_print(g, run->out);
 }
 
+void golden_kernel(golden_run *run) {
+    base_text twice;
+    base_text_init(&twice, run->arena);
+    ir_kernel *k = ir_kernel_read(run->arena, run->diags, run->file);
+    if (!k || !ir_kernel_verify(k)) return;
+    ir_kernel_print(k, run->out);
+    ir_kernel *again = ir_kernel_read(run->arena, run->diags, base_file_add(run->diags, "printed", run->out->at, run->out->n));
+    if (again) ir_kernel_print(again, &twice);
+    if (strcmp(run->out->at, twice.at) != 0) golden_fail(run, "what is printed does not read back:\n%s\nreads as\n%s", run->out->at, twice.at);
+}
+
 void golden_parse(golden_run *run) {
     ir_graph *g = golden_graph(run);
     const char *text = golden_section(run, "expressions");
