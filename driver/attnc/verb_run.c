@@ -36,12 +36,20 @@ static int write_outputs(cli_session *s) {
     return CLI_FINE;
 }
 
+/* A file that says how it is tried runs without any input: `## try:` gives sizes and tables, the rest is drawn. With --in the user means
+ * their own data, so a missing input is a mistake then, unless --seed asks for the rest. */
+static bool wants_drawn(const cli_session *s) {
+    if (s->options->has_seed) return true;
+    return s->options->n_ins == 0 && attn_program_try(s->program, 0) != NULL;
+}
+
 int verb_run(cli_session *s) {
     int status = cli_load(s);
+    bool drawn = status == CLI_FINE && wants_drawn(s);
     if (status == CLI_FINE) status = check_outputs(s);
-    if (status == CLI_FINE) status = cli_read_inputs(s, s->options->has_seed);
+    if (status == CLI_FINE) status = cli_read_inputs(s, drawn);
     if (status == CLI_FINE) status = cli_compile(s, s->options->target);
-    if (status == CLI_FINE) status = cli_model(s, s->options->has_seed);
+    if (status == CLI_FINE) status = cli_model(s, drawn);
     if (status == CLI_FINE) status = cli_run(s, NULL);
     if (status == CLI_FINE) status = write_outputs(s);
     bool shown = s->options->print || s->options->n_outs == 0;
