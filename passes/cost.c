@@ -1,7 +1,12 @@
 /* Predicted seconds of a kernel, from the target's numbers and representative sizes alone:
  *   a + overlap*b + launch,  a the greater and b the lesser of   sum over lines of operations*times/rate   and   distinct bytes/bandwidth
  * TERM and ACC products count at the matrix rate, all else at the vector rate. A line with columns is computed once in every sweep, and once at the end, that
- * needs it. What a factor computes itself counts once per row for row factors and once per row tile for column factors. */
+ * needs it. What a factor computes itself counts once per row for row factors and once per row tile for column factors. Where no sweep runs over
+ * the columns they are cut into items, and each item computes the lines of its rows again.
+ *
+ * The seconds are those of the loop nest, on one core. It visits every column, also those that a guard hides, so a mask makes nothing
+ * cheaper; what it pays beside the products (lanes summed at the end of a dot, the chain of a fold, a select per guarded product) is in
+ * the numbers below. */
 #include "memo.h"
 #include "passes.h"
 
@@ -9,7 +14,10 @@ typedef struct { const char *name; int64_t size; } default_size;
 static const default_size default_sizes[] = {
     { "B", 8 }, { "S", 1024 }, { "T", 1024 }, { "E", 384 }, { "H", 12 }, { "G", 4 }, { "D", 32 }, { "F", 1536 }, { "V", 30522 }, { "L", 6 },
 };
-enum { OTHER_SIZE = 64, TABLE_SIZE = 1024, ROW_TILE = 32 };
+enum { OTHER_SIZE = 64, TABLE_SIZE = 1024 };
+/* Operations per lane. REDUCE_OPS: one step of summing lanes is two shuffles and an operation; a vector of results takes as many steps as it has
+ * lanes. FOLD_OPS: one accumulator per row, so each step waits for the one before. */
+enum { REDUCE_OPS = 3, FOLD_OPS = 6 };
 
 int64_t pass_representative(const ir_unit *u, ir_dim dim, const int64_t *given) {
     if (given && given[dim] > 0) return given[dim];
@@ -27,6 +35,7 @@ typedef struct {
     uint32_t *axes;              /* per line: bits of the axes that it varies over, through the lines it reads */
     uint64_t *used;              /* per line: bits of the sweeps that need it; the last bit is the stores */
     double matmul, vector, bytes, value_tile;
+    double row_tiles, column_items;              /* how often what has no rows, no columns is computed again */
     const char *why;
 } cost_state;
 
@@ -114,6 +123,19 @@ static uint32_t role_bits(const cost_state *c, uint8_t role) {
     return bits;
 }
 
+/* The last column has the lanes, a tile of it is an item; each index of the others is one (schedule.c). */
+static double column_items(cost_state *c) {
+    double items = 1;
+    bool last = true;
+    for (uint32_t i = c->k->n_axes; i-- && !c->k->n_sweeps;) {
+        if (c->k->axes[i].role != IR_COL) continue;
+        double n = extent(c, c->k->axes[i].extent);
+        items *= last ? ceil(n / PASS_COLUMNS_PER_ITEM) : n;
+        last = false;
+    }
+    return items > 1 ? items : 1;
+}
+
 /* ---- which sweeps need a line: backwards from folds and stores, through lines that are computed on the way */
 typedef struct { cost_state *c; uint64_t sweeps; } use_env;
 static bool use_visit(const ir_unit *u, void *env, ir_expr e) {
@@ -137,7 +159,8 @@ static void line_uses(cost_state *c) {
     }
 }
 static double times(const cost_state *c, uint32_t line) {
-    if (!(c->k->lets[line].rank & IR_COL)) return 1;             /* kept */
+    const uint8_t rank = c->k->lets[line].rank;
+    if (!(rank & IR_COL)) return rank & IR_ROW ? c->column_items : 1;      /* kept */
     int n = __builtin_popcountll(c->used[line]);
     return n > 1 ? n : 1;
 }
@@ -161,11 +184,28 @@ static bool holds_term(cost_state *c, const ir_let *l) {
     return n.found;
 }
 
+/* Where neighbours along what is summed are neighbours in memory, lanes run along it; their partial sums meet at the end: of a TERM, of a
+ * block of an ACC. */
+typedef struct { const cost_state *c; uint32_t over; bool found; } stride_env;
+static bool stride_visit(const ir_unit *u, void *env, ir_expr e) {
+    stride_env *s = env;
+    int64_t step;
+    const ir_access *access = ir_is(u, e, IR_READ) ? ir_kernel_access(s->c->k, e) : NULL;
+    for (uint32_t i = 0; access && i < s->c->k->n_axes; i++)
+        if (s->over >> i & 1 && access->step[i]) s->found |= ir_is_int(u, access->step[i], &step) && step == 1;
+    return true;
+}
+static double lanes_summed(cost_state *c, const ir_let *l) {
+    stride_env s = { c, over_bits(c, l), false };
+    ir_walk(c->u, l->b, stride_visit, &s);
+    return s.found && c->target->lanes > 1 ? REDUCE_OPS * c->target->lanes : 0;
+}
+
 static double factor_work(cost_state *c, ir_expr factor, uint32_t others, double often) {
     double ops = operations(c, factor) - 1;
     return ops > 0 ? ops * points(c, bits_of(c, factor) | others) * often : 0;
 }
-static void term_cost(cost_state *c, uint32_t i, double row_tiles) {
+static void term_cost(cost_state *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
     uint32_t all = c->axes[i] | role_bits(c, IR_ITEM) | over_bits(c, l);
     double n = times(c, i);
@@ -173,23 +213,27 @@ static void term_cost(cost_state *c, uint32_t i, double row_tiles) {
     if (l->e) c->vector += (operations(c, l->e) + 1) * points(c, all) * n;
     else {
         c->matmul += 2 * points(c, all) * n;
-        c->vector += factor_work(c, l->a, role_bits(c, IR_ITEM), n) + factor_work(c, l->b, role_bits(c, IR_ITEM), n * row_tiles);
+        c->vector += lanes_summed(c, l) * points(c, c->axes[i] | role_bits(c, IR_ITEM)) * n;
+        c->vector += factor_work(c, l->a, role_bits(c, IR_ITEM), n * c->column_items) + factor_work(c, l->b, role_bits(c, IR_ITEM), n * c->row_tiles);
     }
 }
-static void acc_cost(cost_state *c, uint32_t i, double row_tiles) {
+static void acc_cost(cost_state *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
     uint32_t all = c->axes[i] | role_bits(c, IR_ITEM) | role_bits(c, IR_ROW) | over_bits(c, l);
     c->matmul += 2 * points(c, all);
+    if (!ir_is_bool(c->u, l->where, true)) c->vector += points(c, all);
+    double blocks = ceil(points(c, over_bits(c, l)) / PASS_COLUMNS_PER_BLOCK);
+    c->vector += (lanes_summed(c, l) + 2) * points(c, all & ~over_bits(c, l)) * blocks;      /* 2: load and store of the value tile */
     c->value_tile += points(c, c->axes[i] & role_bits(c, IR_VAL));
-    c->vector += factor_work(c, l->b, role_bits(c, IR_ITEM), row_tiles);
+    c->vector += factor_work(c, l->b, role_bits(c, IR_ITEM), c->row_tiles);
 }
-static void line_cost(cost_state *c, uint32_t i, double row_tiles) {
+static void line_cost(cost_state *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
     switch (l->kind) {
     case IR_LET_EXPR: c->vector += operations(c, l->e) * points(c, c->axes[i] | role_bits(c, IR_ITEM)) * times(c, i); break;
-    case IR_LET_TERM: term_cost(c, i, row_tiles); break;
-    case IR_LET_FOLD: c->vector += points(c, role_bits(c, IR_ITEM) | c->axes[i] | over_bits(c, l)); break;
-    default: acc_cost(c, i, row_tiles); break;
+    case IR_LET_TERM: term_cost(c, i); break;
+    case IR_LET_FOLD: c->vector += FOLD_OPS * points(c, role_bits(c, IR_ITEM) | c->axes[i] | over_bits(c, l)); break;
+    default: acc_cost(c, i); break;
     }
 }
 
@@ -217,10 +261,12 @@ double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *rep
     c.used = BASE_ARRAY(arena, k->n_lets + 1, uint64_t);
     line_axes(&c);
     line_uses(&c);
-    double rows = points(&c, role_bits(&c, IR_ROW)), tiles = rows > ROW_TILE ? rows / ROW_TILE : 1;
-    for (uint32_t i = 0; i < k->n_lets; i++) line_cost(&c, i, tiles);
+    double rows = points(&c, role_bits(&c, IR_ROW));
+    c.row_tiles = rows > PASS_ROWS_PER_ITEM ? rows / PASS_ROWS_PER_ITEM : 1;
+    c.column_items = column_items(&c);
+    for (uint32_t i = 0; i < k->n_lets; i++) line_cost(&c, i);
     for (uint32_t i = 0; i < k->n_values; i++) value_bytes(&c, k->values[i]);
-    if (c.value_tile * 4 * ROW_TILE > (double)target->value_tile_bytes) c.why = "the value tile does not fit";
+    if (c.value_tile * 4 * PASS_ROWS_PER_ITEM > (double)target->value_tile_bytes) c.why = "the value tile does not fit";
     if (why) *why = c.why ? c.why : "";
     if (c.why) return HUGE_VAL;
     double a = c.matmul / target->matmul_rate + c.vector / target->vector_rate, b = c.bytes / target->mem_bytes_per_s;

@@ -40,7 +40,8 @@ double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *rep
 int64_t pass_representative(const ir_unit *u, ir_dim dim, const int64_t *given);
 /* legalize.c: the same kernel without operators that the target lacks */
 ir_kernel *pass_legalize_kernel(const ir_kernel *k, const ir_target *target);
-/* schedule.c */
+/* schedule.c: what one item covers, which the cost model has to know too */
+enum { PASS_ROWS_PER_ITEM = 32, PASS_COLUMNS_PER_ITEM = 256, PASS_COLUMNS_PER_BLOCK = 128 };
 ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, const int64_t *representative);
 /* memory.c: what its pass leaves is verified by ir_plan_verify */
 #endif

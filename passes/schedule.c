@@ -7,7 +7,7 @@
  * whose order matters runs serially. Example: y[b, e] = sum(i: x[b, i, e]) has lanes along e, s[b, i] = sum(e: x[b, i, e]) along e too, its column. */
 #include "passes.h"
 
-enum { ROWS_PER_ITEM = 32, COLUMNS_PER_BLOCK = 128, COLUMNS_PER_ITEM = 256, ELEMENTS_PER_ITEM = 2048, ALIGNMENT = 64 };
+enum { ELEMENTS_PER_ITEM = 2048, ALIGNMENT = 64 };
 
 typedef struct {
     ir_unit *u;
@@ -79,13 +79,22 @@ static int32_t store_score(const planner *p, const ir_store *at, uint32_t a) {
     if (!ir_affine(p->u, offset, p->k->axes[a].var, &coef, &rest)) return -2;
     return step_score(p, coef);
 }
+/* With lanes along columns, tiles of an ACC choose between that column and their best value. */
+static int32_t acc_score(const planner *p, const ir_let *l, uint32_t a) {
+    int32_t score = score_in(p, l->b, a);
+    for (uint32_t v = 0; v < p->k->n_axes && p->k->axes[a].role == IR_COL; v++) {
+        const int32_t found = p->k->axes[v].role == IR_VAL ? score_in(p, l->b, v) : score;
+        if (found > score) score = found;
+    }
+    return score;
+}
 /* Over everything that is not inside a TERM: its tiles have lanes of their own. */
 static int32_t axis_score(const planner *p, uint32_t a) {
     int32_t score = 0;
     for (uint32_t i = 0; i < p->k->n_lets; i++) {
         const ir_let *l = &p->k->lets[i];
         if (l->kind == IR_LET_TERM) continue;
-        score += score_in(p, l->e, a) + score_in(p, l->b, a);
+        score += score_in(p, l->e, a) + acc_score(p, l, a);
         if (l->kind != IR_LET_EXPR) score += score_in(p, l->where, a);
     }
     for (uint32_t i = 0; i < p->k->n_stores; i++) score += score_in(p, p->k->stores[i].e, a) + store_score(p, &p->k->stores[i].at, a);
@@ -157,8 +166,8 @@ static void choose_walk(planner *p, uint32_t a) {
     const ir_schedule *s = p->s;
     const bool inner = role == IR_VAL || role == IR_FEAT || (role == IR_COL && !free_column(p, a));
     if (serial(p->k) || inner) walk(p, a, IR_WALK_LOOP, 0);
-    else if ((int32_t)a == s->row_axis) walk(p, a, IR_WALK_TILE, ROWS_PER_ITEM);
-    else if ((int32_t)a == s->lane_axis) walk(p, a, IR_WALK_TILE, s->lanes == IR_COL ? COLUMNS_PER_ITEM : p->k->n_sweeps ? 4 * s->width : ELEMENTS_PER_ITEM);
+    else if ((int32_t)a == s->row_axis) walk(p, a, IR_WALK_TILE, PASS_ROWS_PER_ITEM);
+    else if ((int32_t)a == s->lane_axis) walk(p, a, IR_WALK_TILE, s->lanes == IR_COL ? PASS_COLUMNS_PER_ITEM : p->k->n_sweeps ? 4 * s->width : ELEMENTS_PER_ITEM);
     else walk(p, a, IR_WALK_ITEM, 0);
 }
 
@@ -168,10 +177,10 @@ static void choose_tiles(planner *p) {
     if (s->lanes != IR_COL) return;
     s->row_axis = row_to_tile(p);
     const bool ragged = s->row_axis >= 0 && shapes(p, (uint32_t)s->row_axis, IR_COL | IR_FEAT);
-    s->row_tile = s->row_axis < 0 || ragged ? 1 : ROWS_PER_ITEM;
+    s->row_tile = s->row_axis < 0 || ragged ? 1 : PASS_ROWS_PER_ITEM;
     s->micro_rows = s->row_tile == 1 ? 1 : 4;
     s->micro_cols = p->target->regs >= 32 ? 4 : 2;
-    s->col_block = COLUMNS_PER_BLOCK;
+    s->col_block = PASS_COLUMNS_PER_BLOCK;
 }
 
 /* ---- what lives in scratch */

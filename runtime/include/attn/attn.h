@@ -302,7 +302,7 @@ typedef struct attn_kernel_info {
     const char *schedule;   /* tiles, lanes, placement of each let */
     const char *file;       /* where it was written; NULL if nowhere */
     uint32_t line, column;
-    double predicted_s;     /* of one launch, by the cost model, at the sizes given when compiling or the model's defaults */
+    double predicted_s;     /* of one launch on one core, by the cost model, at the sizes given when compiling or the model's defaults */
 } attn_kernel_info;
 #define ATTN_KERNEL_INFO_INIT {sizeof(attn_kernel_info), NULL, NULL, NULL, NULL, 0, 0, 0}
 
