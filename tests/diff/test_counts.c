@@ -1,8 +1,10 @@
-/* How many kernels the passes leave of a program that says `#: kernels N`: the judge's word, at its default sizes. */
+/* How many kernels the passes leave of a program that says `#: kernels N`: the judge's word, at its default sizes. And that the catalogue
+ * holds every reduction, of every sort, over columns and over features: what no program has, no target is tried with. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
+#include <string.h>
 #include <cmocka.h>
 #include "diff.h"
 #include "passes.h"
@@ -43,7 +45,51 @@ static void test_counts(void **state) {
     base_arena_destroy(arena);
 }
 
+/* ---- reductions */
+
+enum { FOLDED, SUMMED, N_WAYS };         /* over columns, over features */
+static const char sorts[] = "fib";
+typedef struct { ir_unit *u; bool seen[IR_N_REDS][sizeof sorts][N_WAYS]; } reductions;
+
+static void see_map(void *env, const ir_node *map, uint32_t depth) {
+    (void)depth;
+    reductions *r = env;
+    const ir_kernel *k = map->form == IR_FORM_MAP ? pass_lower_node(r->u, map) : NULL;
+    for (uint32_t i = 0; k && i < k->n_lets; i++) {
+        const ir_let *l = &k->lets[i];
+        if (l->kind == IR_LET_FOLD || l->kind == IR_LET_TERM) r->seen[l->red][strchr(sorts, l->sort) - sorts][l->kind == IR_LET_TERM ? SUMMED : FOLDED] = true;
+    }
+}
+
+static bool row_takes(ir_red red, char sort) { return ir_reds[red].args == 'b' ? sort == 'b' : sort != 'b'; }
+
+static void test_reductions(void **state) {
+    (void)state;
+    jmp_buf no_memory;
+    base_arena *arena = base_arena_create(NULL, &no_memory);
+    assert_non_null(arena);
+    if (setjmp(no_memory)) fail_msg("out of memory");
+    diff_program **programs;
+    reductions r = {0};
+    for (uint32_t k = 0, n = diff_catalogue(arena, DIFF_PROGRAMS, &programs); k < n; k++) {
+        ir_graph *g = diff_graph(programs[k], arena, base_diags_create(arena));
+        assert_non_null(g);
+        r.u = g->unit;
+        ir_graph_each(g, see_map, &r);
+    }
+    uint32_t missing = 0;
+    for (uint32_t red = 0; red < IR_N_REDS; red++)
+        for (const char *sort = sorts; *sort; sort++)
+            for (uint32_t way = 0; way < N_WAYS; way++) {
+                if (!row_takes((ir_red)red, *sort) || r.seen[red][sort - sorts][way]) continue;
+                print_error("no program has `%s` of sort %c over %s\n", ir_reds[red].text, *sort, way == SUMMED ? "features" : "columns");
+                missing++;
+            }
+    assert_int_equal(missing, 0);
+    base_arena_destroy(arena);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_counts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_counts), cmocka_unit_test(test_reductions)};
     return cmocka_run_group_tests_name("counts", tests, NULL, NULL);
 }
