@@ -26,6 +26,7 @@ typedef struct {
     api_cleanup *cleanups;                   /* the last first */
     attn_diagnostics *out;
 } api_call;
+bool api_allocator(const attn_allocator *from, base_allocator *out);  /* NULL functions if from is NULL; false: only one of two is there */
 typedef attn_status api_body(api_call *call, void *args);
 attn_status api_run(const base_allocator *allocator, attn_diagnostics *out, api_body *body, void *args);
 base_arena *api_keep(api_call *call);        /* the arena of a new object */
@@ -55,6 +56,7 @@ attn_context *api_context_retain(attn_context *context);
 /* ---- targets.c: what programs can be compiled for */
 const ir_backend *drv_backend(const attn_context *context, const char *target);                    /* NULL: the evaluator, or no such target */
 bool drv_target_exists(const char *target);
+bool drv_target_unknown(api_call *call, const char *target);         /* reports; false */
 void drv_backends_create(attn_context *context, const attn_context_options *options);
 
 /* ---- tensor.c */
@@ -85,7 +87,7 @@ attn_program *api_program_retain(attn_program *program);
 const api_graph *api_graph_find(const attn_program *program, const char *name);                    /* NULL: the last. NULL: none of that name */
 void api_use_files(api_call *call, const attn_program *program);     /* messages of this call may point into the program */
 uint32_t api_tensor_find(const rt_entry *entry, uint32_t kind, const char *name);                  /* RT_UNKNOWN: none */
-bool api_unknown_graph(api_call *call, const attn_program *program, const char *name);             /* reports; false */
+bool api_unknown_graph(api_call *call, const attn_program *program, const char *name);             /* unknown to the program, or to a module of it: reports; false */
 
 /* ---- compile.c: from a program to entries */
 typedef struct {

@@ -128,10 +128,7 @@ static bool open_device(api_call *call, attn_module *m) {
 
 static bool find_target(api_call *call, const attn_context *context, const char *name, const ir_backend **backend) {
     *backend = NULL;
-    if (!drv_target_exists(name)) {
-        base_report(call->diags, BASE_MSG_TARGET_UNKNOWN, (base_span){0, 0, 0}, name);
-        return false;
-    }
+    if (!drv_target_exists(name)) return drv_target_unknown(call, name);
     *backend = drv_backend(context, name);
     const char *why = *backend ? (*backend)->unavailable(*backend, call->scratch) : NULL;
     if (why) base_report(call->diags, BASE_MSG_TARGET_MISSING, (base_span){0, 0, 0}, name, why);
@@ -213,8 +210,8 @@ const api_entry *api_entry_find(const attn_module *module, const char *name) {
     return NULL;
 }
 
-const char *attn_module_target(const attn_module *module) { return module->target; }
-double attn_module_compile_seconds(const attn_module *module) { return module->compile_s; }
+const char *attn_module_target(const attn_module *module) { return module ? module->target : NULL; }
+double attn_module_compile_seconds(const attn_module *module) { return module ? module->compile_s : 0; }
 
 size_t attn_module_n_kernels(const attn_module *module, const char *graph) {
     const api_entry *e = module ? api_entry_find(module, graph) : NULL;

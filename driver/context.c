@@ -41,16 +41,16 @@ void attn_job_run(const attn_job *job, int64_t first, int64_t end, void *scratch
 
 typedef struct { const attn_context_options *options; attn_context **out; } creation;
 
-static void destroy_pool(void *self) { rt_pool_destroy(self); }
+static void destroy_pool(void *self) { rt_pool_destroy(((attn_context *)self)->pool); }
 
 static void choose_executor(api_call *call, attn_context *c, const attn_context_options *o) {
     if (o->executor && o->executor->run) {
         c->host = *o->executor;
         c->executor = (rt_executor){c, host_run, host_workers};
     } else {
+        api_defer(call, destroy_pool, c, true);
         c->pool = rt_pool_create(&c->allocator, o->threads);
         if (!c->pool) api_no_memory(call);
-        api_defer(call, destroy_pool, c->pool, true);
         c->executor = rt_pool_executor(c->pool);
     }
     c->threads = c->executor.n_workers(c->executor.self);
@@ -78,8 +78,7 @@ attn_status attn_context_create(const attn_context_options *options, attn_diagno
     base_allocator allocator = {0};
     if (!out) return ATTN_ERROR_ARGUMENT;
     *out = NULL;
-    if (options && options->struct_size >= sizeof *options && options->allocator)
-        allocator = (base_allocator){options->allocator->alloc, options->allocator->free, options->allocator->self};
+    if (options && options->struct_size >= sizeof *options && !api_allocator(options->allocator, &allocator)) return ATTN_ERROR_ARGUMENT;
     attn_context *made = NULL;
     a.out = &made;
     attn_status status = api_run(&allocator, diagnostics, create, &a);

@@ -28,7 +28,7 @@ attn_status attn_diagnostics_create(const attn_allocator *allocator, attn_diagno
     base_allocator a = {0};
     if (!out) return ATTN_ERROR_ARGUMENT;
     *out = NULL;
-    if (allocator) a = (base_allocator){allocator->alloc, allocator->free, allocator->self};
+    if (!api_allocator(allocator, &a)) return ATTN_ERROR_ARGUMENT;
     return api_run(&a, NULL, create, out);
 }
 

@@ -26,6 +26,15 @@ void attn_text_destroy(attn_context *context, char *text) {
 
 static bool pass_fits(const char *pass) { return !pass || !strcmp(pass, "frontend") || pass_exists(pass); }
 
+static bool unknown_pass(api_call *call, const char *pass) {
+    base_text names;
+    base_text_init(&names, call->diags->arena);
+    base_text_add(&names, "frontend");
+    for (uint32_t k = 0; k < pass_count(); k++) base_text_add(&names, ", %s", pass_name(k));
+    base_report(call->diags, BASE_MSG_PASS_UNKNOWN, (base_span){0, 0, 0}, pass)->expected = names.at;
+    return false;
+}
+
 static bool print(api_call *call, const dumping *d, const ir_backend *b, pass_state *state, base_text *out) {
     if (d->pass && !strcmp(d->pass, "frontend")) ir_graph_print(state->graph, out);
     else if (!d->emit) pass_state_print(state, out);
@@ -55,10 +64,7 @@ static attn_status dump(api_call *call, void *args) {
         base_report(call->diags, BASE_MSG_TARGET_UNKNOWN, (base_span){0, 0, 0}, target);
         return ATTN_ERROR_ARGUMENT;
     }
-    if (!pass_fits(d->pass)) {
-        base_report(call->diags, BASE_MSG_PASS_UNKNOWN, (base_span){0, 0, 0}, d->pass);
-        return ATTN_ERROR_ARGUMENT;
-    }
+    if (!pass_fits(d->pass)) return unknown_pass(call, d->pass), ATTN_ERROR_ARGUMENT;
     uint32_t k = (uint32_t)(g - d->program->graphs);
     if (!drv_lower(call, call->scratch, d->program, k, source ? NULL : b, arch, NULL, 0, d->pass, &state)) return api_status(call);
     if (!print(call, d, b, &state, &text)) return api_status(call);

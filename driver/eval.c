@@ -60,8 +60,8 @@ static void put_outputs(const ir_graph *g, const rt_call *c, const ir_frame *fra
 
 attn_status drv_eval(api_call *call, attn_module *module, const api_entry *entry, rt_call *run) {
     const ir_graph *g = entry->meaning;
-    pthread_mutex_lock(&module->lock);
     api_defer(call, unlock, &module->lock, false);
+    pthread_mutex_lock(&module->lock);
     api_borrow(call, module->arena);
     g->unit->diags = call->diags;
     ir_frame frame = ir_frame_create(g->unit, call->scratch);

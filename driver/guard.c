@@ -14,6 +14,18 @@ static void finish(api_call *call, bool failed) {
     base_arena_destroy(call->scratch);
 }
 
+bool api_allocator(const attn_allocator *from, base_allocator *out) {
+    *out = (base_allocator){0};
+    if (from) *out = (base_allocator){from->alloc, from->free, from->self};
+    return !out->alloc == !out->free;
+}
+
+/* The outcome stands before anything is said about it: without memory for messages "out of memory" takes their place, and nothing else changes. */
+static void tell(api_call *call) {
+    if (setjmp(call->on_failure)) api_add_no_memory(call->out);
+    else api_transfer(call->out, call->diags, &call->on_failure);
+}
+
 /* Between the recovery point and the end nothing is kept in local variables: what must survive the jump is in `call`. */
 static attn_status guarded(api_call *call, api_body *body, void *args) {
     if (setjmp(call->on_failure)) {
@@ -24,7 +36,7 @@ static attn_status guarded(api_call *call, api_body *body, void *args) {
     if (!call->scratch) longjmp(call->on_failure, 1);
     call->diags = base_diags_create(call->scratch);
     attn_status status = body(call, args);
-    api_transfer(call->out, call->diags, &call->on_failure);
+    tell(call);
     return status;
 }
 

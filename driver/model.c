@@ -29,8 +29,20 @@ static const attn_tensor *given(const loading *l, const char *name) {
     return NULL;
 }
 
-/* Types and ranks of what the host gives are checked here, since params are not looked at again when a graph is bound; shapes are. */
-static bool take_given(loading *l, const rt_tensor_info *info, const attn_tensor *t, rt_array *out) {
+/* Extents that are known: literals, and what params before this one say. The rest is compared when a graph is bound. */
+static bool extents_fit(const loading *l, const rt_tensor_info *info, const rt_array *a, const int64_t *slots, const bool *known) {
+    for (uint32_t k = 0; k < info->rank; k++) {
+        if (!known[info->dims[k]] || a->dim[k] == slots[info->dims[k]]) continue;
+        base_diag *d = base_report(l->call->diags, BASE_MSG_TENSOR_SHAPE, rt_span(l->call->diags, &info->place), k, info->name, (long long)a->dim[k],
+                                   (long long)slots[info->dims[k]]);
+        d->expected = rt_tensor_text(l->call->diags->arena, info);
+        d->found = rt_array_text(l->call->diags->arena, a);
+        return false;
+    }
+    return true;
+}
+
+static bool take_given(loading *l, const rt_tensor_info *info, const attn_tensor *t, const int64_t *slots, const bool *known, rt_array *out) {
     const rt_array *a = &t->array;
     base_span span = rt_span(l->call->diags, &info->place);
     int64_t n;
@@ -42,6 +54,7 @@ static bool take_given(loading *l, const rt_tensor_info *info, const attn_tensor
         base_report(l->call->diags, BASE_MSG_TENSOR_RANK, span, info->name, a->rank, info->rank);
         return false;
     }
+    if (!extents_fit(l, info, a, slots, known)) return false;
     rt_count(a->rank, a->dim, &n);
     void *data = base_alloc_array(l->model->arena, (size_t)n, rt_dtypes[a->dtype].bytes);
     rt_array_pack(a, data);
@@ -82,7 +95,7 @@ static bool load_param(loading *l, const rt_tensor_info *info, const int64_t *sl
         *out = before->array;
         return true;
     }
-    if (!(t ? take_given(l, info, t, out) : take_stored(l, info, slots, known, out))) return false;
+    if (!(t ? take_given(l, info, t, slots, known, out) : take_stored(l, info, slots, known, out))) return false;
     BASE_PUSH(l->call->scratch, &l->params, ((loaded){info, *out}));
     return true;
 }

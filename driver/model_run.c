@@ -19,6 +19,22 @@ static const attn_dim *find_dim(const attn_run_options *o, const char *name) {
     return NULL;
 }
 
+/* What a graph calls its tensors of a kind, or its dimensions, for messages. */
+static const char *names_of(api_call *call, const rt_entry *e, uint32_t kind) {
+    base_text names;
+    base_text_init(&names, call->diags->arena);
+    for (uint32_t k = 0; k < e->n_tensors; k++)
+        if (e->tensors[k].kind == kind) base_text_add(&names, "%s%s", names.n ? ", " : "", e->tensors[k].name);
+    return names.n ? names.at : "none";
+}
+
+static const char *dims_of(api_call *call, const rt_entry *e) {
+    base_text names;
+    base_text_init(&names, call->diags->arena);
+    for (uint32_t k = 0; k < e->n_dims; k++) base_text_add(&names, "%s%s", k ? ", " : "", e->dim_names[k]);
+    return names.n ? names.at : "none";
+}
+
 static bool known_names(api_call *call, const rt_entry *e, uint32_t kind, const char *word, const attn_argument *list, size_t n) {
     bool fine = true;
     for (size_t k = 0; k < n; k++) {
@@ -27,7 +43,7 @@ static bool known_names(api_call *call, const rt_entry *e, uint32_t kind, const 
         for (size_t i = 0; i < k; i++) twice |= list[i].name && !strcmp(list[i].name, name);
         if (twice) base_report(call->diags, BASE_MSG_TENSOR_TWICE, (base_span){0, 0, 0}, word, name);
         else if (api_tensor_find(e, kind, name) == UINT32_MAX) {
-            base_report(call->diags, BASE_MSG_TENSOR_UNKNOWN, (base_span){0, 0, 0}, e->name, word, name);
+            base_report(call->diags, BASE_MSG_TENSOR_UNKNOWN, (base_span){0, 0, 0}, e->name, word, name)->expected = names_of(call, e, kind);
             twice = true;
         }
         fine &= !twice;
@@ -40,8 +56,10 @@ static bool known_dims(api_call *call, const rt_entry *e, const attn_run_options
     for (size_t k = 0; k < o->n_dims; k++) {
         bool found = false;
         for (uint32_t i = 0; i < e->n_dims; i++) found |= o->dims[k].name && !strcmp(o->dims[k].name, e->dim_names[i]);
-        if (!found) base_report(call->diags, BASE_MSG_DIM_UNKNOWN, (base_span){0, 0, 0}, e->name, o->dims[k].name ? o->dims[k].name : "");
         fine &= found;
+        if (found) continue;
+        base_diag *d = base_report(call->diags, BASE_MSG_DIM_UNKNOWN, (base_span){0, 0, 0}, e->name, o->dims[k].name ? o->dims[k].name : "");
+        d->expected = dims_of(call, e);
     }
     return fine;
 }
@@ -121,8 +139,41 @@ static bool take_output(api_call *call, const rt_call *c, const attn_argument *w
         tensors[k] = wanted->tensor->array;
         return true;
     }
-    base_report(call->diags, BASE_MSG_OUTPUT_UNFIT, rt_span(call->diags, &info->place), info->name);
+    rt_array wanted_shape;
+    rt_array_dense(&wanted_shape, info->dtype, info->rank, dim, NULL);
+    base_diag *d = base_report(call->diags, BASE_MSG_OUTPUT_UNFIT, rt_span(call->diags, &info->place), info->name);
+    d->expected = base_printf(call->diags->arena, "%s, dense", rt_array_text(call->diags->arena, &wanted_shape));
+    d->found = base_printf(call->diags->arena, "%s%s", rt_array_text(call->diags->arena, &wanted->tensor->array),
+                           rt_array_is_dense(&wanted->tensor->array) ? "" : ", not dense");
     return false;
+}
+
+/* ---- overlaps: a kernel may write an output before another reads the input that lies there */
+
+static bool share_memory(const rt_array *a, const rt_array *b) {
+    int64_t a_first, a_last, b_first, b_last;
+    if (!a->data || !b->data || !rt_array_span(a, &a_first, &a_last) || !rt_array_span(b, &b_first, &b_last)) return false;
+    intptr_t at = (intptr_t)a->data, bt = (intptr_t)b->data;
+    return a_first < a_last && b_first < b_last && at + a_first < bt + b_last && bt + b_first < at + a_last;
+}
+
+/* Whether output `out`, which the caller gave, shares memory with no input and no other output. */
+static bool alone(const rt_call *c, uint32_t out) {
+    const rt_entry *e = c->instance->entry;
+    for (uint32_t k = 0; k < e->n_tensors; k++) {
+        bool output = e->tensors[k].kind == RT_TENSOR_OUTPUT;
+        if (k == out || e->tensors[k].kind == RT_TENSOR_PARAM || !share_memory(&c->tensors[out], &c->tensors[k])) continue;
+        base_report(c->diags, BASE_MSG_OUTPUT_OVERLAPS, (base_span){0, 0, 0}, e->tensors[out].name, output ? "output" : "input", e->tensors[k].name);
+        return false;
+    }
+    return true;
+}
+
+static bool outputs_alone(const rt_call *c, const attn_run_options *o) {
+    bool fine = true;
+    for (size_t k = 0; k < o->n_outputs && fine; k++)
+        if (o->outputs[k].tensor) fine = alone(c, api_tensor_find(c->instance->entry, RT_TENSOR_OUTPUT, o->outputs[k].name));
+    return fine;
 }
 
 /* Outputs that nobody wants have no data, but a type and shape like the others. */
@@ -173,6 +224,7 @@ static attn_status run(api_call *call, void *args) {
     shape_outputs(c, tensors);
     for (size_t k = 0; k < o->n_outputs; k++)
         if (!take_output(call, c, &o->outputs[k], tensors, &out[k])) return api_status(call);
+    if (!outputs_alone(c, o)) return api_status(call);
     attn_status status = execute(call, m, i->entry, c);
     if (status != ATTN_OK) return status;
     for (size_t k = 0; k < o->n_outputs; k++)

@@ -126,6 +126,11 @@ const api_graph *api_graph_find(const attn_program *program, const char *name) {
 
 bool api_unknown_graph(api_call *call, const attn_program *program, const char *name) {
     base_text names;
+    const api_graph *known = api_graph_find(program, name);
+    if (known) {
+        base_report(call->diags, BASE_MSG_GRAPH_NOT_COMPILED, (base_span){0, 0, 0}, known->signature.name);
+        return false;
+    }
     base_text_init(&names, call->diags->arena);
     for (uint32_t k = 0; k < program->n_graphs; k++) base_text_add(&names, "%s%s", k ? ", " : "", program->graphs[k].signature.name);
     base_diag *d = base_report(call->diags, BASE_MSG_GRAPH_UNKNOWN, (base_span){0, 0, 0}, name ? name : "");

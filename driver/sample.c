@@ -223,8 +223,8 @@ static attn_status sample(api_call *call, void *args) {
     if (!g) return api_unknown_graph(call, s->program, s->graph), ATTN_ERROR_ARGUMENT;
     if (s->tensor >= g->signature.n_tensors) return api_argument(call, "the graph has no tensor of that number");
     const rt_tensor_info *info = &g->signature.tensors[s->tensor];
-    pthread_mutex_lock(&((attn_program *)s->program)->lock);
     api_defer(call, unlock, &((attn_program *)s->program)->lock, false);
+    pthread_mutex_lock(&((attn_program *)s->program)->lock);
     api_borrow(call, s->program->arena);
     g->graph->unit->diags = call->diags;
     if (!drv_sizes(call, s->program, g, s->dims, s->n_dims, true, &slots)) return api_status(call);

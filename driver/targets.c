@@ -55,14 +55,19 @@ void drv_backends_create(attn_context *context, const attn_context_options *o) {
 #endif
 }
 
+bool drv_target_unknown(api_call *call, const char *name) {
+    base_text names;
+    base_text_init(&names, call->diags->arena);
+    for (size_t k = 0; k < N_TARGETS; k++) base_text_add(&names, "%s%s", k ? ", " : "", targets[k].name);
+    base_report(call->diags, BASE_MSG_TARGET_UNKNOWN, (base_span){0, 0, 0}, name)->expected = names.at;
+    return false;
+}
+
 typedef struct { const attn_context *context; const char *name; } checking;
 
 static attn_status check(api_call *call, void *args) {
     const checking *c = args;
-    if (!drv_target_exists(c->name)) {
-        base_report(call->diags, BASE_MSG_TARGET_UNKNOWN, (base_span){0, 0, 0}, c->name);
-        return ATTN_ERROR_ARGUMENT;
-    }
+    if (!drv_target_exists(c->name)) return drv_target_unknown(call, c->name), ATTN_ERROR_ARGUMENT;
     const ir_backend *b = drv_backend(c->context, c->name);
     const char *why = b ? b->unavailable(b, call->scratch) : NULL;
     if (!why) return ATTN_OK;

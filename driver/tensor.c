@@ -125,15 +125,15 @@ void attn_tensor_destroy(attn_tensor *tensor) {
     if (tensor) base_arena_destroy(tensor->arena);
 }
 
-attn_dtype attn_tensor_dtype(const attn_tensor *tensor) { return (attn_dtype)tensor->array.dtype; }
-int attn_tensor_rank(const attn_tensor *tensor) { return (int)tensor->array.rank; }
-static bool has_axis(const attn_tensor *tensor, int axis) { return axis >= 0 && (uint32_t)axis < tensor->array.rank; }
+attn_dtype attn_tensor_dtype(const attn_tensor *tensor) { return tensor ? (attn_dtype)tensor->array.dtype : ATTN_F32; }
+int attn_tensor_rank(const attn_tensor *tensor) { return tensor ? (int)tensor->array.rank : 0; }
+static bool has_axis(const attn_tensor *tensor, int axis) { return tensor && axis >= 0 && (uint32_t)axis < tensor->array.rank; }
 int64_t attn_tensor_dim(const attn_tensor *tensor, int axis) { return has_axis(tensor, axis) ? tensor->array.dim[axis] : 0; }
 int64_t attn_tensor_stride(const attn_tensor *tensor, int axis) { return has_axis(tensor, axis) ? tensor->array.stride[axis] : 0; }
-void *attn_tensor_data(const attn_tensor *tensor) { return tensor->array.data; }
+void *attn_tensor_data(const attn_tensor *tensor) { return tensor ? tensor->array.data : NULL; }
 
 int64_t attn_tensor_elements(const attn_tensor *tensor) {
     int64_t n = 0;
-    rt_count(tensor->array.rank, tensor->array.dim, &n);
+    if (tensor) rt_count(tensor->array.rank, tensor->array.dim, &n);
     return n;
 }

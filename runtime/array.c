@@ -87,3 +87,12 @@ void rt_array_pack(const rt_array *a, void *out) {
         }
     }
 }
+
+const char *rt_array_text(base_arena *arena, const rt_array *a) {
+    base_text out;
+    base_text_init(&out, arena);
+    base_text_add(&out, "%s[", rt_dtypes[a->dtype].name);
+    for (uint32_t k = 0; k < a->rank; k++) base_text_add(&out, k ? ", %lld" : "%lld", (long long)a->dim[k]);
+    base_text_add(&out, "]");
+    return out.at;
+}

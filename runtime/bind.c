@@ -1,6 +1,7 @@
 /* Binding: the host's tensors against what an entry expects. Type and rank first, then the entry's integer program, which finds the
  * dimensions in the shapes and tests everything else against them. Every message names tensor, axis, what was expected and what was found.
  */
+#include <ctype.h>
 #include <string.h>
 #include "rt.h"
 
@@ -19,7 +20,7 @@ base_span rt_span(const base_diags *diags, const rt_place *place) {
     return (base_span){0, 0, 0};
 }
 
-static const char *as_written(base_arena *arena, const rt_tensor_info *info) {
+const char *rt_tensor_text(base_arena *arena, const rt_tensor_info *info) {
     base_text out;
     base_text_init(&out, arena);
     base_text_add(&out, "%s[", rt_dtypes[info->dtype].name);
@@ -28,18 +29,9 @@ static const char *as_written(base_arena *arena, const rt_tensor_info *info) {
     return out.at;
 }
 
-static const char *as_given(base_arena *arena, const rt_array *a) {
-    base_text out;
-    base_text_init(&out, arena);
-    base_text_add(&out, "%s[", rt_dtypes[a->dtype].name);
-    for (uint32_t k = 0; k < a->rank; k++) base_text_add(&out, k ? ", %lld" : "%lld", (long long)a->dim[k]);
-    base_text_add(&out, "]");
-    return out.at;
-}
-
 static bool unfit(rt_call *call, base_diag *d, uint32_t k) {
-    d->expected = as_written(call->diags->arena, &call->instance->entry->tensors[k]);
-    d->found = as_given(call->diags->arena, &call->tensors[k]);
+    d->expected = rt_tensor_text(call->diags->arena, &call->instance->entry->tensors[k]);
+    d->found = rt_array_text(call->diags->arena, &call->tensors[k]);
     return false;
 }
 
@@ -65,7 +57,7 @@ static bool type_fits(rt_call *call, uint32_t k) {
     const rt_array *a = &call->tensors[k];
     base_span span = rt_span(call->diags, &info->place);
     if (a->rank == RT_UNKNOWN) {
-        base_report(call->diags, BASE_MSG_TENSOR_NONE, span, info->name)->expected = as_written(call->diags->arena, info);
+        base_report(call->diags, BASE_MSG_TENSOR_NONE, span, info->name)->expected = rt_tensor_text(call->diags->arena, info);
         return false;
     }
     if (a->dtype != info->dtype)
@@ -92,6 +84,23 @@ static bool report_shape(rt_call *call, const rt_ints_error *error) {
     return unfit(call, d, error->tensor);
 }
 
+static bool has_word(const char *text, const char *word) {
+    size_t n = strlen(word);
+    for (const char *at = strstr(text, word); at; at = strstr(at + 1, word))
+        if ((at == text || (!isalnum((unsigned char)at[-1]) && at[-1] != '_')) && !isalnum((unsigned char)at[n]) && at[n] != '_') return true;
+    return false;
+}
+
+/* "H = 6, G = 4": the dimensions that a fact names. It was computed from them, so they are known. */
+static const char *fact_found(const rt_call *call, const char *fact) {
+    const rt_entry *e = call->instance->entry;
+    base_text out;
+    base_text_init(&out, call->diags->arena);
+    for (uint32_t k = 0; k < e->n_dims; k++)
+        if (has_word(fact, e->dim_names[k])) base_text_add(&out, "%s%s = %lld", out.n ? ", " : "", e->dim_names[k], (long long)call->slots[k]);
+    return out.n ? out.at : NULL;
+}
+
 static bool report(rt_call *call, const rt_ints_error *error) {
     const rt_entry *e = call->instance->entry;
     switch (error->status) {
@@ -101,7 +110,8 @@ static bool report(rt_call *call, const rt_ints_error *error) {
                     e->tensors[error->tensor].name, (long long)error->found, (long long)error->expected);
         return false;
     case RT_INTS_FACT:
-        base_report(call->diags, BASE_MSG_FACT_FAILS, rt_span(call->diags, &e->fact_places[error->fact]), e->facts[error->fact]);
+        base_report(call->diags, BASE_MSG_FACT_FAILS, rt_span(call->diags, &e->fact_places[error->fact]), e->facts[error->fact])->found =
+            fact_found(call, e->facts[error->fact]);
         return false;
     default:
         base_report(call->diags, BASE_MSG_SIZE_OVERFLOW, (base_span){0, 0, 0}, e->name);

@@ -21,6 +21,7 @@ bool rt_count(uint32_t rank, const int64_t *dim, int64_t *out);                 
 void rt_array_dense(rt_array *a, uint32_t dtype, uint32_t rank, const int64_t *dim, void *data);   /* row-major; counts must fit */
 bool rt_array_is_dense(const rt_array *a);       /* row-major without gaps, aligned to its element */
 void rt_array_pack(const rt_array *a, void *out);/* its elements in row-major order */
+const char *rt_array_text(base_arena *arena, const rt_array *a);                 /* "f32[2, 3]" */
 bool rt_array_span(const rt_array *a, int64_t *first, int64_t *last);            /* bytes relative to data, last excluded; false: beyond int64 */
 
 /* ---- file.c: whole files */
@@ -116,6 +117,7 @@ void rt_blocks_destroy(rt_blocks *blocks);
 base_span rt_span(const base_diags *diags, const rt_place *place);               /* of the place, if its file is among those of diags */
 /* Checks types, ranks, shapes and facts; fills call->slots. call->tensors: inputs and params are set. */
 bool rt_bind(rt_call *call);
+const char *rt_tensor_text(base_arena *arena, const rt_tensor_info *info);       /* as the program declares it: "f32[N, 2]" */
 void rt_tensor_shape(const rt_call *call, uint32_t tensor, int64_t *dim);        /* after rt_bind: as the host sees it */
 bool rt_run(rt_call *call);                      /* after rt_bind */
 void rt_release(rt_call *call);                  /* its memory, also when rt_run failed or the arena jumped out of it */

@@ -63,7 +63,7 @@ ATTN_API const char *attn_version(void);
 
 /* Where the library takes its memory from: all of it but thread stacks and what LLVM and CUDA take for themselves. `alloc` returns at
  * least `bytes` bytes, aligned to 16, or NULL when there are none; `free` gets the same number back. Both may be called by any
- * thread, several at a time. NULL functions: malloc and free. The struct is copied; `self` must outlive every object made with it. */
+ * thread, several at a time. NULL functions: malloc and free; one of the two alone is ATTN_ERROR_ARGUMENT. The struct is copied; `self` must outlive every object made with it. */
 typedef struct attn_allocator {
     void *(*alloc)(void *self, size_t bytes);
     void (*free)(void *self, void *at, size_t bytes);
@@ -325,7 +325,7 @@ typedef struct attn_model attn_model;
 typedef struct attn_model_options {
     size_t struct_size;
     const char *weights;            /* path of a safetensors file; NULL: none */
-    const attn_argument *params;    /* tensors by the param's name, found before the file; copied */
+    const attn_argument *params;    /* tensors by the param's name, found before the file; copied. Names that no graph asks for are ignored */
     size_t n_params;
 } attn_model_options;
 #define ATTN_MODEL_OPTIONS_INIT {sizeof(attn_model_options), NULL, NULL, 0}
