@@ -1,6 +1,7 @@
 /* How much arithmetic a run is worth: products count two operations for each multiply-add, masked ones only where they are visible.
  *
- * The products of a kernel are its TERM lines without a body of their own and its ACC lines. The number of visible positions of a line is
+ * The products of a kernel are its TERM lines without a body of their own and its ACC lines. A score that folds alone want is as visible as the
+ * least hidden of them. The number of visible positions of a line is
  * estimated: axes are drawn at random in their order (an extent may depend on axes before it), the guard is looked at, and the product of the extents is
  * averaged over the draws. Without a guard and with extents over dimensions one draw is exact. Guards that read more than inputs count as visible.
  */
@@ -124,6 +125,51 @@ static number value_of(counting *c, ir_expr e) {
     return out;
 }
 
+/* ---- who wants a line */
+
+typedef struct {                             /* guards of the folds that want it; always: something else does too */
+    ir_expr *guards;
+    uint32_t n;
+    bool always;
+} wanting;
+typedef struct { const bool *reach; bool found; } reaching;
+
+static bool mentions(const ir_unit *u, void *env, ir_expr e) {
+    reaching *r = env;
+    if (ir_is(u, e, IR_LET)) r->found |= r->reach[ir_at(u, e)->u.ref];
+    return !r->found;
+}
+
+static bool reaches(const ir_unit *u, ir_expr e, const bool *reach) {
+    reaching r = {reach, false};
+    if (e) ir_walk(u, e, mentions, &r);
+    return r.found;
+}
+
+/* reach: lines through which the wanted one is read; it ends at folds, which hand on a sum. */
+static wanting who_wants(counting *c, uint32_t line) {
+    const ir_kernel *k = c->kernel;
+    base_arena *arena = c->call->arena;
+    bool *reach = BASE_ARRAY(arena, k->n_lets, bool);
+    wanting w = {BASE_ARRAY(arena, k->n_lets, ir_expr), 0, !(k->lets[line].rank & IR_COL)};
+    reach[line] = true;
+    for (uint32_t i = line + 1; i < k->n_lets; i++) {
+        const ir_let *l = &k->lets[i];
+        bool here = reaches(c->unit, l->e, reach) || reaches(c->unit, l->a, reach) || reaches(c->unit, l->b, reach);
+        if (l->kind < IR_LET_FOLD) reach[i] = here;
+        else if (here) w.guards[w.n++] = l->where;
+        w.always |= l->kind != IR_LET_EXPR && reaches(c->unit, l->where, reach);
+    }
+    for (uint32_t i = 0; i < k->n_stores; i++) w.always |= reaches(c->unit, k->stores[i].e, reach);
+    return w;
+}
+
+static bool is_wanted(counting *c, const wanting *w) {
+    for (uint32_t i = 0; i < w->n && !w->always; i++)
+        if (value_of(c, w->guards[i]).i || c->unknown) return true;
+    return w->always;
+}
+
 /* ---- lines */
 
 static bool in_line(const ir_kernel *k, const ir_let *l, const ir_axis *a) {
@@ -134,7 +180,7 @@ static bool in_line(const ir_kernel *k, const ir_let *l, const ir_axis *a) {
 }
 
 /* Product of extents at a random position, 0 if it is hidden. */
-static double draw(counting *c, const ir_let *l) {
+static double draw(counting *c, const ir_let *l, const wanting *w) {
     double product = 1;
     c->unknown = false;
     for (uint32_t k = 0; k < c->kernel->n_axes; k++) {
@@ -144,22 +190,24 @@ static double draw(counting *c, const ir_let *l) {
         c->at[a->var] = (int64_t)(next(c) % (uint64_t)n);
         if (in_line(c->kernel, l, a)) product *= (double)n;
     }
-    bool visible = value_of(c, l->where).i != 0;
+    bool visible = value_of(c, l->where).i != 0 && (l->kind == IR_LET_ACC || is_wanted(c, w));
     return visible || c->unknown ? product : 0;
 }
 
-static double line(counting *c, const ir_let *l) {
+static double line(counting *c, uint32_t at) {
+    const ir_let *l = &c->kernel->lets[at];
     double sum = 0;
     bool product = (l->kind == IR_LET_TERM && !l->e) || l->kind == IR_LET_ACC;
     if (!product) return 0;
-    for (uint32_t k = 0; k < DRAWS; k++) sum += draw(c, l);
+    wanting w = who_wants(c, at);
+    for (uint32_t k = 0; k < DRAWS; k++) sum += draw(c, l, &w);
     return 2 * sum / DRAWS;
 }
 
 static double kernel(counting *c, const ir_kernel *k) {
     double sum = 0;
     c->kernel = k;
-    for (uint32_t i = 0; i < k->n_lets; i++) sum += line(c, &k->lets[i]);
+    for (uint32_t i = 0; i < k->n_lets; i++) sum += line(c, i);
     return sum;
 }
 
