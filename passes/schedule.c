@@ -153,10 +153,11 @@ static void choose_lanes(planner *p) {
 
 /* ---- how axes are walked */
 
+/* The innermost row. One that the extents of columns or features depend on is no tile: its rows have no block of columns in common. */
 static int32_t row_to_tile(const planner *p) {
     int32_t found = -1;
     for (uint32_t a = 0; a < p->k->n_axes; a++)
-        if (p->k->axes[a].role == IR_ROW) found = (int32_t)a;
+        if (p->k->axes[a].role == IR_ROW && !shapes(p, a, IR_COL | IR_FEAT)) found = (int32_t)a;
     return found;
 }
 static void walk(planner *p, uint32_t a, ir_axis_walk how, int32_t tile) { p->s->axes[a] = (ir_axis_schedule){(uint8_t)how, tile}; }
@@ -176,8 +177,7 @@ static void choose_tiles(planner *p) {
     s->row_tile = s->micro_rows = s->micro_cols = 1;
     if (s->lanes != IR_COL) return;
     s->row_axis = row_to_tile(p);
-    const bool ragged = s->row_axis >= 0 && shapes(p, (uint32_t)s->row_axis, IR_COL | IR_FEAT);
-    s->row_tile = s->row_axis < 0 || ragged ? 1 : PASS_ROWS_PER_ITEM;
+    s->row_tile = s->row_axis < 0 ? 1 : PASS_ROWS_PER_ITEM;
     s->micro_rows = s->row_tile == 1 ? 1 : 4;
     s->micro_cols = p->target->regs >= 32 ? 4 : 2;
     s->col_block = PASS_COLUMNS_PER_BLOCK;
