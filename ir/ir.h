@@ -310,6 +310,7 @@ typedef struct ir_target {       /* the only place where a machine's numbers sta
     int64_t value_tile_bytes;    /* place for the value tile of one row tile */
 } ir_target;
 typedef enum { IR_NEST } ir_template;
+enum { IR_MICRO = 8 };           /* rows, and columns or vectors, of a tile in registers at most */
 typedef enum { IR_PLACE_CONST, IR_PLACE_ROW, IR_PLACE_COL, IR_PLACE_PAIR, IR_PLACE_VALUE, IR_PLACE_ROW_VALUE, IR_PLACE_COL_VALUE, IR_PLACE_PAIR_VALUE } ir_let_place;
 typedef struct {                 /* how one let is computed */
     uint8_t place;               /* from its rank alone */
@@ -341,7 +342,7 @@ typedef struct ir_schedule {     /* all that an emitter needs beside the kernel;
     int32_t width;               /* lanes of a vector */
     int32_t row_tile;            /* rows whose kept lets live in scratch together; 1 if lanes != IR_COL */
     int32_t col_block;           /* columns of lane_axis that are handled together, a multiple of width; 0: whole */
-    int32_t micro_rows, micro_cols;                  /* accumulators of a TERM tile: rows x columns (lanes along features) or vectors of columns */
+    int32_t micro_rows, micro_cols;                  /* powers of two up to IR_MICRO: accumulators of a TERM tile: rows x columns (lanes along features) or vectors of columns */
     ir_axis_schedule *axes;      /* one per axis of the kernel; items count them row-major, in order, ITEM and TILE ones only */
     ir_let_schedule *lets;       /* one per let */
     ir_expr items;               /* items of a launch: product over ITEM axes and tiles of TILE axes; 1 if a store must be serial */
@@ -351,6 +352,7 @@ typedef struct ir_schedule {     /* all that an emitter needs beside the kernel;
 } ir_schedule;
 /* schedule.c */
 void ir_schedule_print(const ir_schedule *s, base_text *out);
+/* schedule_verify.c */
 bool ir_schedule_verify(const ir_schedule *s);           /* else reports the rule that is broken */
 
 /* ---------------------------------------------------------------- plan */

@@ -1,4 +1,4 @@
-/* Text of a schedule: what an emitter will do with a kernel, line by line, and the verifier of what emitters take for granted. */
+/* Text of a schedule: what an emitter will do with a kernel, line by line. */
 #include <string.h>
 #include "ir.h"
 
@@ -60,41 +60,4 @@ void ir_schedule_print(const ir_schedule *s, base_text *out) {
     print_expr(s, "cost of an item", s->cost_of_item, out);
     print_expr(s, "scratch bytes", s->scratch_bytes, out);
     base_text_add(out, "  predicted %.3g s\n", s->predicted_s);
-}
-
-/* ---- verifier */
-
-static const char *fault_of_axes(const ir_schedule *s) {
-    for (uint32_t a = 0; a < s->kernel->n_axes; a++) {
-        const ir_axis_schedule *w = &s->axes[a];
-        if (w->walk == IR_WALK_TILE && w->tile <= 0) return "a tile without indices";
-        if (w->walk != IR_WALK_LOOP && (s->kernel->axes[a].role == IR_VAL || s->kernel->axes[a].role == IR_FEAT)) return "a value or feature axis is no item";
-    }
-    return NULL;
-}
-static const char *fault_of_lanes(const ir_schedule *s) {
-    const ir_kernel *k = s->kernel;
-    if (s->width < 1 || s->width > 64 || (s->width & (s->width - 1))) return "the width is no power of two up to 64";
-    if (s->lane_axis >= (int32_t)k->n_axes || s->row_axis >= (int32_t)k->n_axes) return "an axis that does not exist";
-    if (s->lanes != IR_COL) return s->row_tile == 1 ? NULL : "a row tile without lanes along columns";
-    if (s->lane_axis >= 0 && k->axes[s->lane_axis].role != IR_COL) return "lanes along columns on an axis that is none";
-    if (s->row_axis >= 0 && k->axes[s->row_axis].role != IR_ROW) return "the axis of the row tile is no row";
-    return s->col_block > 0 && s->col_block % s->width == 0 && s->micro_rows <= s->row_tile ? NULL : "a block that vectors do not fill";
-}
-static const char *fault_of_lets(const ir_schedule *s) {
-    for (uint32_t i = 0; i < s->kernel->n_lets; i++) {
-        const ir_let_schedule *l = &s->lets[i];
-        if (l->kept && !l->at) return "a kept line without a place";
-        if (s->lanes == IR_COL && s->kernel->lets[i].kind >= IR_LET_FOLD && !l->kept) return "a fold that is not kept";
-    }
-    return NULL;
-}
-bool ir_schedule_verify(const ir_schedule *s) {
-    const char *fault = fault_of_lanes(s);
-    if (!fault) fault = fault_of_axes(s);
-    if (!fault) fault = fault_of_lets(s);
-    if (!fault) return true;
-    const ir_kernel *k = s->kernel;
-    base_report(k->unit->diags, BASE_MSG_INTERNAL_IR, k->span, base_printf(k->unit->arena, "schedule of %s: %s", k->name ? k->name : "?", fault));
-    return false;
 }

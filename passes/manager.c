@@ -44,6 +44,8 @@ static bool verify(const pass_state *s, const pass_row *row) {
     if (row->after == LEVEL_GRAPH) return ir_graph_verify(s->graph, row->name);
     for (uint32_t i = 0; i < s->n_kernels; i++)
         if (!ir_kernel_verify(s->kernels[i])) return false;
+    for (uint32_t i = 0; i < s->n_kernels && row->after >= LEVEL_SCHEDULES; i++)
+        if (!ir_schedule_verify(s->schedules[i])) return false;
     return row->after < LEVEL_PLAN || ir_plan_verify(s->plan);
 }
 

@@ -180,6 +180,7 @@ static void choose_tiles(planner *p) {
     s->row_tile = s->row_axis < 0 ? 1 : PASS_ROWS_PER_ITEM;
     s->micro_rows = s->row_tile == 1 ? 1 : 4;
     s->micro_cols = p->target->regs >= 32 ? 4 : 2;
+    if (s->micro_cols > s->width) s->micro_cols = s->width;      /* sums of a row are summed together, one per lane */
     s->col_block = PASS_COLUMNS_PER_BLOCK;
 }
 

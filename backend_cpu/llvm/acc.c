@@ -3,7 +3,7 @@
  * would multiply is left out, not multiplied, so that a NaN among values nobody sees stays unseen. */
 #include "emit.h"
 
-enum { MAX_ROWS = 8, MAX_VECTORS = 8 };
+enum { MAX_ROWS = IR_MICRO, MAX_VECTORS = IR_MICRO };
 typedef struct {
     uint32_t let;
     cpu_val row, value, tail;    /* first of the tile */

@@ -50,7 +50,7 @@ cpu_val cpu_term(cpu_emitter *e, uint32_t k) {
 /* ---- tiles. A block of scores is computed by tiles of a few rows and columns, the accumulators in registers. Lanes along a feature: each
  * pair of row and column has a vector of partial sums; lanes along columns: each row has some vectors of sums. */
 
-enum { MAX_ROWS = 8, MAX_COLS = 8 };
+enum { MAX_ROWS = IR_MICRO, MAX_COLS = IR_MICRO };
 typedef struct {
     uint32_t let;
     bool by_column;              /* lanes along columns */

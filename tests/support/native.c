@@ -113,6 +113,7 @@ native_kernel *native_open(const native *n, const ir_kernel *k, base_arena *aren
     x->how = *n;
     x->k = pass_legalize_kernel(k, n->target);
     x->schedule = pass_schedule_kernel(x->k, n->target, NULL);
+    if (!ir_schedule_verify(x->schedule)) return NULL;
     x->code = n->backend->compile(n->backend, n->target, 1, &x->schedule, &x->kernel, diags);
     return x->code ? x : NULL;
 }

@@ -1,0 +1,216 @@
+/* What emitters take for granted of a schedule: they look at none of it again. Each rule stands where the emitter that needs it would go wrong:
+ * a block without a column, two lines in one place of scratch, a tile with more sums than it has registers.
+ *
+ * Places in scratch are expressions over dimensions, and whether two of them overlap cannot always be proved. They are compared at a few sizes
+ * instead, all dimensions alike: so facts of the program (H % G == 0) hold there, and an error of the formula shows at one of them. */
+#include "ir.h"
+
+typedef struct {
+    const ir_schedule *s;
+    const ir_kernel *k;
+    ir_unit *u;
+    const char *fault;           /* the first rule that is broken; NULL: none yet */
+    base_diags *quiet;           /* where the evaluator of sizes reports */
+} checking;
+
+static bool rule(checking *c, bool holds, const char *fault) {
+    if (!holds && !c->fault) c->fault = fault;
+    return holds;
+}
+static bool is_axis(const checking *c, int32_t a) { return a >= 0 && (uint32_t)a < c->k->n_axes; }
+static int32_t axis_of(const checking *c, ir_var v) {
+    for (uint32_t a = 0; a < c->k->n_axes; a++)
+        if (c->k->axes[a].var == v) return (int32_t)a;
+    return -1;
+}
+static bool over(const checking *c, const ir_let *l, int32_t a) {
+    for (uint32_t i = 0; i < l->n_over; i++)
+        if (axis_of(c, l->over[i]) == a) return true;
+    return false;
+}
+static bool power_of_two(int32_t n) { return n > 0 && !(n & (n - 1)); }
+static bool serial(const ir_kernel *k) {
+    for (uint32_t i = 0; i < k->n_stores; i++)
+        if (k->stores[i].at.mode != IR_STORE_ONE) return true;
+    return false;
+}
+/* Known before the launch: dimensions and counters of the loops around it. */
+static bool known_outside(const checking *c, ir_expr e) {
+    if (!e || ir_has_op(c->u, e, IR_READ) || ir_has_op(c->u, e, IR_LET)) return false;
+    for (uint32_t a = 0; a < c->k->n_axes; a++)
+        if (ir_depends(c->u, e, c->k->axes[a].var)) return false;
+    return true;
+}
+/* Does the extent of an axis with one of these roles depend on axis a? */
+static bool shapes(const checking *c, int32_t a, uint8_t roles) {
+    for (uint32_t i = 0; i < c->k->n_axes; i++)
+        if (c->k->axes[i].role & roles && ir_depends(c->u, c->k->axes[i].extent, c->k->axes[a].var)) return true;
+    return false;
+}
+
+/* ---- axes and items */
+
+static void check_axis(checking *c, uint32_t a) {
+    const ir_axis_schedule *w = &c->s->axes[a];
+    const uint8_t role = c->k->axes[a].role;
+    rule(c, w->walk != IR_WALK_TILE || w->tile > 0, "a tile without indices");
+    if (w->walk == IR_WALK_LOOP) return;
+    rule(c, role != IR_VAL && role != IR_FEAT, "a value or feature axis is no item");
+    rule(c, role != IR_COL || !c->k->n_sweeps, "a column that sweeps run over is no item");
+    rule(c, known_outside(c, c->k->axes[a].extent), "an item's extent is not known before the launch");
+    rule(c, !serial(c->k), "a serial store runs in one item");
+}
+static void check_items(checking *c) {
+    for (uint32_t a = 0; a < c->k->n_axes; a++) check_axis(c, a);
+    rule(c, known_outside(c, c->s->items) && known_outside(c, c->s->cost_of_item), "items and costs are known before the launch");
+    rule(c, known_outside(c, c->s->scratch_bytes), "scratch is known before the launch");
+    rule(c, !serial(c->k) || c->s->width == 1, "a serial store has no lanes");
+}
+
+/* ---- lanes and tiles */
+
+static void check_tiles(checking *c) {
+    const ir_schedule *s = c->s;
+    rule(c, s->col_block > 0 && s->col_block % s->width == 0, "a block that vectors do not fill");
+    rule(c, power_of_two(s->micro_rows) && s->micro_rows <= IR_MICRO && s->micro_rows <= s->row_tile, "a tile of more rows than there are");
+    rule(c, power_of_two(s->micro_cols) && s->micro_cols <= IR_MICRO && s->micro_cols <= s->width, "a tile of more columns than lanes can be summed together");
+    if (s->row_axis < 0) {
+        rule(c, s->row_tile == 1, "a tile of rows without rows");
+        return;
+    }
+    if (!rule(c, is_axis(c, s->row_axis) && c->k->axes[s->row_axis].role == IR_ROW, "the axis of the row tile is no row")) return;
+    const ir_axis_schedule *w = &s->axes[s->row_axis];
+    rule(c, w->walk == IR_WALK_TILE && w->tile == s->row_tile, "an item's rows are not its tile");
+    rule(c, !shapes(c, s->row_axis, IR_COL | IR_FEAT), "rows of a tile that end their own columns");
+}
+static void check_lanes(checking *c) {
+    const ir_schedule *s = c->s;
+    const bool lane = is_axis(c, s->lane_axis);
+    rule(c, power_of_two(s->width) && s->width <= 64, "the width is no power of two up to 64");
+    if (!rule(c, lane || s->lane_axis == -1, "an axis that does not exist")) return;
+    const uint8_t role = lane ? c->k->axes[s->lane_axis].role : 0;
+    switch (s->lanes) {
+    case 0: rule(c, s->width == 1 && !lane, "lanes without a role"); break;
+    case IR_COL:
+        rule(c, !lane || (role == IR_COL && !shapes(c, s->lane_axis, IR_COL)), "lanes along columns on an axis that is none, or that others depend on");
+        check_tiles(c);
+        return;
+    case IR_ROW:
+        rule(c, lane && (role == IR_ITEM || role == IR_ROW || (role == IR_COL && !c->k->n_sweeps)), "lanes along rows on an axis that is none");
+        rule(c, lane && !shapes(c, s->lane_axis, IR_COL | IR_FEAT), "lanes whose loops end apart");
+        break;
+    default: rule(c, false, "lanes along a role that has none");
+    }
+    rule(c, s->row_tile == 1 && s->row_axis == -1, "a row tile without lanes along columns");
+}
+
+/* ---- lines */
+
+static void check_term(checking *c, const ir_let *l, const ir_let_schedule *s) {
+    if (s->lanes == IR_FEAT) rule(c, over(c, l, s->lane_axis), "lanes along a feature that the term does not run over");
+    rule(c, !s->packed || (s->kept && l->a && !(ir_kernel_rank(c->k, l->a) & IR_COL)), "a packed factor that is none of the row's");
+    if (!s->kept) return;
+    rule(c, c->s->lanes == IR_COL && !(l->rank & (IR_VAL | IR_FEAT)) && l->rank & (IR_ROW | IR_COL), "a term is kept per row and column only");
+    for (uint32_t i = 0; i < l->n_over; i++)
+        rule(c, !(ir_kernel_rank(c->k, c->k->axes[axis_of(c, l->over[i])].extent) & (IR_ROW | IR_COL | IR_FEAT)), "a tile whose features end apart");
+}
+/* Folds of one sweep take the same column in blocks; what is relative to one reference moves together. */
+static void check_fold(checking *c, uint32_t i) {
+    const ir_let *l = &c->k->lets[i];
+    const ir_let_schedule *s = &c->s->lets[i];
+    rule(c, l->kind == IR_LET_FOLD || s->kept, "values that have no place");
+    if (c->s->lanes != IR_COL) return;
+    rule(c, s->kept, "a fold that is not kept");
+    rule(c, is_axis(c, s->col_axis) && over(c, l, s->col_axis), "a sweep without a column to take in blocks");
+    rule(c, l->ref < 0 || s->moved_at, "a reference without a place");
+    if (l->kind == IR_LET_ACC) {
+        rule(c, is_axis(c, s->lane_axis) && c->k->axes[s->lane_axis].role == IR_VAL, "values without lanes");
+        rule(c, s->weight_at, "weights that have no place");
+    }
+    for (uint32_t k = 0; k < i; k++) {
+        const ir_let *other = &c->k->lets[k];
+        if (other->kind < IR_LET_FOLD || other->sweep != l->sweep) continue;
+        rule(c, c->s->lets[k].col_axis == s->col_axis, "a sweep takes two columns in blocks");
+        rule(c, other->ref != l->ref || c->s->lets[k].moved_at == s->moved_at, "a reference that stands at two places");
+    }
+}
+static void check_lets(checking *c) {
+    static const uint8_t places[8] = {IR_PLACE_CONST, IR_PLACE_ROW,       IR_PLACE_COL,       IR_PLACE_PAIR,
+                                      IR_PLACE_VALUE, IR_PLACE_ROW_VALUE, IR_PLACE_COL_VALUE, IR_PLACE_PAIR_VALUE};
+    for (uint32_t i = 0; i < c->k->n_lets; i++) {
+        const ir_let *l = &c->k->lets[i];
+        const ir_let_schedule *s = &c->s->lets[i];
+        rule(c, s->place == places[l->rank & 7], "a line is not where its rank says");
+        rule(c, s->lane_axis == -1 || is_axis(c, s->lane_axis), "a line's lanes run along an axis that does not exist");
+        rule(c, !s->kept || s->at, "a kept line without a place");
+        if (l->kind == IR_LET_TERM) check_term(c, l, s);
+        if (l->kind >= IR_LET_FOLD) check_fold(c, i);
+    }
+}
+
+/* ---- scratch: what is kept has room of its own */
+
+typedef struct { ir_expr at, bytes; } region;
+typedef BASE_VEC(region) regions;
+
+static void add(checking *c, regions *all, ir_expr at, ir_expr elements, int64_t each) {
+    for (uint32_t i = 0; i < all->n; i++)
+        if (all->at[i].at == at && each < 0) return;     /* shared: a reference's place */
+    region r = {at, ir_mul(c->u, elements, ir_int(c->u, each < 0 ? -each : each))};
+    BASE_PUSH(c->u->arena, all, r);
+}
+static regions kept(checking *c) {
+    regions all = {0};
+    ir_unit *u = c->u;
+    const ir_schedule *s = c->s;
+    const int64_t real = c->k->real == IR_TYPE_F32 ? 4 : 8;
+    for (uint32_t i = 0; i < c->k->n_lets; i++) {
+        const ir_let *l = &c->k->lets[i];
+        const ir_let_schedule *x = &s->lets[i];
+        const int64_t rows = l->rank & IR_ROW ? s->row_tile : 1, cols = l->rank & IR_COL ? s->col_block : 1, size = l->sort == IR_SORT_REAL ? real : 8;
+        ir_expr features = ir_int(u, s->row_tile);
+        for (uint32_t o = 0; o < l->n_over; o++) features = ir_mul(u, features, c->k->axes[axis_of(c, l->over[o])].extent);
+        if (l->kind == IR_LET_TERM && x->kept) add(c, &all, x->at, ir_int(u, rows * cols), size);
+        if (l->kind == IR_LET_TERM && x->packed) add(c, &all, x->factor_at, features, real);
+        if (l->kind == IR_LET_FOLD && x->kept) add(c, &all, x->at, ir_int(u, s->row_tile), size);
+        if (l->kind == IR_LET_ACC) add(c, &all, x->at, ir_mul(u, ir_axis_count(c->k, IR_VAL), ir_int(u, s->lanes == IR_COL ? s->row_tile : s->width)), real);
+        if (l->kind == IR_LET_ACC && s->lanes == IR_COL) add(c, &all, x->weight_at, ir_int(u, (int64_t)s->row_tile * s->col_block), real);
+        if (l->kind >= IR_LET_FOLD && l->ref >= 0 && s->lanes == IR_COL) add(c, &all, x->moved_at, ir_int(u, s->row_tile), -real);
+    }
+    return all;
+}
+static int64_t size_of(checking *c, const ir_frame *frame, ir_expr e) {
+    int64_t n = -1;
+    return ir_eval_expr(c->u, frame, e, &n, c->quiet) ? n : -1;
+}
+static void check_regions(checking *c, const regions *all, int64_t size) {
+    ir_frame frame = ir_frame_create(c->u, c->u->arena);
+    for (uint32_t d = 0; d < c->u->dim.n; d++) frame.dim[d] = size;
+    int64_t *at = BASE_ARRAY(c->u->arena, all->n + 1, int64_t), *end = BASE_ARRAY(c->u->arena, all->n + 1, int64_t);
+    const int64_t scratch = size_of(c, &frame, c->s->scratch_bytes);
+    for (uint32_t i = 0; i < all->n; i++) {
+        at[i] = size_of(c, &frame, all->at[i].at);
+        end[i] = at[i] + size_of(c, &frame, all->at[i].bytes);
+        rule(c, at[i] >= 0 && at[i] % 64 == 0, "a place that vectors cannot be loaded from");
+        rule(c, end[i] >= at[i] && end[i] <= scratch, "a line is kept outside of scratch");
+        for (uint32_t k = 0; k < i; k++) rule(c, end[k] <= at[i] || end[i] <= at[k], "two lines are kept at one place");
+    }
+}
+static void check_scratch(checking *c) {
+    static const int64_t sizes[] = {1, 5, 64};
+    regions all = kept(c);
+    for (uint32_t i = 0; i < all.n; i++)
+        if (!rule(c, known_outside(c, all.at[i].at) && known_outside(c, all.at[i].bytes), "a place in scratch that depends on an axis")) return;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) check_regions(c, &all, sizes[i]);
+}
+
+bool ir_schedule_verify(const ir_schedule *s) {
+    checking c = {.s = s, .k = s->kernel, .u = s->kernel->unit, .quiet = base_diags_create(s->kernel->unit->arena)};
+    check_lanes(&c);
+    check_items(&c);
+    if (!c.fault) check_lets(&c);
+    if (!c.fault) check_scratch(&c);
+    if (!c.fault) return true;
+    base_report(c.u->diags, BASE_MSG_INTERNAL_IR, c.k->span, base_printf(c.u->arena, "schedule of %s: %s", c.k->name ? c.k->name : "?", c.fault));
+    return false;
+}
