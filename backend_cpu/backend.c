@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <string.h>
+#include <unistd.h>
 #include "cpu.h"
 #include "half.h"
 
@@ -33,19 +34,21 @@ static const cpu_half *half_of(void *handle) {
     return half && half->abi == CPU_HALF_ABI && half->struct_size >= sizeof *half ? half : NULL;
 }
 
-/* The plug-in, or NULL and why not: every file tried with the loader's own words. */
+/* The plug-in, or NULL and why not: the loader's own words about files that are there, and where none is. */
 static const cpu_half *half_open(base_arena *arena, const char **why) {
-    base_text text;
-    base_text_init(&text, arena);
+    base_text wrong, missing;
+    base_text_init(&wrong, arena);
+    base_text_init(&missing, arena);
     for (uint32_t k = 0; place(arena, k); k++) {
         const char *file = place(arena, k);
         void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
         const cpu_half *half = handle ? half_of(handle) : NULL;
         if (half) return half;
-        const char *error = handle ? "not of this version" : dlerror();
-        base_text_add(&text, "%s%s", text.n ? "; " : "", error ? error : file);
+        const char *error = handle ? "it is of another version" : dlerror();
+        if (access(file, F_OK)) base_text_add(&missing, "%s%s", missing.n ? ", " : "", file);
+        else base_text_add(&wrong, "%s%s: %s", wrong.n ? "; " : "", file, error ? error : "it cannot be opened");
     }
-    *why = text.at;
+    *why = wrong.n ? wrong.at : base_printf(arena, "there is none of %s", missing.at);
     return NULL;
 }
 

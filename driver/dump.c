@@ -60,10 +60,8 @@ static attn_status dump(api_call *call, void *args) {
     api_use_files(call, d->program);
     if (!g) return api_unknown_graph(call, d->program, d->graph), ATTN_ERROR_ARGUMENT;
     bool source = d->pass && !strcmp(d->pass, "frontend");
-    if (!b && !source) {
-        base_report(call->diags, BASE_MSG_TARGET_UNKNOWN, (base_span){0, 0, 0}, target);
-        return ATTN_ERROR_ARGUMENT;
-    }
+    if (!drv_target_exists(target)) return drv_target_unknown(call, target), ATTN_ERROR_ARGUMENT;
+    if (!b && !source) return api_argument(call, "the evaluator runs the graph as it is, so that target eval has no passes and no code");
     if (!pass_fits(d->pass)) return unknown_pass(call, d->pass), ATTN_ERROR_ARGUMENT;
     uint32_t k = (uint32_t)(g - d->program->graphs);
     if (!drv_lower(call, call->scratch, d->program, k, source ? NULL : b, arch, NULL, 0, d->pass, &state)) return api_status(call);

@@ -11,7 +11,6 @@ typedef struct {
     const int64_t *dims, *strides;
     void *data;
     const char *path;
-    const attn_tensor *tensor;
     attn_tensor *out;
 } making;
 
@@ -77,17 +76,28 @@ static attn_status read_npy(api_call *call, void *args) {
     return ATTN_OK;
 }
 
-static attn_status write_npy(api_call *call, void *args) {
-    making *m = args;
-    rt_array a = m->tensor->array;
-    if (!rt_array_is_dense(&a)) {
-        int64_t n;
-        rt_count(a.rank, a.dim, &n);
-        void *packed = base_alloc_array(call->scratch, (size_t)n, rt_dtypes[a.dtype].bytes);
-        rt_array_pack(&m->tensor->array, packed);
-        rt_array_dense(&a, a.dtype, a.rank, m->tensor->array.dim, packed);
+typedef struct { const attn_tensor_file *files; size_t n; } writing;
+
+/* The tensor itself if it is dense, else a copy. */
+static rt_array dense(api_call *call, const rt_array *from) {
+    rt_array a = *from;
+    int64_t n = 0;
+    if (rt_array_is_dense(from)) return a;
+    rt_count(from->rank, from->dim, &n);
+    rt_array_dense(&a, from->dtype, from->rank, from->dim, base_alloc_array(call->scratch, (size_t)n, rt_dtypes[from->dtype].bytes));
+    rt_array_pack(from, a.data);
+    return a;
+}
+
+static attn_status write_npys(api_call *call, void *args) {
+    const writing *w = args;
+    rt_output *out = BASE_ARRAY(call->scratch, w->n, rt_output);
+    for (size_t k = 0; k < w->n; k++) {
+        if (!w->files[k].path || !w->files[k].tensor) return api_argument(call, "a file without path or tensor");
+        rt_array a = dense(call, &w->files[k].tensor->array);
+        out[k] = rt_npy_output(w->files[k].path, &a, call->scratch);
     }
-    return rt_npy_write(m->path, &a, call->scratch, call->diags) ? ATTN_OK : api_status(call);
+    return rt_files_write(out, w->n, call->scratch, call->diags) ? ATTN_OK : api_status(call);
 }
 
 static attn_status make(attn_context *context, attn_diagnostics *diagnostics, api_body *body, making *m, attn_tensor **out) {
@@ -117,8 +127,13 @@ attn_status attn_tensor_read_npy(attn_context *context, const char *path, attn_d
 }
 
 attn_status attn_tensor_write_npy(attn_context *context, const attn_tensor *tensor, const char *path, attn_diagnostics *diagnostics) {
-    making m = {.path = path, .tensor = tensor};
-    return context && tensor && path ? api_run(&context->allocator, diagnostics, write_npy, &m) : ATTN_ERROR_ARGUMENT;
+    attn_tensor_file file = {path, tensor};
+    return path && tensor ? attn_tensors_write_npy(context, &file, 1, diagnostics) : ATTN_ERROR_ARGUMENT;
+}
+
+attn_status attn_tensors_write_npy(attn_context *context, const attn_tensor_file *files, size_t n_files, attn_diagnostics *diagnostics) {
+    writing w = {files, n_files};
+    return context && (files || n_files == 0) ? api_run(&context->allocator, diagnostics, write_npys, &w) : ATTN_ERROR_ARGUMENT;
 }
 
 void attn_tensor_destroy(attn_tensor *tensor) {

@@ -25,13 +25,14 @@ bool rt_count(uint32_t rank, const int64_t *dim, int64_t *out) {
 }
 
 void rt_array_dense(rt_array *a, uint32_t dtype, uint32_t rank, const int64_t *dim, void *data) {
-    *a = (rt_array){.dtype = dtype, .rank = rank, .data = data};
-    int64_t n, step = 1;
+    int64_t n, step = 1, own[RT_RANK] = {0};
     bool empty = rt_count(rank, dim, &n) && n == 0;
+    if (rank) memcpy(own, dim, rank * sizeof *dim);      /* `dim` may be a->dim */
+    *a = (rt_array){.dtype = dtype, .rank = rank, .data = data};
     for (uint32_t k = rank; k-- > 0;) {
-        a->dim[k] = dim[k];
+        a->dim[k] = own[k];
         a->stride[k] = empty ? 0 : step;     /* no element, no step: the product of the others may not fit */
-        if (!empty) step *= dim[k];
+        if (!empty) step *= own[k];
     }
 }
 

@@ -52,10 +52,21 @@ static bool bools_fine(rt_call *call, uint32_t k) {
     return true;
 }
 
+/* An input `K: dim`. */
+static bool is_dim(const rt_entry *e, const rt_tensor_info *info) {
+    bool found = false;
+    for (uint32_t k = 0; k < e->n_dims; k++) found |= info->rank == 0 && info->dtype == RT_I64 && !strcmp(e->dim_names[k], info->name);
+    return found;
+}
+
 static bool type_fits(rt_call *call, uint32_t k) {
     const rt_tensor_info *info = &call->instance->entry->tensors[k];
     const rt_array *a = &call->tensors[k];
     base_span span = rt_span(call->diags, &info->place);
+    if (a->rank == RT_UNKNOWN && is_dim(call->instance->entry, info)) {
+        base_report(call->diags, BASE_MSG_DIM_MISSING, span, info->name);
+        return false;
+    }
     if (a->rank == RT_UNKNOWN) {
         base_report(call->diags, BASE_MSG_TENSOR_NONE, span, info->name)->expected = rt_tensor_text(call->diags->arena, info);
         return false;
@@ -74,16 +85,6 @@ static bool all_types_fit(rt_call *call) {
     return fine;
 }
 
-static bool report_shape(rt_call *call, const rt_ints_error *error) {
-    const rt_tensor_info *info = &call->instance->entry->tensors[error->tensor];
-    base_span span = rt_span(call->diags, &info->place);
-    int64_t found = call->tensors[error->tensor].dim[error->axis];
-    base_diag *d;
-    if (error->divides) d = base_report(call->diags, BASE_MSG_TENSOR_SOLVE, span, error->axis, info->name, (long long)found, info->dim_texts[error->axis]);
-    else d = base_report(call->diags, BASE_MSG_TENSOR_SHAPE, span, error->axis, info->name, (long long)error->found, (long long)error->expected);
-    return unfit(call, d, error->tensor);
-}
-
 static bool has_word(const char *text, const char *word) {
     size_t n = strlen(word);
     for (const char *at = strstr(text, word); at; at = strstr(at + 1, word))
@@ -91,14 +92,27 @@ static bool has_word(const char *text, const char *word) {
     return false;
 }
 
-/* "H = 6, G = 4": the dimensions that a fact names. It was computed from them, so they are known. */
-static const char *fact_found(const rt_call *call, const char *fact) {
+/* "H = 6, G = 4": the dimensions that a text names, NULL if none. What was computed from them failed, so they are known. */
+static const char *dims_in(const rt_call *call, const char *text) {
     const rt_entry *e = call->instance->entry;
     base_text out;
     base_text_init(&out, call->diags->arena);
     for (uint32_t k = 0; k < e->n_dims; k++)
-        if (has_word(fact, e->dim_names[k])) base_text_add(&out, "%s%s = %lld", out.n ? ", " : "", e->dim_names[k], (long long)call->slots[k]);
+        if (has_word(text, e->dim_names[k])) base_text_add(&out, "%s%s = %lld", out.n ? ", " : "", e->dim_names[k], (long long)call->slots[k]);
     return out.n ? out.at : NULL;
+}
+
+static bool report_shape(rt_call *call, const rt_ints_error *error) {
+    const rt_tensor_info *info = &call->instance->entry->tensors[error->tensor];
+    base_span span = rt_span(call->diags, &info->place);
+    int64_t found = call->tensors[error->tensor].dim[error->axis];
+    base_diag *d;
+    if (error->divides) d = base_report(call->diags, BASE_MSG_TENSOR_SOLVE, span, error->axis, info->name, (long long)found, info->dim_texts[error->axis]);
+    else d = base_report(call->diags, BASE_MSG_TENSOR_SHAPE, span, error->axis, info->name, (long long)error->found, (long long)error->expected);
+    unfit(call, d, error->tensor);
+    const char *known = error->divides ? NULL : dims_in(call, info->dim_texts[error->axis]);
+    if (known) d->expected = base_printf(call->diags->arena, "%s with %s", d->expected, known);
+    return false;
 }
 
 static bool report(rt_call *call, const rt_ints_error *error) {
@@ -111,7 +125,7 @@ static bool report(rt_call *call, const rt_ints_error *error) {
         return false;
     case RT_INTS_FACT:
         base_report(call->diags, BASE_MSG_FACT_FAILS, rt_span(call->diags, &e->fact_places[error->fact]), e->facts[error->fact])->found =
-            fact_found(call, e->facts[error->fact]);
+            dims_in(call, e->facts[error->fact]);
         return false;
     default:
         base_report(call->diags, BASE_MSG_SIZE_OVERFLOW, (base_span){0, 0, 0}, e->name);

@@ -1,5 +1,6 @@
 /* Whole files. Only regular ones are read: a pipe or a device could keep a reader waiting. A file that is written appears under its
- * name when it is complete: it is written beside it and renamed. What is no regular file (/dev/null, /dev/stdout) is written directly.
+ * name when it, and all that are written with it, are complete: it is written beside it and renamed. What is no regular file (/dev/null,
+ * /dev/stdout) is written directly.
  * errno becomes a diagnostic here and nowhere else.
  */
 #include <errno.h>
@@ -68,6 +69,10 @@ static bool write_all(int fd, const rt_bytes *parts, size_t n_parts) {
     return true;
 }
 
+/* ---- writing: all files are complete under other names before the first one is renamed */
+
+typedef struct { const rt_output *out; char *staged; size_t room; bool special; } staging;      /* staged: "", or the name of a file to be renamed */
+
 static bool is_special(const char *path) {
     struct stat st;
     return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
@@ -76,26 +81,61 @@ static bool is_special(const char *path) {
 /* A name beside `path` that did not exist. */
 static int open_beside(const char *path, char *name, size_t n) {
     for (unsigned attempt = 0; attempt < 1000; attempt++) {
-        int length = snprintf(name, n, "%s.%ld.%u.part", path, (long)getpid(), attempt);
-        if (length < 0 || (size_t)length >= n) {
-            errno = ENAMETOOLONG;
-            return -1;
-        }
+        snprintf(name, n, "%s.%ld.%u.part", path, (long)getpid(), attempt);
         int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0 || errno != EEXIST) return fd;
     }
     return -1;
 }
 
-bool rt_file_write(const char *path, const rt_bytes *parts, size_t n_parts, base_diags *diags) {
-    char name[4096];
-    bool direct = is_special(path);
-    int fd = direct ? open(path, O_WRONLY | O_CLOEXEC) : open_beside(path, name, sizeof name);
-    if (fd < 0) return rt_cannot(diags, BASE_MSG_FILE_WRITE, path, errno);
-    bool fine = write_all(fd, parts, n_parts);
+static bool fill(int fd, const rt_output *out) {
+    bool fine = write_all(fd, out->parts, RT_PARTS);
     int error = errno;
     if (close(fd) && fine) fine = false, error = errno;
-    if (fine && !direct && rename(name, path)) fine = false, error = errno;
-    if (!fine && !direct) unlink(name);
-    return fine || rt_cannot(diags, BASE_MSG_FILE_WRITE, path, error);
+    errno = error;
+    return fine;
+}
+
+static bool stage(staging *s) {
+    int fd = open_beside(s->out->path, s->staged, s->room);
+    if (fd < 0) s->staged[0] = 0;
+    return fd >= 0 && fill(fd, s->out);
+}
+
+static bool write_special(const staging *s) {
+    int fd = open(s->out->path, O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && fill(fd, s->out);
+}
+
+static bool appear(staging *s) {
+    if (rename(s->staged, s->out->path)) return false;
+    s->staged[0] = 0;
+    return true;
+}
+
+/* The files one after the other, through what can fail most first. The number of the one that failed, or n. */
+static size_t write_staged(staging *list, size_t n) {
+    size_t k;
+    for (k = 0; k < n; k++)
+        if (!list[k].special && !stage(&list[k])) return k;
+    for (k = 0; k < n; k++)
+        if (list[k].special && !write_special(&list[k])) return k;
+    for (k = 0; k < n; k++)
+        if (!list[k].special && !appear(&list[k])) return k;
+    return n;
+}
+
+/* Memory is taken before the first file exists and again when no unfinished one is left, so that none stays behind if there is none. */
+bool rt_files_write(const rt_output *files, size_t n, base_arena *arena, base_diags *diags) {
+    enum { SUFFIX = 48 };
+    staging *list = base_alloc_array(arena, n, sizeof *list);
+    for (size_t k = 0; k < n; k++) {
+        size_t room = strlen(files[k].path) + SUFFIX;
+        list[k] = (staging){&files[k], base_alloc(arena, room), room, is_special(files[k].path)};
+    }
+    size_t failed = write_staged(list, n);
+    int error = errno;
+    for (size_t k = 0; k < n; k++)
+        if (list[k].staged[0]) unlink(list[k].staged);
+    return failed == n || rt_cannot(diags, BASE_MSG_FILE_WRITE, files[failed].path, error);
 }

@@ -186,7 +186,7 @@ bool rt_npy_parse(const char *name, const unsigned char *bytes, size_t n, base_a
     return true;
 }
 
-bool rt_npy_write(const char *path, const rt_array *dense, base_arena *arena, base_diags *diags) {
+rt_output rt_npy_output(const char *path, const rt_array *dense, base_arena *arena) {
     base_text dict, head;
     base_text_init(&dict, arena);
     base_text_init(&head, arena);
@@ -202,6 +202,5 @@ bool rt_npy_write(const char *path, const rt_array *dense, base_arena *arena, ba
     base_text_add(&head, "%s%*s\n", dict.at, (int)(length - dict.n - 1), "");
     int64_t n = 0;
     rt_count(dense->rank, dense->dim, &n);
-    rt_bytes parts[] = {{head.at, head.n}, {dense->data, (size_t)n * rt_dtypes[dense->dtype].bytes}};
-    return rt_file_write(path, parts, 2, diags);
+    return (rt_output){path, {{head.at, head.n}, {dense->data, (size_t)n * rt_dtypes[dense->dtype].bytes}}};
 }

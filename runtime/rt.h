@@ -28,11 +28,13 @@ bool rt_array_span(const rt_array *a, int64_t *first, int64_t *last);           
 bool rt_cannot(base_diags *diags, base_message message, const char *path, int error);   /* reports an errno; false */
 bool rt_file_read(const char *path, base_arena *arena, base_diags *diags, const unsigned char **bytes, size_t *n);
 typedef struct { const void *at; size_t n; } rt_bytes;
-bool rt_file_write(const char *path, const rt_bytes *parts, size_t n_parts, base_diags *diags);    /* appears complete or not at all */
+enum { RT_PARTS = 2 };
+typedef struct { const char *path; rt_bytes parts[RT_PARTS]; } rt_output;        /* parts: one after the other */
+bool rt_files_write(const rt_output *files, size_t n, base_arena *arena, base_diags *diags);        /* all of them appear, complete, or none */
 
 /* ---- npy.c: .npy files */
 bool rt_npy_parse(const char *name, const unsigned char *bytes, size_t n, base_arena *arena, base_diags *diags, rt_array *out);  /* data in the arena */
-bool rt_npy_write(const char *path, const rt_array *dense, base_arena *arena, base_diags *diags);
+rt_output rt_npy_output(const char *path, const rt_array *dense, base_arena *arena);               /* what is to be written for it */
 
 /* ---- safetensors.c: weights by name */
 typedef enum {

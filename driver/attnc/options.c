@@ -23,7 +23,7 @@ const cli_flag cli_flags[] = {
 };
 const size_t cli_n_flags = sizeof cli_flags / sizeof *cli_flags;
 
-static int usage(const char *format, ...) {
+int cli_usage(const char *format, ...) {
     va_list list;
     va_start(list, format);
     fputs("attnc: ", stderr);
@@ -50,8 +50,8 @@ static char *copy(const char *text, size_t n) {
 
 static int add_file(cli_file **list, size_t *n, const char *word) {
     const char *equal = strchr(word, '=');
-    if (!equal || equal == word || !equal[1]) return usage("'%s' is not name=file", word);
-    if (!grow(list, *n, sizeof **list)) return usage("out of memory");
+    if (!equal || equal == word || !equal[1]) return cli_usage("'%s' is not name=file", word);
+    if (!grow(list, *n, sizeof **list)) return cli_no_memory();
     (*list)[(*n)++] = (cli_file){copy(word, (size_t)(equal - word)), equal + 1};
     return CLI_FINE;
 }
@@ -63,8 +63,11 @@ static int add_dims(cli_options *o, const char *word) {
         char *end = NULL;
         errno = 0;
         long long value = equal ? strtoll(equal + 1, &end, 10) : 0;
-        if (!equal || equal == at || end == equal + 1 || end != at + n || errno || value < 0) return usage("'%.*s' is not NAME=size", (int)n, at);
-        if (!grow(&o->dims, o->n_dims, sizeof *o->dims)) return usage("out of memory");
+        if (!equal || equal == at || end == equal + 1 || end != at + n || errno || value < 0) return cli_usage("'%.*s' is not NAME=size", (int)n, at);
+        for (size_t k = 0; k < o->n_dims; k++)
+            if (strlen(o->dims[k].name) == (size_t)(equal - at) && !strncmp(o->dims[k].name, at, (size_t)(equal - at)))
+                return cli_usage("--dims gives '%s' twice", o->dims[k].name);
+        if (!grow(&o->dims, o->n_dims, sizeof *o->dims)) return cli_no_memory();
         o->dims[o->n_dims++] = (attn_dim){copy(at, (size_t)(equal - at)), value};
         at += n + (at[n] == ',');
     }
@@ -75,7 +78,7 @@ static int number(const char *flag, const char *word, unsigned long long most, u
     char *end;
     errno = 0;
     *out = strtoull(word, &end, 10);
-    if (*word == '-' || end == word || *end || errno || *out > most) return usage("%s takes a number up to %llu, not '%s'", flag, most, word);
+    if (*word == '-' || end == word || *end || errno || *out > most) return cli_usage("%s takes a number up to %llu, not '%s'", flag, most, word);
     return CLI_FINE;
 }
 
@@ -91,7 +94,7 @@ static int take_text(cli_options *o, const cli_flag *f, const char *word) {
     const char **places[] = {&o->graph, &o->weights, &o->target, &o->after};
     static const char letters[] = "gwta";
     const char **at = places[strchr(letters, f->letter) - letters];
-    if (*at) return usage("%s is given twice", f->name);
+    if (*at) return cli_usage("%s is given twice", f->name);
     *at = word;
     return CLI_FINE;
 }
@@ -99,7 +102,7 @@ static int take_text(cli_options *o, const cli_flag *f, const char *word) {
 static int take_real(cli_options *o, const cli_flag *f, const char *word) {
     char *end;
     o->tolerance = strtod(word, &end);
-    return end > word && !*end && o->tolerance > 0 ? CLI_FINE : usage("%s takes a positive number, not '%s'", f->name, word);
+    return end > word && !*end && o->tolerance > 0 ? CLI_FINE : cli_usage("%s takes a positive number, not '%s'", f->name, word);
 }
 
 static int take(cli_options *o, const cli_flag *f, const char *word) {
@@ -127,7 +130,7 @@ static const cli_flag *find_flag(const cli_verb *verb, const char *word) {
 /* One flag and its words; *k moves to the last of them. name=file flags take words until the next flag or the next word without '='. */
 static int take_flag(cli_options *o, const cli_flag *f, int n, char **words, int *k) {
     if (!f->argument) return switch_on(o, f->letter), CLI_FINE;
-    if (*k + 1 >= n) return usage("%s needs an argument", f->name);
+    if (*k + 1 >= n) return cli_usage("%s needs an argument", f->name);
     int status = take(o, f, words[++*k]);
     while (status == CLI_FINE && f->argument == 'n' && *k + 1 < n && words[*k + 1][0] != '-' && strchr(words[*k + 1], '=')) status = take(o, f, words[++*k]);
     return status;
@@ -140,11 +143,11 @@ int cli_parse(int n, char **words, const cli_verb *verb, cli_options *o) {
         const cli_flag *f = find_flag(verb, words[k]);
         if (!strcmp(words[k], "--help") || !strcmp(words[k], "-h")) o->help = true;
         else if (f) status = take_flag(o, f, n, words, &k);
-        else if (words[k][0] == '-' && words[k][1]) status = usage("%s has no option '%s'", verb->name, words[k]);
-        else if (o->file) status = usage("one file at a time: '%s' and '%s'", o->file, words[k]);
+        else if (words[k][0] == '-' && words[k][1]) status = cli_usage("%s has no option '%s'", verb->name, words[k]);
+        else if (o->file) status = cli_usage("one file at a time: '%s' and '%s'", o->file, words[k]);
         else o->file = words[k];
     }
-    if (status == CLI_FINE && !o->help && !o->file) status = usage("%s needs a file", verb->name);
+    if (status == CLI_FINE && !o->help && !o->file) status = cli_usage("%s needs a file", verb->name);
     return status;
 }
 

@@ -48,6 +48,16 @@ int cli_open(cli_session *s, const cli_options *o) {
     return status == ATTN_OK ? CLI_FINE : cli_failed(s, status);
 }
 
+static void print_graphs(const cli_session *s, size_t n) {
+    fprintf(stderr, "attnc: %s has no graph '%s'; it has ", s->options->file, s->options->graph);
+    for (size_t k = 0; k < n; k++) {
+        attn_graph_info info = ATTN_GRAPH_INFO_INIT;
+        attn_program_graph(s->program, k, &info);
+        fprintf(stderr, "%s%s", k ? ", " : "", info.name);
+    }
+    fputs(n ? "\n" : "none\n", stderr);
+}
+
 int cli_load(cli_session *s) {
     attn_graph_info info = ATTN_GRAPH_INFO_INIT;
     attn_status status = attn_program_from_file(s->context, s->options->file, s->diagnostics, &s->program);
@@ -63,7 +73,7 @@ int cli_load(cli_session *s) {
     }
     if (s->graph) return CLI_FINE;
     if (!s->options->graph) fprintf(stderr, "attnc: %s has no graph\n", s->options->file);
-    else fprintf(stderr, "attnc: %s has no graph '%s'\n", s->options->file, s->options->graph);
+    else print_graphs(s, n);
     return s->options->graph ? CLI_USAGE : CLI_WRONG;
 }
 
@@ -89,19 +99,30 @@ static bool is_given(const attn_argument *list, size_t n, const char *name) {
     return false;
 }
 
-static int no_memory(void) {
+int cli_no_memory(void) {
     fputs("attnc: out of memory\n", stderr);
     return CLI_WRONG;
+}
+
+int cli_no_tensor(const cli_session *s, attn_tensor_kind kind, const char *name) {
+    const char *word = kind == ATTN_INPUT ? "input" : "output", *comma = "";
+    fprintf(stderr, "attnc: graph %s has no %s '%s'; it has ", s->graph, word, name);
+    for (size_t k = 0; k < s->n_tensors; k++) {
+        attn_tensor_info info = tensor_info(s, k);
+        if (info.kind != kind) continue;
+        fprintf(stderr, "%s%s", comma, info.name);
+        comma = ", ";
+    }
+    fputs(*comma ? "\n" : "none\n", stderr);
+    return CLI_USAGE;
 }
 
 static int read_files(cli_session *s) {
     for (size_t k = 0; k < s->options->n_ins; k++) {
         const cli_file *f = &s->options->ins[k];
         size_t at;
-        if (!find_tensor(s, ATTN_INPUT, f->name, &at)) {
-            fprintf(stderr, "attnc: graph %s has no input '%s'\n", s->graph, f->name);
-            return CLI_USAGE;
-        }
+        if (!find_tensor(s, ATTN_INPUT, f->name, &at)) return cli_no_tensor(s, ATTN_INPUT, f->name);
+        if (is_given(s->inputs, s->n_inputs, f->name)) return cli_usage("--in gives input '%s' twice", f->name);
         attn_argument *a = &s->inputs[s->n_inputs];
         attn_status status = attn_tensor_read_npy(s->context, f->path, s->diagnostics, &a->tensor);
         if (status != ATTN_OK) return cli_failed(s, status);
@@ -169,7 +190,7 @@ static int draw(cli_session *s, attn_tensor_kind kind, attn_argument *list, size
 
 int cli_read_inputs(cli_session *s, bool drawn) {
     s->inputs = calloc(s->n_tensors + s->options->n_ins + 1, sizeof *s->inputs);
-    if (!s->inputs) return no_memory();
+    if (!s->inputs) return cli_no_memory();
     int status = read_files(s);
     return status == CLI_FINE && drawn ? draw(s, ATTN_INPUT, s->inputs, &s->n_inputs) : status;
 }
@@ -185,7 +206,7 @@ int cli_model(cli_session *s, bool drawn) {
     o.weights = s->options->weights;
     if (drawn && !o.weights && has_params(s) && !s->params) {
         s->params = calloc(s->n_tensors + 1, sizeof *s->params);
-        int status = s->params ? draw(s, ATTN_PARAM, s->params, &s->n_params) : no_memory();
+        int status = s->params ? draw(s, ATTN_PARAM, s->params, &s->n_params) : cli_no_memory();
         if (status != CLI_FINE) return status;
     }
     o.params = s->params;
@@ -198,7 +219,7 @@ int cli_model(cli_session *s, bool drawn) {
 static int name_outputs(cli_session *s) {
     if (s->outputs) return CLI_FINE;
     s->outputs = calloc(s->n_tensors + 1, sizeof *s->outputs);
-    if (!s->outputs) return no_memory();
+    if (!s->outputs) return cli_no_memory();
     for (size_t k = 0; k < s->n_tensors; k++) {
         attn_tensor_info info = tensor_info(s, k);
         if (info.kind == ATTN_OUTPUT) s->outputs[s->n_outputs++].name = info.name;

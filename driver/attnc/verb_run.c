@@ -1,39 +1,44 @@
-/* run: compute a graph on files, write files. Nothing is written before everything has been computed. */
+/* run: compute a graph on files, write files. Nothing is written before everything has been computed, and all files or none. */
+#include <stdlib.h>
 #include <string.h>
 #include "attnc.h"
 
 static const attn_argument *find_output(const cli_session *s, const char *name) {
+    size_t k = 0;
+    while (strcmp(s->outputs[k].name, name)) k++;        /* check_outputs has seen it */
+    return &s->outputs[k];
+}
+
+static bool is_output(const cli_session *s, const char *name) {
     for (size_t k = 0; k < s->n_tensors; k++) {
         attn_tensor_info t = ATTN_TENSOR_INFO_INIT;
         attn_program_tensor(s->program, s->graph, k, &t);
-        for (size_t i = 0; t.kind == ATTN_OUTPUT && !strcmp(t.name, name) && i < s->n_outputs; i++)
-            if (!strcmp(s->outputs[i].name, name)) return &s->outputs[i];
+        if (t.kind == ATTN_OUTPUT && !strcmp(t.name, name)) return true;
     }
-    return NULL;
+    return false;
 }
 
+/* Each name is an output, and no name and no file is given twice: asked before anything is computed. */
 static int check_outputs(const cli_session *s) {
-    for (size_t k = 0; k < s->options->n_outs; k++) {
-        bool found = false;
-        for (size_t i = 0; i < s->n_tensors; i++) {
-            attn_tensor_info t = ATTN_TENSOR_INFO_INIT;
-            attn_program_tensor(s->program, s->graph, i, &t);
-            found |= t.kind == ATTN_OUTPUT && !strcmp(t.name, s->options->outs[k].name);
+    const cli_options *o = s->options;
+    for (size_t k = 0; k < o->n_outs; k++) {
+        if (!is_output(s, o->outs[k].name)) return cli_no_tensor(s, ATTN_OUTPUT, o->outs[k].name);
+        for (size_t i = 0; i < k; i++) {
+            bool name = !strcmp(o->outs[i].name, o->outs[k].name), path = !strcmp(o->outs[i].path, o->outs[k].path);
+            if (name || path) return cli_usage("--out gives %s '%s' twice", name ? "output" : "file", name ? o->outs[k].name : o->outs[k].path);
         }
-        if (found) continue;
-        fprintf(stderr, "attnc: graph %s has no output '%s'\n", s->graph, s->options->outs[k].name);
-        return CLI_USAGE;
     }
     return CLI_FINE;
 }
 
 static int write_outputs(cli_session *s) {
-    for (size_t k = 0; k < s->options->n_outs; k++) {
-        const attn_argument *a = find_output(s, s->options->outs[k].name);
-        attn_status status = attn_tensor_write_npy(s->context, a->tensor, s->options->outs[k].path, s->diagnostics);
-        if (status != ATTN_OK) return cli_failed(s, status);
-    }
-    return CLI_FINE;
+    size_t n = s->options->n_outs;
+    attn_tensor_file *files = calloc(n + 1, sizeof *files);
+    if (!files) return cli_no_memory();
+    for (size_t k = 0; k < n; k++) files[k] = (attn_tensor_file){s->options->outs[k].path, find_output(s, s->options->outs[k].name)->tensor};
+    attn_status status = attn_tensors_write_npy(s->context, files, n, s->diagnostics);
+    free(files);
+    return cli_failed(s, status);
 }
 
 /* A file that says how it is tried runs without any input: `## try:` gives sizes and tables, the rest is drawn. With --in the user means

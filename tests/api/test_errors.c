@@ -80,7 +80,7 @@ static void test_names(void **state) {
 static void test_dims(void **state) {
     fixture *f = prepare(*state);
     f->o.n_dims = 0;
-    expect(f, ATTN_ERROR_DATA, "E0606", "K");
+    expect(f, ATTN_ERROR_DATA, "E0618", "dimension K");
     f->o.n_dims = 2;
     f->dims[1] = (attn_dim){"N", 5};
     expect(f, ATTN_ERROR_DATA, "E0619", "N is given as 5, but the shapes say 4");
@@ -216,6 +216,7 @@ static void test_tensors_impossible(void **state) {
     world w = world_open(NULL, NULL);
     attn_tensor *t = NULL;
     float data[4];
+    attn_tensor_file nothing = {NULL, NULL};
     const int64_t negative[] = {2, -1}, huge[] = {INT64_MAX, 4}, fine[] = {2, 2}, wild[] = {INT64_MAX, 1};
     (void)state;
     assert_said(&w, attn_tensor_create(w.context, ATTN_F32, 2, negative, w.said, &t), ATTN_ERROR_ARGUMENT, "E0951", "negative");
@@ -231,6 +232,7 @@ static void test_tensors_impossible(void **state) {
     assert_null(t);
     t = world_wrap(&w, ATTN_F32, 2, fine, data);
     assert_said(&w, attn_tensor_write_npy(w.context, t, "/nonexistent/x.npy", w.said), ATTN_ERROR_ENVIRONMENT, "E0702", "No such file");
+    assert_said(&w, attn_tensors_write_npy(w.context, &nothing, 1, w.said), ATTN_ERROR_ARGUMENT, "E0951", "path");
     attn_tensor_destroy(t);
     assert_said(&w, attn_program_from_file(w.context, "/nonexistent.attn", w.said, &w.program), ATTN_ERROR_ENVIRONMENT, "E0701", "No such file");
     world_close(&w);
@@ -293,6 +295,7 @@ static void test_null(void **state) {
         attn_tensor_write_npy(c, NULL, "x.npy", NULL),
         attn_tensor_write_npy(c, f->in[0].tensor, NULL, NULL),
         attn_tensor_write_npy(NULL, f->in[0].tensor, "x.npy", NULL),
+        attn_tensors_write_npy(c, NULL, 1, NULL),
         attn_program_from_text(NULL, "x", "", 0, NULL, &p),
         attn_program_from_text(c, NULL, "", 0, NULL, &p),
         attn_program_from_text(c, "x", NULL, 1, NULL, &p),

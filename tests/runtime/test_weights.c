@@ -41,7 +41,7 @@ static bool open_bytes(world *w, const void *bytes, size_t n) {
     rt_safetensors_close(&w->s);
     w->s = (rt_safetensors){.fd = -1};
     rt_bytes part = {bytes, n};
-    assert_true(rt_file_write(w->path, &part, 1, w->diags));
+    assert_true(rt_files_write(&(rt_output){w->path, {part}}, 1, w->arena, w->diags));
     return rt_safetensors_open(&w->s, w->path, w->arena, w->diags);
 }
 

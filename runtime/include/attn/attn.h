@@ -199,6 +199,13 @@ ATTN_API void *attn_tensor_data(const attn_tensor *tensor);                /* of
 ATTN_API attn_status attn_tensor_read_npy(attn_context *context, const char *path, attn_diagnostics *diagnostics, attn_tensor **out);
 ATTN_API attn_status attn_tensor_write_npy(attn_context *context, const attn_tensor *tensor, const char *path, attn_diagnostics *diagnostics);
 
+/* Several at once, all or none: every file is complete under another name before the first is renamed. */
+typedef struct attn_tensor_file {
+    const char *path;
+    const attn_tensor *tensor;
+} attn_tensor_file;
+ATTN_API attn_status attn_tensors_write_npy(attn_context *context, const attn_tensor_file *files, size_t n_files, attn_diagnostics *diagnostics);
+
 /* A tensor by name: an input, an output, or a weight. */
 typedef struct attn_argument {
     const char *name;
