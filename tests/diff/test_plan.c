@@ -1,0 +1,286 @@
+/* What a host gets: the graph after every pass, its kernels compiled for a backend, the plan encoded, steps run by the runtime, checks
+ * included. Each run is made twice: dense inputs on one thread, then inputs that lie in memory as badly as they may (axes in
+ * reverse order, gaps, every other axis backwards, stride 0 where elements repeat) on several threads. Both have to give the same bits. */
+#include <stdlib.h>
+#include <string.h>
+#include "cpu.h"
+#include "diff.h"
+#include "emulated.h"
+#include "encode.h"
+#include "native.h"
+#include "passes.h"
+#include "rt.h"
+
+enum { THREADS = 3, GAP = 2 };
+
+typedef struct { bool cuda; const char *arch, *feature; } machine;               /* feature: of this CPU, that the code needs */
+typedef struct {                 /* one program, compiled */
+    const machine *on;
+    const ir_backend *backend;
+    const ir_target *target;
+    base_arena *arena;
+    base_diags *diags;
+    pass_state state;
+    rt_kernel *kernels;
+    ir_code *code;
+    rt_entry entry;
+    rt_device *device;           /* NULL: the host */
+    rt_pool *pool;
+    rt_blocks *blocks;
+} compiled;
+
+/* Blocks of the workspace start as NaN: a kernel that reads what nobody wrote is seen. */
+static void *poisoned_alloc(void *self, size_t bytes) {
+    (void)self;
+    void *at = malloc(bytes);
+    if (at) memset(at, 0xff, bytes);
+    return at;
+}
+static void poisoned_free(void *self, void *at, size_t bytes) {
+    (void)self, (void)bytes;
+    free(at);
+}
+static const base_allocator poisoned = {poisoned_alloc, poisoned_free, NULL};
+
+/* ---- compiling */
+
+static bool pass_and_compile(compiled *c, ir_graph *g) {
+    c->state = (pass_state){.arena = c->arena, .diags = c->diags, .target = c->target, .graph = g};
+    if (!pass_run_all(&c->state, &(pass_options){.stop_after = NULL})) return false;
+    c->kernels = BASE_ARRAY(c->arena, c->state.n_kernels + 1, rt_kernel);
+    if (c->state.n_kernels)
+        c->code = c->backend->compile(c->backend, c->target, c->state.n_kernels, (const ir_schedule *const *)c->state.schedules, c->kernels, c->diags);
+    return (c->code || !c->state.n_kernels) && drv_encode(c->state.plan, c->kernels, c->arena, c->diags, &c->entry);
+}
+
+static bool open_device(compiled *c) {
+    char error[256] = "";
+    if (!c->on->cuda) return true;
+    emulated_reset();
+    c->device = c->backend->device_create(c->backend, NULL, error, sizeof error);
+    if (!c->device) base_report(c->diags, BASE_MSG_DEVICE_FAILS, (base_span){0}, "cuda emulated", base_strdup(c->arena, error));
+    return c->device != NULL;
+}
+
+static void close_program(const diff_target *self, void *opened) {
+    (void)self;
+    compiled *c = opened;
+    if (c->blocks) rt_blocks_destroy(c->blocks);
+    if (c->pool) rt_pool_destroy(c->pool);
+    if (c->code) c->backend->release(c->backend, c->code);
+    if (c->device) c->backend->device_destroy(c->backend, c->device);
+}
+
+static void *open_program(const diff_target *self, ir_graph *g, base_arena *arena, base_diags *diags) {
+    compiled *c = BASE_NEW(arena, compiled);
+    *c = (compiled){.on = self->env, .arena = arena, .diags = diags};
+    c->backend = c->on->cuda ? emulated_backend(arena) : cpu_backend();
+    c->target = c->on->cuda ? c->backend->target(c->backend, "sm_80", arena) : cpu_target(c->on->arch, arena);
+    bool ok = c->target && pass_and_compile(c, g) && open_device(c);
+    c->pool = ok ? rt_pool_create(NULL, THREADS) : NULL;
+    c->blocks = ok ? rt_blocks_create(&poisoned, c->device) : NULL;
+    if (c->pool && c->blocks) return c;
+    close_program(self, c);
+    return NULL;
+}
+
+/* ---- inputs in memory */
+
+static void put_element(const ir_tensor *t, int64_t from, char *at) {
+    switch (t->dtype) {
+    case IR_TYPE_F32: *(float *)(void *)at = (float)t->f[from]; break;
+    case IR_TYPE_F64: *(double *)(void *)at = t->f[from]; break;
+    case IR_TYPE_I32: *(int32_t *)(void *)at = (int32_t)t->i[from]; break;
+    case IR_TYPE_I64: *(int64_t *)(void *)at = t->i[from]; break;
+    default: *at = (char)t->i[from];
+    }
+}
+
+/* The tensor as the host sees it: packed axes are one with the axis before. */
+static void host_shape(const ir_node *source, const ir_tensor *t, rt_array *out) {
+    *out = (rt_array){.dtype = t->dtype};
+    for (uint32_t k = 0; k < t->rank; k++) {
+        bool joined = source->source.packed && source->source.packed[k];
+        if (joined) out->dim[out->rank - 1] *= t->dim[k];
+        else out->dim[out->rank++] = t->dim[k];
+    }
+}
+
+static bool same_element(const ir_tensor *t, int64_t a, int64_t b) { return memcmp(&t->i[a], &t->i[b], sizeof t->i[0]) == 0; }
+
+/* Does nothing change along the axis? Then one element stands for all of it. */
+static bool repeats(const ir_tensor *t, const rt_array *a, uint32_t axis) {
+    int64_t inner = 1;
+    for (uint32_t k = axis + 1; k < a->rank; k++) inner *= a->dim[k];
+    for (int64_t i = 0; i < t->n; i++)
+        if (i / inner % a->dim[axis] && !same_element(t, i, i - inner)) return false;
+    return a->dim[axis] > 1;
+}
+
+/* Strides from the first axis on, so that the last one jumps farthest; odd axes run backwards. Returns the elements of room. */
+static int64_t choose_strides(const ir_tensor *t, rt_array *a, int64_t *start) {
+    int64_t room = GAP;
+    *start = 0;
+    for (uint32_t k = 0; k < a->rank; k++) {
+        a->stride[k] = repeats(t, a, k) ? 0 : k % 2 ? -room : room;
+        if (a->stride[k] < 0) *start += room * (a->dim[k] - 1);
+        if (a->stride[k]) room = room * a->dim[k] + GAP;
+    }
+    return room;
+}
+
+static void scattered(base_arena *arena, const ir_tensor *t, rt_array *a) {
+    int64_t start = 0, bytes = rt_dtypes[a->dtype].bytes;
+    int64_t room = t->n ? choose_strides(t, a, &start) : 1;
+    char *memory = base_alloc(arena, (size_t)((room + 1) * bytes));
+    memset(memory, 0xff, (size_t)((room + 1) * bytes));
+    a->data = memory + start * bytes;
+    for (int64_t i = 0; i < t->n; i++) {
+        int64_t rest = i, at = 0;
+        for (uint32_t k = a->rank; k-- > 0; rest /= a->dim[k]) at += rest % a->dim[k] * a->stride[k];
+        put_element(t, i, (char *)a->data + at * bytes);
+    }
+}
+
+static void dense(base_arena *arena, const ir_tensor *t, rt_array *a) {
+    char *memory = base_alloc(arena, (size_t)(t->n + 1) * rt_dtypes[a->dtype].bytes);
+    for (int64_t i = 0; i < t->n; i++) put_element(t, i, memory + (size_t)i * rt_dtypes[a->dtype].bytes);
+    rt_array_dense(a, a->dtype, a->rank, a->dim, memory);
+}
+
+/* ---- one call */
+
+typedef struct { compiled *c; const ir_graph *g; ir_frame *frame; base_arena *arena; rt_instance instance; rt_array *tensors; bool scatter; BASE_VEC(void *) held; } one_call;
+
+static size_t bytes_of(const rt_array *a) {
+    int64_t n = 0;
+    rt_count(a->rank, a->dim, &n);
+    return (size_t)n * rt_dtypes[a->dtype].bytes;
+}
+
+/* On a device with memory of its own, params and constants lie there before the call. */
+static bool hold(one_call *o, const void *from, size_t bytes, void **at) {
+    rt_device *d = o->c->device;
+    if (!d->alloc(d, bytes + 1, at)) return false;
+    BASE_PUSH(o->arena, &o->held, *at);
+    return d->copy_in(d, *at, from, bytes);
+}
+
+static bool take_sources(one_call *o, ir_form form, uint32_t *at) {
+    const ir_graph *g = o->c->state.graph;
+    for (uint32_t k = 0; k < g->body.n; k++) {
+        const ir_node *n = g->body.at[k];
+        if (n->form != form) continue;
+        const ir_tensor *t = &o->frame->value[n->source.value];
+        rt_array *a = &o->tensors[(*at)++];
+        host_shape(n, t, a);
+        (o->scatter && form == IR_FORM_INPUT ? scattered : dense)(o->arena, t, a);
+        if (form == IR_FORM_INPUT) continue;
+        o->instance.params[*at - 1] = *a;
+        if (o->c->device && !hold(o, a->data, bytes_of(a), &o->instance.params[*at - 1].data)) return false;
+    }
+    return true;
+}
+
+static bool take_consts(one_call *o, const int64_t *slots) {
+    const rt_entry *e = &o->c->entry;
+    for (uint32_t k = 0; k < e->n_buffers; k++) {
+        const rt_buffer *b = &e->buffers[k];
+        if (b->kind != RT_BUFFER_CONST) continue;
+        o->instance.consts[k] = (void *)(uintptr_t)b->data;
+        if (o->c->device && !hold(o, b->data, (size_t)slots[b->bytes], &o->instance.consts[k])) return false;
+    }
+    return true;
+}
+
+static void make_outputs(one_call *o, const rt_call *call) {
+    const rt_entry *e = &o->c->entry;
+    for (uint32_t k = 0; k < e->n_tensors; k++) {
+        int64_t dim[RT_RANK];
+        if (e->tensors[k].kind != RT_TENSOR_OUTPUT) continue;
+        rt_tensor_shape(call, k, dim);
+        rt_array_dense(&o->tensors[k], e->tensors[k].dtype, e->tensors[k].rank, dim, NULL);
+        size_t bytes = bytes_of(&o->tensors[k]);
+        o->tensors[k].data = memset(base_alloc(o->arena, bytes + 8), 0xff, bytes + 8);
+    }
+}
+
+static bool run_call(one_call *o, base_diags *diags) {
+    const rt_entry *e = &o->c->entry;
+    uint32_t at = 0;
+    o->instance.params = BASE_ARRAY(o->arena, e->n_tensors + 1, rt_array);
+    o->instance.consts = BASE_ARRAY(o->arena, e->n_buffers + 1, void *);
+    o->tensors = BASE_ARRAY(o->arena, e->n_tensors + 1, rt_array);
+    rt_call call = {.instance = &o->instance, .arena = o->arena, .diags = diags, .tensors = o->tensors};
+    if (!take_sources(o, IR_FORM_INPUT, &at) || !take_sources(o, IR_FORM_PARAM, &at) || !rt_bind(&call) || !take_consts(o, call.slots)) return false;
+    make_outputs(o, &call);
+    bool ok = rt_run(&call);
+    rt_release(&call);
+    for (uint32_t k = 0; k < o->held.n; k++) o->c->device->free(o->c->device, o->held.at[k], 0);
+    return ok;
+}
+
+/* ---- results */
+
+static const rt_array *output(const one_call *o, uint32_t k) { return &o->tensors[o->c->entry.n_tensors - o->g->n_outputs + k]; }
+
+static bool same_bits(const one_call *a, const one_call *b, base_diags *diags) {
+    for (uint32_t k = 0; k < a->g->n_outputs; k++) {
+        if (!memcmp(output(a, k)->data, output(b, k)->data, bytes_of(output(a, k)))) continue;
+        base_report(diags, BASE_MSG_INTERNAL_IR, (base_span){0},
+                    base_printf(a->arena, "output %s: scattered inputs on %d threads give other bits than dense ones on one", a->g->outputs[k].name, THREADS));
+        return false;
+    }
+    return true;
+}
+
+static bool give_back(const one_call *o, base_diags *diags) {
+    for (uint32_t k = 0; k < o->g->n_outputs; k++) {
+        const ir_value v = o->g->outputs[k].value;
+        int64_t dim[IR_RANK];
+        if (!ir_type_shape(o->g->unit, o->frame, &o->g->unit->value.at[v].type, dim, diags)) return false;
+        const rt_array *a = output(o, k);
+        ir_tensor *t = &o->frame->value[v];
+        *t = ir_tensor_new(o->arena, (uint8_t)a->dtype, o->g->unit->value.at[v].type.rank, dim);
+        for (int64_t i = 0; i < t->n; i++) switch (a->dtype) {
+            case RT_F32: t->f[i] = (double)((const float *)a->data)[i]; break;
+            case RT_F64: t->f[i] = ((const double *)a->data)[i]; break;
+            case RT_I32: t->i[i] = ((const int32_t *)a->data)[i]; break;
+            case RT_I64: t->i[i] = ((const int64_t *)a->data)[i]; break;
+            default: t->i[i] = ((const uint8_t *)a->data)[i];
+            }
+    }
+    return true;
+}
+
+static bool run(const diff_target *self, void *opened, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
+    (void)self;
+    compiled *c = opened;
+    rt_instance on_one = {.entry = &c->entry, .device = c->device, .executor = native_serial, .allocator = poisoned, .blocks = c->blocks}, on_many = on_one;
+    on_many.executor = rt_pool_executor(c->pool);
+    one_call plain = {.c = c, .g = g, .frame = frame, .arena = arena, .instance = on_one}, bad = plain;
+    bad.instance = on_many;
+    bad.scatter = true;
+    return run_call(&plain, diags) && run_call(&bad, diags) && same_bits(&plain, &bad, diags) && give_back(&plain, diags);
+}
+
+static const char *missing(const diff_target *self) {
+    const machine *m = self->env;
+#if defined(__x86_64__)
+    if (m->feature && !strcmp(m->feature, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? NULL : "this machine has no AVX2";
+    return NULL;
+#else
+    return m->feature ? "this machine is no x86" : NULL;
+#endif
+}
+
+int main(int argc, char **argv) {
+    static const machine host = {false, NULL, NULL}, avx2 = {false, "x86-64-v3", "avx2"}, baseline = {false, "x86-64", "sse2"}, cuda = {true, NULL, NULL};
+    const diff_target targets[] = {
+        {.name = "plan", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .env = &host, .unavailable = missing},
+        {.name = "plan avx2", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .env = &avx2, .unavailable = missing},
+        {.name = "plan x86-64", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .env = &baseline, .unavailable = missing},
+        {.name = "plan cuda emulated", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .env = &cuda},
+    };
+    return diff_main("plan", argc > 1 ? argv[1] : NULL, 4, targets);
+}
