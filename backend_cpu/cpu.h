@@ -11,8 +11,8 @@
 /* backend.c: the backend, immutable, the same for all callers and threads */
 const ir_backend *cpu_backend(void);
 
-/* host.c: the description of a CPU. arch NULL: this machine by its CPUID bits; else "x86-64-v2", "x86-64-v3", "x86-64-v4",
- * "aarch64". NULL if there is no such architecture. Loads nothing. */
+/* host.c: the description of a CPU. arch NULL: this machine by its CPUID bits; else "x86-64", "x86-64-v2", "x86-64-v3",
+ * "x86-64-v4", "aarch64". NULL if there is no such architecture. Loads nothing. */
 const ir_target *cpu_target(const char *arch, base_arena *arena);
 
 /* device.c: the CPU as a device. The executor must outlive it. */

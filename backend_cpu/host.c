@@ -14,6 +14,7 @@ static const level levels[] = {
     {"x86-64-v4", "x86-64-v4", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+popcnt", 16, 32, 64},
     {"x86-64-v3", "x86-64-v3", "+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+popcnt", 8, 16, 32},
     {"x86-64-v2", "x86-64-v2", "+sse4.2,+popcnt,+ssse3", 4, 16, 8},
+    {"x86-64", "x86-64", "+sse2", 4, 16, 8},
     {"aarch64", "generic", "+neon,+fp-armv8", 4, 32, 16},
 };
 
@@ -31,7 +32,7 @@ static const char *host_arch(void) {
         return "x86-64-v4";
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
         return "x86-64-v3";
-    return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt") ? "x86-64-v2" : "";
+    return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt") ? "x86-64-v2" : "x86-64";
 #elif defined(__aarch64__)
     return "aarch64";
 #else

@@ -139,8 +139,22 @@ static void print_read(printing *p, ir_expr e, base_text *out) {
     base_text_add(out, sort == IR_SORT_BOOL ? ") != 0)" : ")");
 }
 
+/* Overflow of signed integers has no meaning in C++, so what may overflow is written with functions that wrap. A check beside the kernel has asked
+ * whether it does (passes/checks.c); the number itself is never used then. */
+static const char *wrapping_text(cuda_writer *w, ir_expr e) {
+    const ir_interval i = ir_interval_of(w->u, e);
+    if (ir_at(w->u, e)->sort != IR_SORT_INT || (i.lo != INT64_MIN && i.hi != INT64_MAX)) return NULL;
+    switch (ir_at(w->u, e)->op) {
+    case IR_ADD: return "wrap_add($0, $1)";
+    case IR_SUB: return "wrap_sub($0, $1)";
+    case IR_MUL: return "wrap_mul($0, $1)";
+    case IR_NEG: return "wrap_sub(0LL, $0)";
+    default: return NULL;
+    }
+}
+
 static void print_op(printing *p, ir_expr e, base_text *out) {
-    const char *pattern = cuda_op_texts[ir_at(p->w->u, e)->op];
+    const char *wrapping = wrapping_text(p->w, e), *pattern = wrapping ? wrapping : cuda_op_texts[ir_at(p->w->u, e)->op];
     if (!pattern) {
         cuda_fail(p->w, "an operator has no text");
         return;

@@ -172,7 +172,7 @@ typedef struct { ir_value inside, init, next, result; } ir_carry;               
 typedef struct ir_node ir_node;
 typedef struct { ir_node **at; uint32_t n; } ir_block;                          /* in order; every value is defined before it is read */
 typedef struct {                 /* what the pass `checks` asks of data: an index in range, a divisor that is not zero. The evaluator looks itself and skips these */
-    const char *what;            /* "index", "divisor", "place" of a store */
+    const char *what;            /* "index", "divisor", "place" of a store, "bit", or the operator whose integer result overflows */
     ir_value tensor; uint8_t axis; ir_expr limit;    /* index: 0 <= found < limit, the extent of that axis */
     ir_var *over; uint8_t n_over;                    /* variables of the linear position, row-major */
     ir_node *position, *found;   /* maps of rank 0 i64 results: the least failing position or INT64_MAX; the value there (run only on failure) */

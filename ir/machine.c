@@ -49,7 +49,7 @@ _Noreturn void ir_machine_internal(ir_machine *x, const char *format, ...) {
     longjmp(x->fail, 1);
 }
 
-static _Noreturn void fail_overflow(ir_machine *x, const char *what, ir_expr e) {
+static _Noreturn void fail_overflow(ir_machine *x, const char *what, ir_expr e) {     /* e 0: `+=` and parts of a kernel's sums */
     base_report(x->diags, BASE_MSG_INT_OVERFLOW, x->span, what, e ? ir_machine_position(x, ir_free(x->unit, e)) : "a sum of stored values");
     longjmp(x->fail, 1);
 }
@@ -57,6 +57,11 @@ static _Noreturn void fail_overflow(ir_machine *x, const char *what, ir_expr e) 
 static _Noreturn void fail_index(ir_machine *x, ir_value v, uint32_t axis, int64_t found, ir_set free) {
     base_report(x->diags, BASE_MSG_INDEX_RANGE, x->span, (long long)found, axis, x->unit->value.at[v].name,
                 (long long)x->frame->value[v].dim[axis], ir_machine_position(x, free));
+    longjmp(x->fail, 1);
+}
+
+static _Noreturn void fail_depth(ir_machine *x) {
+    base_report(x->diags, BASE_MSG_EXPR_DEPTH, x->span, MAX_DEPTH);
     longjmp(x->fail, 1);
 }
 
@@ -284,12 +289,30 @@ ir_scalar ir_machine_combine(ir_machine *x, ir_red kind, ir_sort sort, ir_scalar
     }
 }
 
-typedef struct { ir_expr e, where, body; uint32_t n; ir_red kind; ir_sort sort; ir_scalar sum; } reducing;
+/* Integers are exact: what counts is the value of the whole sum or product, not what it passes on the way. */
+__extension__ typedef __int128 wide;
+static bool narrow(wide a, int64_t *out) {
+    *out = (int64_t)a;
+    return a >= INT64_MIN && a <= INT64_MAX;
+}
+
+typedef struct { ir_expr e, where, body; uint32_t n; ir_red kind; ir_sort sort; ir_scalar sum; wide exact; bool large; } reducing;
+
+/* A product that has left 64 bits comes back through a factor of 0 alone; its size beyond that does not matter. */
+static void reduce_exactly(reducing *r, int64_t a) {
+    if (r->kind == IR_RED_SUM) r->exact += a;
+    else if (!a || !r->large) r->exact *= a;
+    int64_t fits;
+    if (r->kind == IR_RED_PROD) r->large = !narrow(r->exact, &fits);
+}
+static bool is_exact(const reducing *r) { return r->sort == IR_SORT_INT && (r->kind == IR_RED_SUM || r->kind == IR_RED_PROD); }
 
 static void reduce_axis(ir_machine *x, reducing *r, uint32_t k) {
     if (k == r->n) {
         if (r->where && !ir_machine_eval(x, r->where).i) return;
-        r->sum = ir_machine_combine(x, r->kind, r->sort, r->sum, ir_machine_eval(x, r->body));
+        ir_scalar a = ir_machine_eval(x, r->body);
+        if (is_exact(r)) reduce_exactly(r, a.i);
+        else r->sum = ir_machine_combine(x, r->kind, r->sort, r->sum, a);
         return;
     }
     ir_var v = ir_red_bound(x->unit, r->e, k);
@@ -308,10 +331,12 @@ static ir_scalar reduce(ir_machine *x, ir_expr e) {
     r.kind = (ir_red)ir_at(u, e)->u.ref;
     r.sort = (ir_sort)ir_at(u, e)->sort;
     r.sum = ir_machine_identity(r.kind, r.sort);
+    r.exact = r.kind == IR_RED_PROD;
     if (ir_is_bool(u, r.where, true)) r.where = 0;
     x->depth += r.n;                                      /* a frame of the stack for each axis */
     reduce_axis(x, &r, 0);
     x->depth -= r.n;
+    if (is_exact(&r) && !narrow(r.exact, &r.sum.i)) fail_overflow(x, ir_reds[r.kind].text, e);
     return r.sum;
 }
 
@@ -382,10 +407,7 @@ static ir_scalar apply_ints(ir_machine *x, ir_expr e, ir_op op, int64_t a, int64
     int64_t r = 0;
     bool fits = true;
     switch (op) {
-    case IR_ADD: fits = base_add(a, b, &r); break;
-    case IR_SUB: fits = !__builtin_sub_overflow(a, b, &r); break;
     case IR_MUL: fits = base_mul(a, b, &r); break;
-    case IR_NEG: fits = !__builtin_sub_overflow((int64_t)0, a, &r); break;
     case IR_ABS: fits = a != INT64_MIN; r = a < 0 && fits ? -a : a; break;
     case IR_MIN: r = a < b ? a : b; break;
     case IR_MAX: r = a > b ? a : b; break;
@@ -443,8 +465,26 @@ static ir_scalar bit_of(ir_machine *x, ir_expr e, int64_t a, int64_t n) {
     return of_int((int64_t)((uint64_t)a >> n & 1));
 }
 
+static bool is_sum(const ir_expr_info *i) { return i->sort == IR_SORT_INT && (i->op == IR_ADD || i->op == IR_SUB || i->op == IR_NEG); }
+
+static wide exact_sum(ir_machine *x, ir_expr e) {
+    const ir_expr_info *i = ir_at(x->unit, e);
+    if (!is_sum(i)) return ir_machine_eval(x, e).i;
+    if (++x->depth > MAX_DEPTH) fail_depth(x);
+    wide a = exact_sum(x, ir_operand(x->unit, e, 0)), b = i->operands.n > 1 ? exact_sum(x, ir_operand(x->unit, e, 1)) : 0;
+    x->depth--;
+    return i->op == IR_ADD ? a + b : i->op == IR_SUB ? a - b : -a;
+}
+
+static ir_scalar sum_up(ir_machine *x, ir_expr e, const ir_expr_info *i) {
+    int64_t r;
+    if (!narrow(exact_sum(x, e), &r)) fail_overflow(x, ir_ops[i->op].text, e);
+    return of_int(r);
+}
+
 static ir_scalar apply(ir_machine *x, ir_expr e, const ir_expr_info *i) {
     ir_op op = (ir_op)i->op;
+    if (is_sum(i)) return sum_up(x, e, i);
     ir_scalar a = eval_operand(x, e, 0), b = i->operands.n > 1 ? eval_operand(x, e, 1) : of_int(0);
     ir_sort sort = (ir_sort)ir_at(x->unit, ir_operand(x->unit, e, 0))->sort;
     if (op == IR_FDIV || op == IR_MOD) return divide(x, e, op, a.i, b.i);
@@ -485,10 +525,7 @@ ir_scalar ir_machine_eval(ir_machine *x, ir_expr e) {
     ir_machine_cell *c = x->cell ? &x->cell[e] : NULL;
     bool keep = c && c->keep && !c->lets;
     if (keep && fresh(x, c, i->free)) return c->value;
-    if (++x->depth > MAX_DEPTH) {
-        base_report(x->diags, BASE_MSG_EXPR_DEPTH, x->span, MAX_DEPTH);
-        longjmp(x->fail, 1);
-    }
+    if (++x->depth > MAX_DEPTH) fail_depth(x);
     if (x->max_steps && ++x->steps > x->max_steps) longjmp(x->fail, 2);
     ir_scalar r = compute(x, e, i);
     x->depth--;

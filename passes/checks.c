@@ -1,15 +1,21 @@
 /* What must be asked of data before it is used. Every position of a READ that is not proved in range, every divisor of // and % that is not
- * proved nonzero, and every place of a store that is not proved in range becomes a check before the node: two maps of rank 0 under the same
- * guards as the use itself,
+ * proved nonzero, every integer that may need more than 64 bits (exact.c), and every place of a store that is not proved in range becomes a
+ * check before the node: two maps of rank 0 under the same guards as the use itself,
  *   position = min(v.. where guards and not (0 <= index and index < extent): linear position of v..)
  *   found    = min(v.. where guards and not (..) and linear position == position: index)
  * so that what is lazily hidden is never complained about. Equal checks are made once. Checks that read only sources stand right behind the
  * sources, out of loops too: tables are looked at before anything is computed.
  * In: a fused graph. Out: the same with IR_FORM_CHECK nodes. Smallest example: tests/golden/checks/gather.attnt. */
+#include "exact.h"
 #include "lower.h"
 #include "rewrite.h"
 
-typedef struct { ir_expr guard; uint32_t parent; ir_var *bound; uint32_t n_bound; } context;   /* what holds where an expression is evaluated */
+typedef struct {                 /* what holds where an expression is evaluated */
+    ir_expr guard;
+    uint32_t parent;
+    ir_var *bound; uint32_t n_bound;
+    pass_memo seen;              /* expressions looked at here */
+} context;
 typedef BASE_VEC(ir_var) var_list;
 typedef struct {                 /* a check: its guards, the extents around that are not empty, the variables of the index as they appear */
     ir_expr index, good;
@@ -20,7 +26,6 @@ typedef struct {
     ir_unit *u;
     BASE_VEC(context) contexts;  /* [0]: nothing is known */
     pass_memo suspect;           /* expressions that hold something unproved: 1 yes, 2 no */
-    pass_memo seen;              /* hash of expression and context */
     BASE_VEC(asked) made;        /* checks so far */
     pass_memo computed;          /* values that are no sources */
     ir_builder *early, *here;
@@ -32,7 +37,9 @@ static bool is_suspect(checks_state *c, ir_expr e);
 static bool suspect_itself(checks_state *c, ir_expr e) {
     ir_unit *u = c->u;
     ir_op op = (ir_op)ir_at(u, e)->op;
+    if (pass_may_overflow(u, e)) return true;
     if (op == IR_FDIV || op == IR_MOD) return !ir_at_least(u, ir_operand(u, e, 1), 1) && !ir_at_least(u, ir_op1(u, IR_NEG, ir_operand(u, e, 1)), 1);
+    if (op == IR_BIT) return true;
     if (op != IR_READ) return false;
     ir_type type = u->value.at[ir_at(u, e)->u.ref].type;
     for (uint32_t i = 0; i < type.rank; i++)
@@ -57,7 +64,7 @@ static uint32_t within(checks_state *c, uint32_t parent, ir_expr guard, ir_var *
         const context *k = &c->contexts.at[i];
         if (k->parent == parent && k->guard == guard && k->n_bound == n_bound && (!n_bound || !memcmp(k->bound, bound, n_bound * sizeof *bound))) return i;
     }
-    context k = { guard, parent, bound, n_bound };
+    context k = { guard, parent, bound, n_bound, pass_memo_create(c->u->arena) };
     return BASE_PUSH(c->u->arena, &c->contexts, k);
 }
 /* All guards from the outside in, so that each is evaluated where those before it hold. */
@@ -141,7 +148,8 @@ static bool reads_sources_only(checks_state *c, const ir_node *position) {
     return !s.computed && !ir_free(c->u, position->map.results[0].body);
 }
 
-typedef struct { const char *what; ir_value tensor; uint8_t axis; ir_expr index, limit, good; } question;
+/* index: what is asked about; shown: the number that the message names */
+typedef struct { const char *what; ir_value tensor; uint8_t axis; ir_expr index, shown, limit, good; } question;
 
 /* ---- has it been asked already, under no more guards? */
 static void appear(ir_unit *u, ir_expr e, pass_memo *seen, var_list *out) {
@@ -208,7 +216,7 @@ static void add_check(checks_state *c, uint32_t at, const question *q) {
     n->check = (ir_check){ .what = q->what, .tensor = q->tensor, .axis = q->axis, .limit = q->limit, .over = over.at, .n_over = (uint8_t)over.n };
     n->check.position = scalar_node(c, base_printf(u->arena, "%s_%s_at", in, of), position);
     ir_expr first = ir_read(u, n->check.position->map.results[0].store.result, 0, NULL);
-    ir_expr found = ir_reduce(u, IR_RED_MIN, all.n, all.at, ir_and(u, bad, ir_op2(u, IR_EQ, linear, first)), q->index);
+    ir_expr found = ir_reduce(u, IR_RED_MIN, all.n, all.at, ir_and(u, bad, ir_op2(u, IR_EQ, linear, first)), q->shown);
     n->check.found = scalar_node(c, base_printf(u->arena, "%s_%s_found", in, of), found);
     /* the tensor is only named, but a name must mean something where it stands */
     bool early = q->tensor && !pass_memo_get(&c->computed, q->tensor, NULL) && reads_sources_only(c, n->check.position);
@@ -238,7 +246,7 @@ static void ask_index(checks_state *c, uint32_t at, const char *what, ir_value t
     ir_expr low = ir_op2(u, IR_LE, ir_int(u, 0), index), high = ir_op2(u, IR_LT, index, limit);
     if (holds(c, at, low)) low = ir_bool(u, true);
     if (holds(c, at, high)) high = ir_bool(u, true);
-    question q = { what, tensor, (uint8_t)axis, index, limit, ir_and(u, low, high) };
+    question q = { what, tensor, (uint8_t)axis, index, index, limit, ir_and(u, low, high) };
     if (!ir_is_bool(u, q.good, true)) add_check(c, at, &q);
 }
 /* What divides the extent of a variable around is not 0: the variable has a value. */
@@ -253,12 +261,30 @@ static void ask_divisor(checks_state *c, uint32_t at, ir_expr divisor) {
     ir_unit *u = c->u;
     if (divides_around(c, at, divisor)) return;
     ir_expr good = ir_op2(u, IR_NE, divisor, ir_int(u, 0));
-    question q = { "divisor", 0, 0, divisor, ir_int(u, 0), good };
+    question q = { "divisor", 0, 0, divisor, divisor, ir_int(u, 0), good };
+    if (!ir_is_bool(u, good, true) && !holds(c, at, good)) add_check(c, at, &q);
+}
+
+static void ask_exact(checks_state *c, uint32_t at, ir_expr e) {
+    if (!pass_may_overflow(c->u, e)) return;
+    ir_expr good = pass_fits(c->u, e);
+    question q = { pass_overflow_name(c->u, e), 0, 0, e, ir_int(c->u, 0), ir_int(c->u, 0), good };
+    if (!ir_is_bool(c->u, good, true) && !holds(c, at, good)) add_check(c, at, &q);
+}
+static void ask_bit(checks_state *c, uint32_t at, ir_expr n) {
+    ir_unit *u = c->u;
+    ir_expr good = ir_and(u, ir_op2(u, IR_LE, ir_int(u, 0), n), ir_op2(u, IR_LE, n, ir_int(u, 62)));
+    question q = { "bit", 0, 0, n, n, ir_int(u, 0), good };
     if (!ir_is_bool(u, good, true) && !holds(c, at, good)) add_check(c, at, &q);
 }
 
 /* ---- the walk: each suspect expression once per context */
 static void look(checks_state *c, uint32_t at, ir_expr e);
+typedef struct { checks_state *c; uint32_t at; } look_env;
+static void look_term(void *env, ir_expr term) {
+    const look_env *l = env;
+    look(l->c, l->at, term);
+}
 static void look_all(checks_state *c, uint32_t at, ir_expr e) {
     for (uint32_t i = 0; i < ir_n_operands(c->u, e); i++) look(c, at, ir_operand(c->u, e, i));
 }
@@ -273,10 +299,11 @@ static void look_reduction(checks_state *c, uint32_t at, ir_expr e) {
     uint32_t inside = within(c, at, ir_bool(u, true), bound, n);
     look(c, inside, ir_red_where(u, e));
     look(c, within(c, inside, ir_red_where(u, e), NULL, 0), ir_red_body(u, e));
+    ask_exact(c, at, e);
 }
 static void look(checks_state *c, uint32_t at, ir_expr e) {
     ir_unit *u = c->u;
-    if (!is_suspect(c, e) || !pass_memo_add(&c->seen, (e * 65599u + at) | 1)) return;
+    if (!is_suspect(c, e) || !pass_memo_add(&c->contexts.at[at].seen, e)) return;
     ir_expr first = ir_is(u, e, IR_VAR) ? 0 : ir_operand(u, e, 0);
     switch (ir_at(u, e)->op) {
     case IR_RED: look_reduction(c, at, e); break;
@@ -299,16 +326,29 @@ static void look(checks_state *c, uint32_t at, ir_expr e) {
     case IR_FDIV: case IR_MOD:
         look_all(c, at, e);
         ask_divisor(c, at, ir_operand(u, e, 1));
+        ask_exact(c, at, e);
         break;
-    default: look_all(c, at, e); break;
+    case IR_BIT:
+        look_all(c, at, e);
+        ask_bit(c, at, ir_operand(u, e, 1));
+        break;
+    case IR_ADD: case IR_SUB: case IR_NEG: {     /* reals come this way too, and are never asked */
+        look_env l = { c, at };
+        pass_sum_terms(u, e, look_term, &l);
+        ask_exact(c, at, e);
+        break;
+    }
+    default:
+        look_all(c, at, e);
+        ask_exact(c, at, e);
+        break;
     }
 }
 
 static void check_map(checks_state *c, const ir_node *n) {
     c->node = n;
-    c->seen = pass_memo_create(c->u->arena);
     c->contexts.n = 0;
-    context nothing = { ir_bool(c->u, true), 0, NULL, 0 };
+    context nothing = { ir_bool(c->u, true), 0, NULL, 0, pass_memo_create(c->u->arena) };
     BASE_PUSH(c->u->arena, &c->contexts, nothing);
     for (uint32_t i = 0; i < n->map.n_results; i++) {
         const ir_result *r = &n->map.results[i];

@@ -259,7 +259,11 @@ static void prolong(planner *p, uint32_t loop, uint32_t next) {
 }
 
 static void plan_loop(planner *p, const ir_node *n) {
-    if (n->loop.cond && !ir_is_bool(p->unit, n->loop.cond, true)) internal(p, n->span, "a loop with a condition has no plan yet");
+    if (n->loop.cond && !ir_is_bool(p->unit, n->loop.cond, true)) {
+        base_report(p->unit->diags, BASE_MSG_NOT_YET, n->span, "a loop with a condition");
+        p->failed = true;
+        return;
+    }
     init_carries(p, n);
     uint32_t loop = add_step(p, (ir_step){.kind = IR_STEP_LOOP, .counter = n->loop.counter, .lo = n->loop.lo, .hi = n->loop.hi});
     uint32_t outside = p->block;

@@ -296,6 +296,7 @@ static bool step_fail(running *r, const rt_step *s) {
         base_report(diags, BASE_MSG_INDEX_RANGE, span, (long long)found, c->axis, c->tensor, limit, at);
     } else if (!strcmp(c->what, "divisor")) base_report(diags, BASE_MSG_ZERO_DIVISOR, span, at);
     else if (!strcmp(c->what, "place")) base_report(diags, BASE_MSG_PLACE_RANGE, span, (long long)found, at);
+    else if (!strcmp(c->what, "bit")) base_report(diags, BASE_MSG_BIT_RANGE, span, (long long)found, at);
     else base_report(diags, BASE_MSG_INT_OVERFLOW, span, c->what, at);
     return false;
 }

@@ -141,17 +141,39 @@ static cpu_val op_bit(cpu_emitter *e, cpu_val *a) {
 
 static cpu_val op_float(cpu_emitter *e, cpu_val *a) { return LLVMBuildSIToFP(e->b, a[0], shaped(a[0], e->real), ""); }
 
-/* To the nearest int64, NaN to 0: what fptosi.sat means; it becomes inline code. */
-static cpu_val to_int(cpu_emitter *e, const char *rounding, cpu_val *a) {
-    cpu_val whole = cpu_call(e, rounding, LLVMTypeOf(a[0]), 1, a);
-    LLVMTypeRef types[] = {shaped(a[0], e->i64), LLVMTypeOf(a[0])};
+/* Conversion truncates and saturates, NaN gives 0: what fptosi.sat means; it becomes inline code. */
+static cpu_val truncated(cpu_emitter *e, cpu_val x) {
+    LLVMTypeRef types[] = {shaped(x, e->i64), LLVMTypeOf(x)};
     const unsigned id = LLVMLookupIntrinsicID("llvm.fptosi.sat", 15);
     cpu_val fn = LLVMGetIntrinsicDeclaration(e->m, id, types, 2);
-    return LLVMBuildCall2(e->b, LLVMIntrinsicGetType(e->c, id, types, 2), fn, &whole, 1, "");
+    return LLVMBuildCall2(e->b, LLVMIntrinsicGetType(e->c, id, types, 2), fn, &x, 1, "");
 }
-static cpu_val op_floor(cpu_emitter *e, cpu_val *a) { return to_int(e, "llvm.floor", a); }
-static cpu_val op_ceil(cpu_emitter *e, cpu_val *a) { return to_int(e, "llvm.ceil", a); }
-static cpu_val op_round(cpu_emitter *e, cpu_val *a) { return to_int(e, "llvm.roundeven", a); }
+
+/* SSE2 has no instruction that rounds: LLVM would call the C library, which a kernel must not. */
+static bool rounds_in_hardware(const cpu_emitter *e) { return strcmp(e->target->cpu, "x86-64") != 0; }
+
+typedef enum { DOWN, UP, EVEN } rounding;
+
+/* Adding and taking away 1.5 * 2^23 (2^52) leaves the nearest whole number, ties to even, as every addition does; up and down are one
+ * beside it where it lies on the other side of x. Reals so large that they have no fraction are left alone. */
+static cpu_val rounded_by_hand(cpu_emitter *e, rounding how, cpu_val x) {
+    const bool wide = e->real == e->f64;
+    cpu_val magic = cpu_real(e, wide ? 0x1.8p52 : 0x1.8p23), size[] = {op_abs(e, &x), cpu_real(e, wide ? 0x1p51 : 0x1p22)};
+    cpu_val sum[] = {x, magic}, near[] = {NULL, magic};
+    near[0] = cpu_apply(e, IR_ADD, sum, 2);
+    cpu_val whole = cpu_apply(e, IR_SUB, near, 2), less[] = {how == UP ? whole : x, how == UP ? x : whole};
+    cpu_val beside[] = {whole, cpu_real(e, how == UP ? 1 : -1)};
+    if (how != EVEN) whole = cpu_pick(e, cpu_apply(e, IR_LT, less, 2), cpu_apply(e, IR_ADD, beside, 2), whole);
+    return cpu_pick(e, cpu_apply(e, IR_LT, size, 2), whole, x);
+}
+
+static cpu_val to_int(cpu_emitter *e, rounding how, cpu_val x) {
+    static const char *const names[] = {[DOWN] = "llvm.floor", [UP] = "llvm.ceil", [EVEN] = "llvm.roundeven"};
+    return truncated(e, rounds_in_hardware(e) ? cpu_call(e, names[how], LLVMTypeOf(x), 1, &x) : rounded_by_hand(e, how, x));
+}
+static cpu_val op_floor(cpu_emitter *e, cpu_val *a) { return to_int(e, DOWN, a[0]); }
+static cpu_val op_ceil(cpu_emitter *e, cpu_val *a) { return to_int(e, UP, a[0]); }
+static cpu_val op_round(cpu_emitter *e, cpu_val *a) { return to_int(e, EVEN, a[0]); }
 
 static cpu_val op_exp(cpu_emitter *e, cpu_val *a) { return cpu_exp(e, a[0]); }
 static cpu_val op_exp2(cpu_emitter *e, cpu_val *a) { return cpu_exp2(e, a[0]); }

@@ -72,7 +72,7 @@ typedef struct {
 
 typedef struct { const char *file; uint32_t line, column; } rt_place;           /* line 0: unknown */
 typedef struct {                 /* message of a failed check */
-    const char *what;            /* "index", "divisor", "place" */
+    const char *what;            /* "index", "divisor", "place", "bit", or the operator whose result overflows */
     const char *tensor;          /* that is read; NULL for a divisor */
     uint32_t axis, limit;        /* slot of the extent that must not be reached */
     uint32_t n_positions;        /* extents, slots, of the linear position, row-major */

@@ -91,7 +91,12 @@ static void on_sse4(void **state) {
     if (!__builtin_cpu_supports("sse4.2")) skip();
     every_row("x86-64-v2");
 }
+static void on_baseline(void **state) {
+    (void)state;
+    if (!__builtin_cpu_supports("sse2")) skip();
+    every_row("x86-64");
+}
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(on_host), cmocka_unit_test(on_avx2), cmocka_unit_test(on_sse4)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(on_host), cmocka_unit_test(on_avx2), cmocka_unit_test(on_sse4), cmocka_unit_test(on_baseline)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

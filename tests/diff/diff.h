@@ -28,6 +28,7 @@ struct diff_target {
     bool (*run)(const diff_target *self, void *opened, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags);
     void (*close)(const diff_target *self, void *opened);                        /* NULL: nothing to do */
     const void *env;
+    bool plans;                  /* runs the compiled plan: what the compiler refuses is not run */
     bool unchecked;              /* maps alone, without the checks of data: programs that must fail are not asked of it */
 };
 
@@ -40,7 +41,9 @@ typedef struct {
     BASE_VEC(diff_range) ranges;
     BASE_VEC(const char *) infinite;                                             /* inputs that may hold -inf */
     BASE_VEC(const char *) positive;
+    BASE_VEC(const char *) overflows;                                            /* outputs X_ref whose text leaves float64 where that of X does not */
     const char *error;           /* code of the error that all must report; NULL: none */
+    const char *refused;         /* code of the error with which plans of it are refused; NULL: there is one */
     int32_t kernels;             /* after the passes; -1: not said */
     bool rescored;               /* its maps compute a score twice before an exponential: large inputs only in f64 */
     bool nan;                    /* NaN in an input must come out where it comes out of the evaluator */

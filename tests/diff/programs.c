@@ -50,7 +50,9 @@ static void read_line(base_arena *arena, diff_program *p, const char *at) {
     else if (!strcmp(what, "ascending")) read_range(arena, p, at, true);
     else if (!strcmp(what, "infinite")) BASE_PUSH(arena, &p->infinite, word(arena, &at));
     else if (!strcmp(what, "positive")) BASE_PUSH(arena, &p->positive, word(arena, &at));
+    else if (!strcmp(what, "overflows")) BASE_PUSH(arena, &p->overflows, word(arena, &at));
     else if (!strcmp(what, "error")) p->error = word(arena, &at);
+    else if (!strcmp(what, "refused")) p->refused = word(arena, &at);
     else if (!strcmp(what, "kernels")) p->kernels = atoi(word(arena, &at));
     else if (!strcmp(what, "nan")) p->nan = true;
     else if (!strcmp(what, "rescored")) p->rescored = true;

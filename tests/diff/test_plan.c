@@ -145,7 +145,8 @@ static void scattered(base_arena *arena, const ir_tensor *t, rt_array *a) {
 static void dense(base_arena *arena, const ir_tensor *t, rt_array *a) {
     char *memory = base_alloc(arena, (size_t)(t->n + 1) * rt_dtypes[a->dtype].bytes);
     for (int64_t i = 0; i < t->n; i++) put_element(t, i, memory + (size_t)i * rt_dtypes[a->dtype].bytes);
-    rt_array_dense(a, a->dtype, a->rank, a->dim, memory);
+    rt_array shape = *a;         /* not to be written while it is read */
+    rt_array_dense(a, shape.dtype, shape.rank, shape.dim, memory);
 }
 
 /* ---- one call */
@@ -277,10 +278,10 @@ static const char *missing(const diff_target *self) {
 int main(int argc, char **argv) {
     static const machine host = {false, NULL, NULL}, avx2 = {false, "x86-64-v3", "avx2"}, baseline = {false, "x86-64", "sse2"}, cuda = {true, NULL, NULL};
     const diff_target targets[] = {
-        {.name = "plan", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .env = &host, .unavailable = missing},
-        {.name = "plan avx2", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .env = &avx2, .unavailable = missing},
-        {.name = "plan x86-64", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .env = &baseline, .unavailable = missing},
-        {.name = "plan cuda emulated", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .env = &cuda},
+        {.name = "plan", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .plans = true, .env = &host, .unavailable = missing},
+        {.name = "plan avx2", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .plans = true, .env = &avx2, .unavailable = missing},
+        {.name = "plan x86-64", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .plans = true, .env = &baseline, .unavailable = missing},
+        {.name = "plan cuda emulated", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .plans = true, .env = &cuda},
     };
     return diff_main("plan", argc > 1 ? argv[1] : NULL, 4, targets);
 }
