@@ -3,19 +3,16 @@
  * reverse order, gaps, every other axis backwards, stride 0 where elements repeat) on several threads. Both have to give the same bits. */
 #include <stdlib.h>
 #include <string.h>
-#include "cpu.h"
-#include "diff.h"
-#include "emulated.h"
 #include "encode.h"
 #include "native.h"
 #include "passes.h"
+#include "plan.h"
 #include "rt.h"
 
 enum { THREADS = 3, GAP = 2 };
 
-typedef struct { bool cuda; const char *arch, *feature; } machine;               /* feature: of this CPU, that the code needs */
 typedef struct {                 /* one program, compiled */
-    const machine *on;
+    const plan_machine *on;
     const ir_backend *backend;
     const ir_target *target;
     base_arena *arena;
@@ -55,10 +52,9 @@ static bool pass_and_compile(compiled *c, ir_graph *g) {
 
 static bool open_device(compiled *c) {
     char error[256] = "";
-    if (!c->on->cuda) return true;
-    emulated_reset();
+    if (!c->on->device) return true;
     c->device = c->backend->device_create(c->backend, NULL, error, sizeof error);
-    if (!c->device) base_report(c->diags, BASE_MSG_DEVICE_FAILS, (base_span){0}, "cuda emulated", base_strdup(c->arena, error));
+    if (!c->device) base_report(c->diags, BASE_MSG_DEVICE_FAILS, (base_span){0}, c->on->arch, base_strdup(c->arena, error));
     return c->device != NULL;
 }
 
@@ -74,8 +70,8 @@ static void close_program(const diff_target *self, void *opened) {
 static void *open_program(const diff_target *self, ir_graph *g, base_arena *arena, base_diags *diags) {
     compiled *c = BASE_NEW(arena, compiled);
     *c = (compiled){.on = self->env, .arena = arena, .diags = diags};
-    c->backend = c->on->cuda ? emulated_backend(arena) : cpu_backend();
-    c->target = c->on->cuda ? c->backend->target(c->backend, "sm_80", arena) : cpu_target(c->on->arch, arena);
+    c->backend = c->on->backend(arena);
+    c->target = c->backend->target(c->backend, c->on->arch, arena);
     bool ok = c->target && pass_and_compile(c, g) && open_device(c);
     c->pool = ok ? rt_pool_create(NULL, THREADS) : NULL;
     c->blocks = ok ? rt_blocks_create(&poisoned, c->device) : NULL;
@@ -266,22 +262,10 @@ static bool run(const diff_target *self, void *opened, ir_graph *g, ir_frame *fr
 }
 
 static const char *missing(const diff_target *self) {
-    const machine *m = self->env;
-#if defined(__x86_64__)
-    if (m->feature && !strcmp(m->feature, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? NULL : "this machine has no AVX2";
-    return NULL;
-#else
-    return m->feature ? "this machine is no x86" : NULL;
-#endif
+    const plan_machine *m = self->env;
+    return m->missing ? m->missing() : NULL;
 }
 
-int main(int argc, char **argv) {
-    static const machine host = {false, NULL, NULL}, avx2 = {false, "x86-64-v3", "avx2"}, baseline = {false, "x86-64", "sse2"}, cuda = {true, NULL, NULL};
-    const diff_target targets[] = {
-        {.name = "plan", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .plans = true, .env = &host, .unavailable = missing},
-        {.name = "plan avx2", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .plans = true, .env = &avx2, .unavailable = missing},
-        {.name = "plan x86-64", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .plans = true, .env = &baseline, .unavailable = missing},
-        {.name = "plan cuda emulated", .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .plans = true, .env = &cuda},
-    };
-    return diff_main("plan", argc > 1 ? argv[1] : NULL, 4, targets);
+diff_target plan_target(const char *name, const plan_machine *machine) {
+    return (diff_target){.name = name, .precision = DIFF_SINGLE, .open = open_program, .run = run, .close = close_program, .unavailable = missing, .env = machine, .plans = true};
 }

@@ -1,0 +1,14 @@
+/* Targets that run what a host runs: the compiled plan on a backend. */
+#ifndef ATTN_DIFF_PLAN_H
+#define ATTN_DIFF_PLAN_H
+#include "backend.h"
+#include "diff.h"
+
+typedef struct {
+    const ir_backend *(*backend)(base_arena *arena);
+    const char *arch;            /* NULL: this machine's */
+    bool device;                 /* kernels run on the backend's device; else on the host */
+    const char *(*missing)(void);                /* NULL, or returns NULL: its code can run here. Else why not */
+} plan_machine;
+diff_target plan_target(const char *name, const plan_machine *machine);          /* machine must outlive it */
+#endif
