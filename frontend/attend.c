@@ -477,7 +477,7 @@ static void set_names(fe_lower *l, fe_attend *a)
     a->n_names = names.n;
 }
 
-/* A key whose range depends on data runs along the axis that it alone reads, with the range in the mask. */
+/* A key whose range moves but stays inside of the axis that it alone reads runs along that axis, with the range in the mask. */
 static bool use_axes(fe_lower *l, fe_attend *a, const fe_bound_indices *bound)
 {
     const fe_items *operands = a->text->attend.operands;
@@ -493,7 +493,7 @@ static bool use_axes(fe_lower *l, fe_attend *a, const fe_bound_indices *bound)
     }
     for (uint32_t k = 0; k < bound->n; k++) {
         ir_expr axis = bound->at[k].ragged ? fe_axis_of(l, bound->at[k].index.at, bodies, operands->n) : 0;
-        if (!axis || !fe_of_dims(l, axis)) continue;
+        if (!fe_is_within(l, &bound->at[k].index, axis)) continue;
         a->keys.at[k].index = fe_index_over(l, a->keys.at[k].name, ir_int(l->u, 0), axis);
         a->env = fe_bind_index(l, &a->env, a->keys.at[k].name, &a->keys.at[k].index, 1);
     }

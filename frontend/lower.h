@@ -193,6 +193,7 @@ typedef BASE_VEC(fe_bound_index) fe_bound_indices;
 /* Binds names and ranges that stand before a colon; what they are bound over stands in texts. false: reported */
 bool fe_bind_all(fe_lower *l, fe_env *env, const fe_items *binders, const fe_expr *const *texts, uint32_t n_texts, fe_bound_indices *out);
 ir_expr fe_axis_of(fe_lower *l, ir_expr at, const ir_expr *bodies, uint32_t n);          /* the axis on which `at` stands alone in reads, 0: none or several */
+bool fe_is_within(fe_lower *l, const fe_index *range, ir_expr axis);                     /* provably 0 <= lo and hi <= axis */
 ir_expr fe_lower_reduction(fe_lower *l, const fe_env *env, const fe_expr *e, fe_builtin which);
 ir_expr fe_lower_softmax(fe_lower *l, const fe_env *env, const fe_expr *e);
 

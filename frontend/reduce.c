@@ -1,8 +1,8 @@
 /* Reductions, and softmax along indices.
  *
- * A range whose bounds depend on data or on other indices becomes the axis it runs along and a guard, `j in 0..len[b]` is j over the
- * axis with j < len[b], wherever the index alone reads that axis unconditionally: positions outside would be errors in any case. Else
- * the range is an extent of its own, moved to 0.
+ * A range whose bounds depend on other indices becomes the axis it runs along and a guard, `l in 0..i + 1` is l over the axis with l < i + 1,
+ * wherever the index alone reads that axis unconditionally and the range provably lies inside of it. Else the range is an extent of its own,
+ * moved to 0, so that a position outside is found like that of any read: `j in 0..len[b]` fails where len[b] is beyond the axis.
  *
  * argmax is the least position whose value is the maximum; mean divides by the number of positions, at least 1; softmax of nothing is 0. */
 #include "lower.h"
@@ -145,12 +145,17 @@ static ir_expr range_test(fe_lower *l, ir_expr at, ir_expr lo, ir_expr hi)
     return ir_and(l->u, above, ir_op2(l->u, IR_LT, at, hi));
 }
 
+bool fe_is_within(fe_lower *l, const fe_index *range, ir_expr axis)
+{
+    return axis && fe_of_dims(l, axis) && ir_at_least(l->u, range->lo, 0) && ir_at_least(l->u, ir_sub(l->u, axis, range->hi), 0);
+}
+
 static void use_axis(fe_lower *l, fold *f, uint32_t k)
 {
     fe_index *index = &f->bound.at[k].index;
     ir_expr bodies[2] = {f->body, f->where};
     ir_expr axis = fe_axis_of(l, index->at, bodies, 2), lo = index->lo, hi = index->hi;
-    if (!axis || !fe_of_dims(l, axis)) return;
+    if (!fe_is_within(l, index, axis)) return;
     bool alone = f->bound.n == 1 && ir_is_bool(l->u, f->where, true) && ir_is_int(l->u, lo, NULL) && ir_at_least(l->u, lo, 0);
     fe_index whole = fe_index_over(l, f->bound.at[k].name, ir_int(l->u, 0), axis);
     replace(l, f, index->var, ir_sub(l->u, whole.at, lo));

@@ -12,7 +12,7 @@ fi
 echo "The weights could not be fetched: running the examples that need none." >&2
 status=0
 for example in "$root"/examples/*.attn; do
-    echo "$ attnc run examples/${example##*/} --print" >&2
+    echo "$ attnc run examples/${example##*/} --print"
     "$build/attnc" run "$example" --print || status=1
 done
 exit $status
