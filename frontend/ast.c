@@ -40,12 +40,15 @@ fe_expr *fe_expr_new(fe_scan *s, fe_expr_kind kind, base_span at, fe_expr *a, fe
 
 fe_expr *fe_chain_new(fe_scan *s, base_span at, fe_expr *a, fe_relation relation, fe_expr *b)
 {
-    fe_expr *e = a;
-    if (a->kind != FE_CHAIN) {
-        e = node_new(s, FE_CHAIN, at, depth_of(a));
-        if (e->kind == FE_BAD) return e;
-        BASE_PUSH(s->arena, &e->chain.terms, a);
-    }
+    fe_expr *e = node_new(s, FE_CHAIN, at, depth_of(a));
+    if (e->kind == FE_BAD) return e;
+    BASE_PUSH(s->arena, &e->chain.terms, a);
+    return fe_chain_extend(s, at, e, relation, b);
+}
+
+fe_expr *fe_chain_extend(fe_scan *s, base_span at, fe_expr *e, fe_relation relation, fe_expr *b)
+{
+    if (e->kind == FE_BAD) return e;
     BASE_PUSH(s->arena, &e->chain.terms, b);
     BASE_PUSH(s->arena, &e->chain.relations, (uint8_t)relation);
     if (b->depth >= e->depth) e->depth = (uint16_t)(b->depth + 1);

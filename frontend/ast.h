@@ -115,7 +115,8 @@ struct fe_decl {
 /* ast.c: constructors, for the grammar */
 struct fe_scan;
 fe_expr *fe_expr_new(struct fe_scan *s, fe_expr_kind kind, base_span at, fe_expr *a, fe_expr *b);     /* operators; checks depth */
-fe_expr *fe_chain_new(struct fe_scan *s, base_span at, fe_expr *a, fe_relation relation, fe_expr *b); /* a may be a chain */
+fe_expr *fe_chain_new(struct fe_scan *s, base_span at, fe_expr *a, fe_relation relation, fe_expr *b);
+fe_expr *fe_chain_extend(struct fe_scan *s, base_span at, fe_expr *chain, fe_relation relation, fe_expr *b);   /* a chain in brackets is a term, not this */
 fe_expr *fe_call_new(struct fe_scan *s, base_span at, fe_name name, fe_items *binders, fe_items *args);
 fe_expr *fe_index_new(struct fe_scan *s, base_span at, fe_expr *base, fe_items *items);
 fe_expr *fe_member_new(struct fe_scan *s, base_span at, fe_expr *base, fe_name field);

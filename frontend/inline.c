@@ -69,6 +69,18 @@ static bool is_positions(const fe_expr *e)
     return e->index.base->kind == FE_NAME || e->index.base->kind == FE_MEMBER;
 }
 
+/* An expression for an input of rank 0; an integer becomes a real by itself. */
+static bool number_argument(const binding *b, const fe_field *field, const fe_expr *e, fe_tensor *out)
+{
+    fe_lower *l = b->l;
+    fe_env env = fe_env_of_frame(b->caller), callee = {.module = b->callee->module};
+    ir_expr x = fe_lower_expr(l, &env, e);
+    ir_dtype dtype = fe_element(l, &callee, field->type);
+    if (dtype != IR_N_DTYPES && ir_dtypes[dtype].sort == IR_SORT_REAL) x = fe_real_of(l, x);
+    out->value = fe_map(l, e->at, field->name.text, fe_dtype_of(l, x), NULL, 0, x);
+    return out->value != 0;
+}
+
 /* The tensor that an argument is; false: reported */
 static bool argument(const binding *b, const fe_field *field, const fe_item *item, fe_tensor *out)
 {
@@ -96,9 +108,7 @@ static bool argument(const binding *b, const fe_field *field, const fe_item *ite
         else report_input(b, field, e->at, "a tensor, or leading axes of one fixed: up[l]", "a number");
         return false;
     }
-    ir_expr x = fe_lower_expr(l, &env, e);
-    out->value = fe_map(l, e->at, field->name.text, fe_dtype_of(l, x), NULL, 0, x);
-    return out->value != 0;
+    return number_argument(b, field, e, out);
 }
 
 static bool bind_scalar(binding *b, const fe_field *field, const fe_item *item)

@@ -193,7 +193,7 @@ expr: arith
 
 /* a < b <= c means a < b and b <= c */
 chain: arith relation arith                  { $$ = fe_chain_new(s, @$, $1, $2, $3); }
-    | chain relation arith                   { $$ = fe_chain_new(s, @$, $1, $2, $3); }
+    | chain relation arith                   { $$ = fe_chain_extend(s, @$, $1, $2, $3); }
 relation: '<'                                { $$ = FE_LT; }
     | '>'                                    { $$ = FE_GT; }
     | LE                                     { $$ = FE_LE; }

@@ -18,6 +18,7 @@ typedef struct {
 typedef void golden_fn(golden_run *run);
 const char *golden_section(const golden_run *run, const char *name);      /* text of an input section of the file; NULL if there is none */
 const char *golden_header(const golden_run *run, const char *name);       /* what stands behind `# name:` in the input; NULL */
+const char *golden_load(void *run, base_arena *arena, const char *importer, const char *path, const char **name, size_t *n);   /* an import: a section */
 void golden_fail(golden_run *run, const char *format, ...) BASE_PRINTF(2, 3);
 
 #define COMMAND(name, fn, doc) golden_fn fn;
