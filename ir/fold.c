@@ -9,8 +9,10 @@ static ir_expr op2_raw(ir_unit *u, ir_op op, ir_sort sort, ir_expr a, ir_expr b)
 
 /* ---- integers */
 
+/* a <= b, proved. */
 static bool is_ordered(ir_unit *u, ir_expr a, ir_expr b) { return ir_at_least(u, ir_int_add(u, b, a, -1), 0); }
 
+/* Operands in the order of order.c: min(a, b) and min(b, a) are one expression. */
 static ir_expr fold_int_extreme(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     if (is_ordered(u, a, b)) return op == IR_MIN ? a : b;
     if (is_ordered(u, b, a)) return op == IR_MIN ? b : a;
@@ -44,6 +46,7 @@ static ir_expr fold_int(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
 
 typedef struct { ir_terms left, right; } sides;
 
+/* left <= right with positive coefficients on both sides reads like what people write: j <= i + T - S becomes j + S <= i + T. */
 static sides sides_of(ir_unit *u, const ir_terms *difference) {
     sides s = {.left = {.n = 0}, .right = {.n = 0}};
     for (uint32_t k = 0; k < difference->n; k++) {
@@ -56,8 +59,10 @@ static sides sides_of(ir_unit *u, const ir_terms *difference) {
     return s;
 }
 
+/* The constant is the last term. */
 static int64_t constant_of(const ir_terms *p) { return p->n && !p->at[p->n - 1].monomial ? p->at[p->n - 1].coef : 0; }
 
+/* Both sides are computed at run time: neither may leave 63 bits where the difference did not. */
 static bool fit(const ir_unit *u, const sides *s) {
     return !s->left.lost && !s->right.lost && ir_is_finite(ir_terms_interval(u, &s->left)) && ir_is_finite(ir_terms_interval(u, &s->right));
 }
@@ -87,6 +92,7 @@ static ir_expr canonical_equality(ir_unit *u, ir_op op, const ir_terms *differen
     return fit(u, &s) ? op_of_sides(u, op, difference->at[0].coef > 0 ? &swapped : &s) : 0;
 }
 
+/* b - a. */
 static ir_terms difference_of(ir_unit *u, ir_expr a, ir_expr b) {
     ir_terms p, q;
     ir_terms_of(u, b, &p);
@@ -103,6 +109,7 @@ static bool is_negative(ir_unit *u, const ir_terms *difference) {
     return ir_terms_nonneg(u, &minus);
 }
 
+/* `<` is `<=` with one less, so both go through one canonical form and print as whichever needs no constant. */
 static ir_expr fold_int_order(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     ir_terms d = difference_of(u, a, b);
     if (op == IR_LT) ir_terms_add(u, &d, -1, 0);
@@ -113,6 +120,7 @@ static ir_expr fold_int_order(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     return e ? e : op2_raw(u, op, IR_SORT_BOOL, a, b);
 }
 
+/* 2*i == 2*j + 1 is false for integers: the constant is no multiple of what divides all else. */
 static ir_expr fold_int_equality(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     ir_terms d = difference_of(u, a, b);
     if (!d.lost && !d.n) return ir_bool(u, op == IR_EQ);
@@ -131,6 +139,7 @@ static ir_expr fold_int_equality(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
 
 static double gelu(double x) { return 0.5 * x * (1 + erf(x * 0.7071067811865476)); }
 
+/* In double, as the evaluator computes it: folding a literal must not give another value than running it. */
 static double unary_value(ir_op op, double a) {
     switch (op) {
     case IR_NEG: return -a;
@@ -188,6 +197,7 @@ static ir_expr fold_power(ir_unit *u, ir_expr x, double n) {
     return product;
 }
 
+/* Then dividing and multiplying by the inverse are the same in every bit. */
 static bool is_power_of_two(double x) {
     int exponent;
     return isnormal(x) && isnormal(1 / x) && fabs(frexp(x, &exponent)) == 0.5;
@@ -206,6 +216,7 @@ static ir_expr fold_real_right(ir_unit *u, ir_op op, ir_expr a, double y) {
     }
 }
 
+/* x - x and 0*x stay: they are NaN where x is infinite or NaN. */
 static ir_expr fold_real_binary(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     double x, y;
     bool left = ir_is_real(u, a, &x), right = ir_is_real(u, b, &y);
@@ -217,6 +228,7 @@ static ir_expr fold_real_binary(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     return op == IR_MUL || op == IR_MIN || op == IR_MAX ? ir_op2(u, op, b, a) : 0;       /* literals to the right */
 }
 
+/* a < a is false for NaN as well; a <= a and a == a are not true for it, and stay. */
 static ir_expr fold_real_compare(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     double x, y;
     if (op == IR_LT && a == b) return ir_bool(u, false);
@@ -236,6 +248,7 @@ static ir_expr fold_rounding(ir_unit *u, ir_op op, ir_expr a) {
     return i.lo >= -(1 << 24) && i.hi <= 1 << 24 ? ir_operand(u, a, 0) : 0;               /* exact in every type */
 }
 
+/* Bits from 63 on, and negative ones, are the run's to refuse. */
 static ir_expr fold_bit(ir_unit *u, ir_expr a, ir_expr b) {
     int64_t x, k;
     return ir_is_int(u, a, &x) && ir_is_int(u, b, &k) && k >= 0 && k < 63 ? ir_bool(u, (x >> k) & 1) : 0;
@@ -277,6 +290,7 @@ static ir_expr fold_chain(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     return ir_is(u, b, op) ? lean_left(u, op, a, b) : 0;
 }
 
+/* Comparisons of integers turn around. Those of reals do not: not (a < b) is true of NaN, b <= a is not. */
 static ir_expr fold_not(ir_unit *u, ir_expr a) {
     const ir_expr_info *x = ir_at(u, a);
     bool ints = x->operands.n == 2 && sort_of(u, ir_operand(u, a, 0)) == IR_SORT_INT;
@@ -300,6 +314,7 @@ static ir_expr fold_bool_equality(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     return 0;
 }
 
+/* Truth values: a select with a literal is `and` or `or`, both as lazy as it is. */
 static ir_expr fold_select(ir_unit *u, ir_expr c, ir_expr a, ir_expr b) {
     if (ir_is(u, c, IR_BOOL)) return ir_is_bool(u, c, true) ? a : b;
     if (a == b) return a;
@@ -339,6 +354,7 @@ static ir_expr fold(ir_unit *u, ir_op op, uint32_t n, const ir_expr *o) {
 }
 
 /* n: numbers, all alike; x: anything, all alike; else one sort. */
+/* Checks one operand against its letter in the op table. */
 static bool fits_letter(char letter, ir_sort sort, ir_sort *alike) {
     if (letter != 'n' && letter != 'x') return sort == (ir_sort)letter;
     if (letter == 'n' && sort == IR_SORT_BOOL) return false;

@@ -13,12 +13,14 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 static ir_interval hull(ir_interval a, ir_interval b) { return (ir_interval){least(a.lo, b.lo), most(a.hi, b.hi)}; }
 
+/* `infinite` is the end's own infinity: a lower end that is unknown stays unknown, whatever is added. */
 static int64_t add_ends(int64_t a, int64_t b, int64_t infinite) {
     int64_t sum;
     if (a == infinite || b == infinite) return infinite;
     return base_add(a, b, &sum) ? sum : a < 0 ? INT64_MIN : INT64_MAX;
 }
 
+/* 0 times unknown is 0: an extent of 0 ends a loop however long its body is. */
 static int64_t mul_ends(int64_t a, int64_t b) {
     int64_t product;
     if (!a || !b) return 0;
@@ -34,6 +36,7 @@ static ir_interval negate(ir_interval a) {
     return (ir_interval){a.hi == INT64_MAX ? INT64_MIN : -a.hi, a.lo == INT64_MIN ? INT64_MAX : -a.lo};
 }
 
+/* The extremes of a product of intervals lie at corners. */
 static ir_interval mul(ir_interval a, ir_interval b) {
     int64_t p = mul_ends(a.lo, b.lo), q = mul_ends(a.lo, b.hi), r = mul_ends(a.hi, b.lo), s = mul_ends(a.hi, b.hi);
     return (ir_interval){least(least(p, q), least(r, s)), most(most(p, q), most(r, s))};
@@ -51,6 +54,7 @@ static ir_interval floor_div(ir_interval a, ir_interval b) {
     return (ir_interval){least(div_ends(a.lo, lo), div_ends(a.lo, hi)), most(div_ends(a.hi, lo), div_ends(a.hi, hi))};
 }
 
+/* The sign of a remainder is that of the divisor, since division floors. */
 static ir_interval floor_mod(ir_interval a, ir_interval b) {
     ir_interval r = {b.lo < 0 ? add_ends(b.lo, 1, INT64_MIN) : 0, b.hi > 0 ? add_ends(b.hi, -1, INT64_MAX) : 0};
     if (b.lo >= 0 && a.lo >= 0) r.hi = least(r.hi, a.hi);
@@ -64,16 +68,19 @@ static ir_interval absolute(ir_interval a) {
 
 static int64_t to_int(double x) { return x <= -0x1p63 ? INT64_MIN : x >= 0x1p63 ? INT64_MAX : (int64_t)x; }
 
+/* A NaN becomes 0, so 0 has to be in the interval. */
 static ir_interval rounded(ir_bounds x) {
     ir_interval r = {to_int(floor(x.r.lo)), to_int(ceil(x.r.hi))};
     return x.nan ? hull(r, (ir_interval){0, 0}) : r;
 }
 
+/* An empty range has no index; it is treated as {0} so that ends stay ordered. Nothing is evaluated there. */
 static ir_interval indices(const ir_unit *u, ir_var v) {
     int64_t end = ir_int_bounds(u, ir_extent(u, v)).hi;
     return (ir_interval){0, end == INT64_MAX ? end : most(end - 1, 0)};
 }
 
+/* Data may hold anything that its type does. */
 static ir_interval elements(const ir_unit *u, ir_value value) {
     return u->value.at[value].type.dtype == IR_TYPE_I32 ? (ir_interval){INT32_MIN, INT32_MAX} : everything;
 }
@@ -97,12 +104,14 @@ static ir_bounds settled(double lo, double hi, bool nan) {
     return real(isnan(lo) ? -(double)INFINITY : lo, isnan(hi) ? (double)INFINITY : hi, nan);
 }
 
+/* inf - inf is NaN: possible where one side may be inf and the other -inf. */
 static ir_bounds real_add(ir_bounds a, ir_bounds b) {
     bool clash = (may_be(a, INFINITY) && may_be(b, -INFINITY)) || (may_be(a, -INFINITY) && may_be(b, INFINITY));
     return settled(a.r.lo + b.r.lo, a.r.hi + b.r.hi, a.nan || b.nan || clash);
 }
 
 static ir_bounds real_negate(ir_bounds a) { return real(-a.r.hi, -a.r.lo, a.nan); }
+/* 0 times an infinite end is 0 as far as the interval goes; that the product may then be NaN is the flag's business. */
 static double real_product(double a, double b) { return a == 0 || b == 0 ? 0 : a * b; }
 static bool may_be_infinite(ir_bounds a) { return isinf(a.r.lo) || isinf(a.r.hi); }
 
@@ -113,6 +122,7 @@ static ir_bounds real_mul(ir_bounds a, ir_bounds b) {
     return real(fmin(fmin(p, q), fmin(r, s)), fmax(fmax(p, q), fmax(r, s)), a.nan || b.nan || clash);
 }
 
+/* Where the divisor may be 0 the quotient can be anything, inf and NaN among it. */
 static ir_bounds real_div(ir_bounds a, ir_bounds b) {
     if (may_be(b, 0)) return any_real;
     ir_bounds inverse = real(1 / b.r.hi, 1 / b.r.lo, b.nan), r = real_mul(a, inverse);
@@ -131,6 +141,7 @@ static ir_bounds of_float(ir_interval a) {
     return real(a.lo == INT64_MIN ? -0x1p63 : (double)a.lo, a.hi == INT64_MAX ? 0x1p63 : (double)a.hi, false);
 }
 
+/* Monotone functions map ends to ends. Libraries of targets may be off in the last bits: who asks leaves room (ir_maybe_minus_inf). */
 static ir_bounds of_unary(ir_op op, ir_bounds a) {
     switch (op) {
     case IR_NEG: return real_negate(a);
@@ -177,6 +188,7 @@ static element_count count_of(const ir_unit *u, const ir_expr_info *x, const ir_
     return c;
 }
 
+/* A maximum of nothing is the least integer, so an empty range widens the interval to it. */
 static ir_interval of_int_reduction(ir_red kind, ir_interval body, element_count c) {
     ir_interval none = kind == IR_RED_MAX ? (ir_interval){INT64_MIN, INT64_MIN} : (ir_interval){INT64_MAX, INT64_MAX};
     switch (kind) {
@@ -186,6 +198,8 @@ static ir_interval of_int_reduction(ir_red kind, ir_interval body, element_count
     }
 }
 
+/* A sum of n values lies within n times the body's interval, 0 included since guards may hide all of them. A product stays small only
+ * where its factors do. */
 static ir_bounds of_real_reduction(ir_red kind, ir_bounds body, element_count c) {
     double none = ir_reds[kind].identity;
     switch (kind) {
@@ -239,6 +253,7 @@ static ir_bounds real_bounds(const ir_unit *u, const ir_expr_info *x, const ir_e
     }
 }
 
+/* Of truth values nothing is kept: proofs decide them from their operands. */
 ir_bounds ir_bounds_new(const ir_unit *u, const ir_expr_info *e, const ir_expr *operands) {
     if (e->sort == IR_SORT_INT) return (ir_bounds){.i = int_bounds(u, e, operands)};
     if (e->sort == IR_SORT_REAL) return real_bounds(u, e, operands);

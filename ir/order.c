@@ -3,6 +3,7 @@
  * single path, so it takes time proportional to depth, also where expressions share a lot. */
 #include "core.h"
 
+/* Three-way, without the overflow of a subtraction. */
 static int order(int64_t a, int64_t b) { return (a > b) - (a < b); }
 
 /* Variables lead, then what is computed, then dimensions, then literals: b*S + i, (i//W)*W + 1. */
@@ -30,6 +31,7 @@ static int compare_vars(const ir_unit *u, ir_expr *a, ir_expr *b) {
     return 0;
 }
 
+/* A loop, not a recursion: expressions are up to 2,000 deep, and this is called for every pair of terms. */
 int ir_compare(const ir_unit *u, ir_expr a, ir_expr b) {
     while (a != b) {
         const ir_expr_info *x = ir_at(u, a), *y = ir_at(u, b);
@@ -51,6 +53,7 @@ int ir_compare(const ir_unit *u, ir_expr a, ir_expr b) {
     return 0;
 }
 
+/* A literal on the left is a coefficient, no factor. */
 static bool is_product(const ir_unit *u, ir_expr e) {
     return ir_is(u, e, IR_MUL) && ir_at(u, e)->sort == IR_SORT_INT && !ir_is(u, ir_operand(u, e, 0), IR_INT);
 }

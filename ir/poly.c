@@ -6,8 +6,10 @@
  */
 #include "core.h"
 
+/* Of integers: sums of reals are never taken apart. */
 static bool is_sum(const ir_unit *u, ir_expr e) { return ir_is(u, e, IR_ADD) && ir_at(u, e)->sort == IR_SORT_INT; }
 
+/* Reads back what ir_terms_expr wrote: a coefficient stands on the left and is never 1. */
 static ir_term term_of(const ir_unit *u, ir_expr e) {
     int64_t c;
     if (ir_is_int(u, e, &c)) return (ir_term){c, 0};
@@ -16,6 +18,8 @@ static ir_term term_of(const ir_unit *u, ir_expr e) {
     return (ir_term){1, e};
 }
 
+/* The order is checked, not trusted: a sum that did not fit has the same operators, and taking it for a polynomial would give terms that
+ * no search by bisection finds. */
 void ir_terms_of(ir_unit *u, ir_expr e, ir_terms *out) {
     uint32_t n = 1;
     for (ir_expr s = e; is_sum(u, s) && !is_sum(u, ir_operand(u, s, 1)) && n <= IR_TERMS; s = ir_operand(u, s, 0)) n++;
@@ -33,6 +37,7 @@ void ir_terms_of(ir_unit *u, ir_expr e, ir_terms *out) {
 
 /* ---- facts about divisibility */
 
+/* Facts are few (one per `where`), so a search is enough. A fact about 8 answers for 4 too; and if part divides whole, so does whole//part. */
 bool ir_fact_divides(const ir_unit *u, ir_expr part, ir_expr whole) {
     int64_t p, f;
     bool literal = ir_is_int(u, part, &p) && p > 0;
@@ -61,6 +66,7 @@ static bool take_out(const ir_unit *u, ir_expr product, ir_expr *atoms, uint32_t
     return true;
 }
 
+/* The counterpart: adds the factors of `product`; false if there is no room. */
 static bool put_in(const ir_unit *u, ir_expr product, ir_expr *atoms, uint32_t *n, uint32_t room) {
     ir_expr in[IR_ATOMS];
     uint32_t n_in = ir_atoms_of(u, product, in);
@@ -71,6 +77,7 @@ static bool put_in(const ir_unit *u, ir_expr product, ir_expr *atoms, uint32_t *
 
 /* ---- products */
 
+/* Insertion sort: products have two or three factors. */
 static ir_expr product_of(ir_unit *u, ir_expr *atoms, uint32_t n) {
     for (uint32_t k = 1; k < n; k++)
         for (uint32_t i = k; i && ir_compare(u, atoms[i - 1], atoms[i]) > 0; i--) {
@@ -101,6 +108,7 @@ static bool cancel_quotient(const ir_unit *u, ir_expr *atoms, uint32_t *n) {
     return false;
 }
 
+/* After each cancelling another may have become possible: (x//y)*(y//z)*z. */
 ir_expr ir_monomial_mul(ir_unit *u, ir_expr a, ir_expr b) {
     if (!a || !b) return a ? a : b;
     ir_expr atoms[2 * IR_ATOMS];
@@ -133,6 +141,7 @@ static bool settle(ir_unit *u, ir_term *t) {
 
 /* ---- sums */
 
+/* Keeps the order, which place_of relies on. */
 static void drop_term(ir_terms *p, uint32_t k) {
     p->n--;
     for (; k < p->n; k++) p->at[k] = p->at[k + 1];
@@ -148,6 +157,7 @@ static uint32_t place_of(const ir_unit *u, const ir_terms *p, ir_expr monomial) 
     return lo;
 }
 
+/* A loop because a sum may settle: 4*(D//8) + 4*(D//8) is 8*(D//8), which is D, which may meet a term of D. */
 void ir_terms_add(ir_unit *u, ir_terms *p, int64_t coef, ir_expr monomial) {
     for (;;) {
         if (!coef || p->lost) return;
@@ -192,6 +202,7 @@ void ir_terms_mul(ir_unit *u, ir_terms *out, const ir_terms *a, const ir_terms *
         }
 }
 
+/* Of any signs; the sign of the result is that of the last remainder, so callers take the absolute value. */
 static int64_t common_divisor(int64_t a, int64_t b) {
     while (b) {
         int64_t t = a % b;
@@ -201,6 +212,7 @@ static int64_t common_divisor(int64_t a, int64_t b) {
     return a;
 }
 
+/* INT64_MIN has no absolute value: such a polynomial is left as it is. */
 int64_t ir_terms_content(const ir_terms *p) {
     int64_t g = 0;
     for (uint32_t k = 0; k < p->n; k++) {
@@ -210,6 +222,7 @@ int64_t ir_terms_content(const ir_terms *p) {
     return g < 0 ? -g : g > 0 ? g : 1;
 }
 
+/* Integers: 3*i - 2 >= 0 says i >= 1, which is i - 1 >= 0. The constant is rounded down, so nothing is lost. */
 void ir_terms_tighten(ir_terms *p) {
     int64_t g = p->lost ? 1 : ir_terms_content(p);
     for (uint32_t k = 0; k < p->n && g > 1; k++) p->at[k].coef = base_floor_div(p->at[k].coef, g);
@@ -235,6 +248,8 @@ ir_expr ir_terms_expr(ir_unit *u, const ir_terms *p) {
 
 /* ---- sums and products of expressions. What does not fit is kept as written, in a form that ir_terms_of takes for an atom. */
 
+/* A sum that does not fit is kept with the sum on the right, or out of order, which ir_terms_of takes for one atom: it must not read
+ * back as the polynomial that it is not. */
 ir_expr ir_int_add(ir_unit *u, ir_expr a, ir_expr b, int64_t sign) {
     ir_terms p, q;
     ir_terms_of(u, a, &p);
@@ -256,6 +271,7 @@ ir_expr ir_int_mul(ir_unit *u, ir_expr a, ir_expr b) {
     return ir_intern_op(u, IR_MUL, IR_SORT_INT, 2, (ir_expr[]){swap ? b : a, swap ? a : b});
 }
 
+/* For other folders, with arena memory; here polynomials live on the stack. */
 ir_poly ir_poly_of(ir_unit *u, ir_expr e) {
     ir_terms p;
     ir_terms_of(u, e, &p);
@@ -362,6 +378,7 @@ static bool divide_by_sum(ir_unit *u, const ir_terms *p, const ir_terms *d, ir_t
     return false;
 }
 
+/* 0 <= e < n, proved. */
 static bool terms_in_range(ir_unit *u, const ir_terms *e, const ir_terms *n) {
     ir_terms room = *n;
     ir_terms_add_all(u, &room, e, -1);

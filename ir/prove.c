@@ -21,6 +21,7 @@ static bool nonneg(proof *w, const ir_terms *p);
 
 /* ---- without case distinctions: signs of terms */
 
+/* Is this term >= 0, by its interval alone? */
 static bool is_positive(const ir_unit *u, ir_term t) {
     if (!t.monomial) return t.coef >= 0;
     ir_interval m = ir_int_bounds(u, t.monomial);
@@ -46,6 +47,7 @@ static bool pay(ir_unit *u, ir_terms *p, ir_term owed) {
     return debt <= 0;
 }
 
+/* Each negative term is paid in turn; who pays twice has less left, so nothing is counted double. */
 static bool covered(ir_unit *u, const ir_terms *p) {
     ir_terms rest = *p;
     for (uint32_t k = 0; k < p->n; k++)
@@ -53,6 +55,7 @@ static bool covered(ir_unit *u, const ir_terms *p) {
     return !p->lost;
 }
 
+/* 1: never negative, -1: never positive, 0: not known. Cheap on purpose: it is asked for every atom that is tried. */
 static int sign_of(ir_unit *u, const ir_terms *p) {
     if (covered(u, p)) return 1;
     ir_terms minus = {0};
@@ -80,6 +83,7 @@ static bool split(ir_unit *u, const ir_terms *p, ir_expr w, ir_terms *a, ir_term
 
 typedef struct { proof *w; const ir_terms *a, *b; int sign; } linear;   /* a*w + b, and the sign of a */
 
+/* The claim with the atom at one end of its range. */
 static bool with(linear l, ir_expr end) {
     ir_terms e, value;
     ir_terms_of(l.w->u, end, &e);
@@ -88,8 +92,10 @@ static bool with(linear l, ir_expr end) {
     return nonneg(l.w, &value);
 }
 
+/* A coefficient that is not negative makes the low end the worst one, and the reverse; unknown signs need both. */
 static bool between(linear l, ir_expr low, ir_expr high) { return (l.sign < 0 || with(l, low)) && (l.sign > 0 || with(l, high)); }
 
+/* -min(a, b) is at least -a and at least -b, so under a negative coefficient either is enough; else the claim must hold for both. max alike. */
 static bool by_either(linear l, bool is_max, ir_expr x, ir_expr y) {
     if (is_max ? l.sign > 0 : l.sign < 0) return with(l, x) || with(l, y);
     return with(l, x) && with(l, y);
@@ -118,6 +124,7 @@ static bool by_quotient(linear l, ir_expr x, ir_expr y) {
 
 static ir_expr one_less(ir_unit *u, ir_expr e) { return ir_int_add(u, e, ir_int(u, 1), -1); }
 
+/* One atom by its ends. An operator without a case keeps to its interval, if that is finite. */
 static bool replace(proof *w, const ir_terms *p, ir_expr atom) {
     ir_unit *u = w->u;
     ir_terms a, b;
@@ -201,6 +208,7 @@ static bool with_extent(proof *w, const ir_terms *p, ir_var v) {
     return !f.lost && with_fact(w, p, &f);
 }
 
+/* Nested, so that two facts can be used in one proof, and bounded, since each level tries all of them. */
 static bool by_facts(proof *w, const ir_terms *p) {
     if (w->facts >= FACTS_IN_A_PROOF) return false;
     w->facts++;
@@ -270,6 +278,7 @@ bool ir_terms_nonneg(ir_unit *u, const ir_terms *p) { return nonneg_where(u, 0, 
 
 /* ---- learning facts */
 
+/* A better lower bound of a dimension improves everything made of it. Ids rise from operands to what is made of them, so one pass is enough. */
 static void bounds_again(ir_unit *u) {
     for (ir_expr e = 1; e < u->expr.n; e++)
         u->index->bounds.at[e] = ir_bounds_new(u, ir_at(u, e), u->pool.at + ir_at(u, e)->operands.first);
@@ -290,6 +299,7 @@ static void learn_least(ir_unit *u, const ir_terms *p) {
     bounds_again(u);
 }
 
+/* b - a + more >= 0, kept tightened so that it cancels against tightened claims. */
 static void learn_nonneg(ir_unit *u, ir_expr b, ir_expr a, int64_t more) {
     ir_terms p, q;
     ir_terms_of(u, b, &p);
@@ -308,6 +318,7 @@ static void learn_division(ir_unit *u, ir_expr whole, ir_expr part) {
     if (ir_int_bounds(u, part).lo == 0) learn_nonneg(u, part, ir_int(u, 1), 0);
 }
 
+/* An equation is two inequalities; `x % y == 0` is also what the polynomials divide by. */
 static void learn_equal(ir_unit *u, ir_expr a, ir_expr b) {
     if (ir_is(u, a, IR_MOD) && ir_is_int(u, b, NULL) && ir_at(u, b)->u.i == 0) learn_division(u, ir_operand(u, a, 0), ir_operand(u, a, 1));
     learn_nonneg(u, a, b, 0);
@@ -345,6 +356,7 @@ bool ir_in_range(ir_unit *u, ir_expr e, ir_expr n) { return is_int(u, e) && is_i
 
 static bool provably_not(ir_unit *u, ir_set vars, ir_expr truth);
 
+/* A fact holds word by word, also where nothing can be derived from it. */
 static bool is_fact(const ir_unit *u, ir_expr truth) {
     for (uint32_t k = 0; k < u->fact.n; k++)
         if (u->fact.at[k] == truth) return true;

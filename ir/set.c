@@ -8,6 +8,7 @@ static const ir_var *vars_of(const ir_unit *u, ir_set s) { return u->index->set_
 uint32_t ir_set_size(const ir_unit *u, ir_set s) { return u->index->set.at[s].n; }
 ir_var ir_set_at(const ir_unit *u, ir_set s, uint32_t k) { return vars_of(u, s)[k]; }
 
+/* Open addressing as in unit.c, by content. */
 static uint32_t *slot_of(const ir_unit *u, uint32_t n, const ir_var *vars) {
     const struct ir_unit_index *index = u->index;
     uint64_t h = 1469598103934665603u;
@@ -26,6 +27,7 @@ static void table_double(ir_unit *u) {
 }
 
 /* The set of what lies in the scratch array, ascending and without repetitions. */
+/* Sets are built in one scratch array and copied only if they are new, which most are not. */
 static ir_set intern(ir_unit *u) {
     struct ir_unit_index *index = u->index;
     uint32_t n = index->set_scratch.n;
@@ -71,6 +73,8 @@ static ir_set merge(ir_unit *u, ir_set a, ir_set b, bool only_a, bool both, bool
     return intern(u);
 }
 
+/* The one hot operation: every new expression takes the union of its operands' sets. A direct-mapped cache of 256 pairs catches chains of
+ * additions over the same variables. */
 ir_set ir_set_union(ir_unit *u, ir_set a, ir_set b) {
     if (a == b || !b) return a;
     if (!a) return b;
@@ -87,6 +91,7 @@ ir_set ir_set_union(ir_unit *u, ir_set a, ir_set b) {
 ir_set ir_set_minus(ir_unit *u, ir_set a, ir_set b) { return !a || !b ? a : merge(u, a, b, true, false, false); }
 ir_set ir_set_meet(ir_unit *u, ir_set a, ir_set b) { return a == b ? a : merge(u, a, b, false, true, false); }
 
+/* Sets are ascending: bisection. */
 bool ir_set_has(const ir_unit *u, ir_set s, ir_var v) {
     const ir_var *vars = vars_of(u, s);
     uint32_t lo = 0, hi = ir_set_size(u, s);

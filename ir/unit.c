@@ -6,6 +6,8 @@
 
 /* ---- the hash table */
 
+/* FNV over what makes two expressions the same, with shifts between: ids and small literals differ in few low bits, and the table is
+ * indexed by low bits. */
 static uint32_t hash_of(const ir_expr_info *key, const ir_expr *operands) {
     uint64_t h = 1469598103934665603u ^ ((uint64_t)key->op << 40 | (uint64_t)key->sort << 32 | key->operands.n);
     h = (h ^ (uint64_t)key->u.i) * 1099511628211u;
@@ -17,6 +19,7 @@ static uint32_t hash_of(const ir_expr_info *key, const ir_expr *operands) {
     return (uint32_t)(h ^ h >> 32);
 }
 
+/* Literals are compared by their bits, so 0.0 and -0.0 are two expressions; NaN is one, since ir_real gives all of them the same bits. */
 static bool is_same(const ir_unit *u, ir_expr e, const ir_expr_info *key, const ir_expr *operands) {
     const ir_expr_info *x = ir_at(u, e);
     if (x->op != key->op || x->sort != key->sort || x->operands.n != key->operands.n || x->u.i != key->u.i) return false;
@@ -31,6 +34,8 @@ static uint32_t *slot_of(const ir_unit *u, const ir_expr_info *key, const ir_exp
     return &index->table[s];
 }
 
+/* Expressions are never removed, so growing is inserting all of them again; the old tables stay in the arena, together
+ * smaller than the last one. */
 static void table_double(ir_unit *u) {
     struct ir_unit_index *index = u->index;
     index->capacity *= 2;
@@ -43,6 +48,7 @@ static void table_double(ir_unit *u) {
 
 /* ---- what is known of a new expression */
 
+/* Variables that decide the value: those of operands, less what a reduction binds, and those of the extents it runs over. */
 static ir_set free_of(ir_unit *u, const ir_expr_info *x, const ir_expr *operands) {
     if (x->op == IR_VAR) return ir_set_of(u, 1, &(ir_var){x->u.ref});
     ir_set s = 0;
@@ -55,6 +61,7 @@ static ir_set free_of(ir_unit *u, const ir_expr_info *x, const ir_expr *operands
     return s;
 }
 
+/* What renaming has to keep away from: a binder that occurs anywhere below may not be chosen again further out. */
 static ir_set bound_of(ir_unit *u, const ir_expr_info *x, const ir_expr *operands) {
     ir_set s = 0;
     for (uint32_t k = 0; k < x->operands.n; k++) s = ir_set_union(u, s, ir_bound(u, operands[k]));
@@ -65,6 +72,7 @@ static ir_set bound_of(ir_unit *u, const ir_expr_info *x, const ir_expr *operand
     return s;
 }
 
+/* Extents of binders count as operands: whoever walks a reduction walks them too. */
 static uint32_t depth_of(const ir_unit *u, const ir_expr_info *x, const ir_expr *operands) {
     uint32_t depth = 0;
     for (uint32_t k = 0; k < x->operands.n; k++) {
@@ -75,6 +83,7 @@ static uint32_t depth_of(const ir_unit *u, const ir_expr_info *x, const ir_expr 
     return depth;
 }
 
+/* Reported once: what was refused is the poison, and everything made of it would be refused again. */
 static bool is_too_large(ir_unit *u, uint32_t depth) {
     bool deep = depth > IR_MAX_DEPTH;
     if (!deep && u->expr.n < IR_MAX_EXPRS) return false;
@@ -83,6 +92,8 @@ static bool is_too_large(ir_unit *u, uint32_t depth) {
     return u->index->full = true;
 }
 
+/* What is known of an expression is computed before it gets its id: these functions may make sets, but no expression, so the slot stays
+ * where it was found. */
 ir_expr ir_intern(ir_unit *u, ir_expr_info key, const ir_expr *operands) {
     struct ir_unit_index *index = u->index;
     uint32_t *slot = slot_of(u, &key, operands);
@@ -112,6 +123,7 @@ ir_expr ir_intern_op(ir_unit *u, ir_op op, ir_sort sort, uint32_t n, const ir_ex
     return ir_intern(u, key_of(op, sort, n), operands);
 }
 
+/* For ir_apply: what was folded with fewer facts than are known now has to be folded again. */
 ir_expr ir_find_op(const ir_unit *u, ir_op op, ir_sort sort, uint32_t n, const ir_expr *operands) {
     ir_expr_info key = key_of(op, sort, n);
     ir_expr e = *slot_of(u, &key, operands);
@@ -160,6 +172,7 @@ ir_value ir_value_new(ir_unit *u, const char *name, const ir_type *type) {
     return BASE_PUSH(u->arena, &u->value, ((ir_value_info){unique, *type}));
 }
 
+/* A fact that folded to a literal says nothing that could be used. */
 void ir_fact_add(ir_unit *u, ir_expr fact) {
     if (!fact || ir_is(u, fact, IR_BOOL)) return;
     BASE_PUSH(u->arena, &u->fact, fact);
@@ -188,6 +201,7 @@ static const char *binder_name(const ir_unit *u, ir_expr extent, uint32_t first)
     return name;
 }
 
+/* Binders of an extent form a list in the order of their numbers, so that the same structure gets the same names whatever was built before. */
 ir_var ir_binder_at(ir_unit *u, ir_expr extent, ir_set taken) {
     struct ir_unit_index *index = u->index;
     ir_var last = 0;
@@ -215,6 +229,7 @@ ir_expr ir_int(ir_unit *u, int64_t value) {
     return ir_intern(u, (ir_expr_info){.op = IR_INT, .sort = IR_SORT_INT, .u.i = value}, NULL);
 }
 
+/* One bit pattern for all NaNs, so that equal literals are one id. */
 ir_expr ir_real(ir_unit *u, double value) {
     return ir_intern(u, (ir_expr_info){.op = IR_REAL, .sort = IR_SORT_REAL, .u.f = isnan(value) ? (double)NAN : value}, NULL);
 }
@@ -227,6 +242,7 @@ ir_expr ir_dim_expr(ir_unit *u, ir_dim dim) { return dim ? leaf(u, IR_DIM, IR_SO
 ir_expr ir_var_expr(ir_unit *u, ir_var var) { return var ? leaf(u, IR_VAR, IR_SORT_INT, var) : 0; }
 ir_expr ir_let_expr(ir_unit *u, uint32_t let, ir_sort sort) { return leaf(u, IR_LET, sort, let); }
 
+/* A wrong rank or a position that is no integer is a bug of the maker or a poisoned operand: no report, the poison. */
 ir_expr ir_read(ir_unit *u, ir_value value, uint32_t n, const ir_expr *at) {
     if (!value || n != u->value.at[value].type.rank) return 0;
     for (uint32_t k = 0; k < n; k++)
