@@ -1,0 +1,171 @@
+/* Every verb with its options, when all is well. */
+#include "shell.h"
+#include <jansson.h>
+#include <math.h>
+
+static const char *const verbs[] = {"check", "run", "bench", "verify", "ir", "explain"};
+
+static void test_help(void **state) {
+    (void)state;
+    expect(0, "attnc 0.", "$A --version");
+    for (size_t k = 0; k < COUNT(verbs); k++) {
+        expect(0, "exit status:", "$A %s --help", verbs[k]);
+        assert_non_null(strstr(shell("$A %s --help", verbs[k])->out, "example: attnc"));
+        expect(0, "usage: attnc", "$A help %s", verbs[k]);
+        expect(0, verbs[k], "$A --help");
+    }
+    expect(2, "usage: attnc VERB", "$A");
+    expect(0, "passes: frontend simplify", "$A ir --help");
+}
+
+static void test_check(void **state) {
+    (void)state;
+    expect(0, "graph copy(x: f32[N]) -> (y: f32[N])", "$A check a.attn");
+    expect(0, "graph att(q: f32[S,D], k: f32[T,D], v: f32[T,D]) -> (o: f32[S,D], l: f32[S])", "$A check a.attn");
+    expect(0, "param w: f32[L,D] = \"layer.{l}.w\"", "$A check layers.attn");
+    expect(0, "K: dim", "$A check pick.attn");
+    json_t *all = json_loads(shell("$A check a.attn --json")->out, 0, NULL);
+    assert_int_equal(json_array_size(all), 2);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(all, 1), "name")), "att");
+    json_decref(all);
+}
+
+/* The last graph without --graph; files in any order of bytes and axes; what is written reads back. */
+static void test_run(void **state) {
+    (void)state;
+    expect(0, "o: f32[2,4]", "$A run a.attn --in q=q.npy k=k.npy v=k.npy");
+    expect(0, "l: f32[2]\n[ 6 22]", "$A run a.attn --in q=q.npy --in k=k.npy v=k.npy");
+    expect(0, "y: f32[4]\n[0 1 2 3]", "$A run a.attn --graph copy --in x=x.npy");
+    expect(0, "", "$A run a.attn --in q=q.npy k=k.npy v=k.npy --out o=o.npy l=l.npy");
+    assert_string_equal(shell("$A run a.attn --in q=q.npy k=k.npy v=k.npy --out o=o.npy l=l.npy")->out, "");
+    expect(0, "o: f32[2,4]", "$A run a.attn --in q=q.npy k=k.npy v=k.npy --out o=o.npy --print");
+    expect(0, "l: f32[2]", "$A run a.attn --in q=q.npy k=o.npy v=o.npy --target eval --threads 1");
+    for (int k = 0; k < 2; k++) {
+        expect(0, NULL, "$A run a.attn --in q=%s k=k.npy v=k.npy --out o=p.npy", k ? "q_big.npy" : "q_columns.npy");
+        expect(0, NULL, "cmp o.npy p.npy");
+    }
+    expect(0, "z: f32[4]\n[0 2 4 6]", "$A run pick.attn --in x=x.npy row=row.npy --dims K=2");
+    expect(0, "y: f32[3]\n[0 3 2]", "$A run pick.attn --in x=x.npy row=row.npy --dims K=2,N=4");
+    shell("rm o.npy p.npy l.npy");
+}
+
+/* Any number of threads, and the evaluator, read and write the same. */
+static void test_threads(void **state) {
+    (void)state;
+    for (int n = 1; n <= 3; n++) expect(0, NULL, "$A run a.attn --seed 3 --dims S=65,T=33,D=7 --threads %d --out o=o%d.npy", n, n);
+    expect(0, NULL, "cmp o1.npy o2.npy && cmp o1.npy o3.npy");
+    expect(0, NULL, "$A run a.attn --seed 3 --dims S=65,T=33,D=7 --out o=o2.npy && cmp o1.npy o2.npy");
+    expect(1, NULL, "$A run a.attn --seed 4 --dims S=65,T=33,D=7 --out o=o2.npy && cmp o1.npy o2.npy");
+    shell("rm o1.npy o2.npy o3.npy");
+}
+
+/* `## try:` gives a size, --dims has the last word; a file with it runs without inputs. */
+static void test_try(void **state) {
+    (void)state;
+    shell_text("try.attn", "## try: N = 3, x = {5, 6, 7}\n## try: p > 0\ngraph g(x: f32[N], p: f32[M]) -> (y: f32[N], r: f32[M]) { y[n] = x[n]\n r[m] = log(p[m]) }\n");
+    expect(0, "y: f32[3]\n[5 6 7]", "$A run try.attn");
+    expect(0, "r: f32[40]", "$A run try.attn --dims M=40");
+    assert_null(strstr(shell("$A run try.attn --dims M=40")->out, "nan"));
+    expect(1, "E0621", "$A run try.attn --dims N=4");
+    expect(1, "E0710", "$A run layers.attn");            /* no such line, no --seed: inputs are missing */
+    expect(0, "y: f32[8]", "$A run layers.attn --seed 1");
+    shell("rm try.attn");
+}
+
+static void test_weights(void **state) {
+    static const float w[] = {1, 2, 3, 4, 10, 20, 30, 40};
+    (void)state;
+    shell_weights("w.safetensors", "{\"layer.0.w\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},"
+                                   "\"layer.1.w\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16,32]}}", w, sizeof w);
+    expect(0, "y: f32[4]\n[  0  40 180 480]", "$A run layers.attn --in x=x.npy --weights w.safetensors");
+    expect(0, "y: f32[4]\n[  0  40 180 480]", "$A run layers.attn --in x=x.npy --weights w.safetensors --target eval");
+    expect(0, "ok", "$A verify layers.attn --in x=x.npy --weights w.safetensors");
+    shell("rm w.safetensors");
+}
+
+static double number(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_number(value)) fail_msg("'%s' is no number", key);
+    return json_number_value(value);
+}
+
+/* The keys, and that they agree with each other. */
+static void test_bench(void **state) {
+    (void)state;
+    json_t *all = json_loads(shell("$A bench a.attn --json --dims S=64,T=64,D=32 --threads 1")->out, 0, NULL);
+    assert_non_null(all);
+    double gflops = number(all, "gflops"), ms = number(all, "median_ms"), peak = number(all, "peak_gflops");
+    assert_true(number(all, "compile_ms") > 0 && ms > 0 && peak > 0);
+    assert_int_equal((int)number(all, "threads"), 1);
+    assert_true(fabs(number(all, "fraction_of_peak") - gflops / peak) < 1e-6);
+    double operations = gflops * ms * 1e6, products = 4.0 * 64 * 64 * 32;
+    assert_true(operations > 0.9 * products && operations < 1.2 * products);
+    json_decref(all);
+    expect(0, "median", "$A bench a.attn --graph copy --dims N=100");
+    expect(0, "eval", "$A bench a.attn --graph copy --dims N=100 --target eval");
+}
+
+/* A causal mask halves the pairs that count. */
+static void test_bench_visible(void **state) {
+    double operations[2];
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        char text[300];
+        snprintf(text, sizeof text, "graph g(q: f32[S,D], k: f32[S,D]) -> (o: f32[S,D]) { o[i,e] = attend(j: q[i,d], k[j,d], k[j,e])%s }\n", k ? " { mask = j <= i }" : "");
+        shell_text("m.attn", text);
+        json_t *all = json_loads(shell("$A bench m.attn --json --dims S=128,D=16 --threads 1")->out, 0, NULL);
+        assert_non_null(all);
+        operations[k] = number(all, "gflops") * number(all, "median_ms");
+        json_decref(all);
+    }
+    double share = operations[1] / operations[0];
+    if (share < 0.45 || share > 0.56) fail_msg("a causal mask leaves %g of the operations", share);
+    shell("rm m.attn");
+}
+
+static void test_verify(void **state) {
+    (void)state;
+    expect(0, "ok", "$A verify a.attn --target cpu");
+    expect(0, "max error", "$A verify a.attn --dims S=33,T=65 --seed 7");
+    expect(1, NULL, "$A verify a.attn --target cpu --dims S=33,T=65,D=40 --tolerance 1e-12");
+    assert_non_null(strstr(shell("$A verify a.attn --target cpu --dims S=33,T=65,D=40 --tolerance 1e-12")->out, "WRONG"));
+    json_t *all = json_loads(shell("$A verify a.attn --target cpu --json")->out, 0, NULL);
+    assert_int_equal(json_array_size(all), 2);
+    assert_true(number(json_array_get(all, 0), "max_error") < 1e-4);
+    json_decref(all);
+}
+
+static void test_ir(void **state) {
+    static const char *const passes[] = {"frontend", "simplify", "prune", "fuse", "checks", "lower", "legalize", "schedule", "memory"};
+    (void)state;
+    for (size_t k = 0; k < COUNT(passes); k++) {
+        expect(0, k < 5 ? "graph att" : k < 7 ? "kernel o" : k < 8 ? "schedule o" : "plan att", "$A ir a.attn --after %s", passes[k]);
+        expect(0, NULL, "$A ir pick.attn --after %s --target cuda", passes[k]);
+    }
+    expect(0, "plan att", "$A ir a.attn");
+    expect(0, "graph copy", "$A ir a.attn --graph copy --after frontend");
+    expect(0, "define", "$A ir a.attn --code");
+    expect(0, "__global__", "$A ir a.attn --code --target cuda");
+}
+
+static void test_explain(void **state) {
+    (void)state;
+    expect(0, "predicted ms", "$A explain a.attn --dims S=64,T=64,D=32");
+    expect(0, "a.attn:4:", "$A explain a.attn");
+    json_t *all = json_loads(shell("$A explain a.attn --json")->out, 0, NULL);
+    const json_t *kernels = json_object_get(all, "kernels");
+    assert_in_range(json_array_size(kernels), 1, 4);
+    for (size_t k = 0; k < json_array_size(kernels); k++)
+        assert_true(number(json_array_get(kernels, k), "predicted_ms") > 0 && number(json_array_get(kernels, k), "measured_ms") > 0);
+    assert_true(json_is_array(json_object_get(all, "remarks")));
+    json_decref(all);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_help),  cmocka_unit_test(test_check),         cmocka_unit_test(test_run),    cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_try),   cmocka_unit_test(test_weights),       cmocka_unit_test(test_bench),  cmocka_unit_test(test_bench_visible),
+        cmocka_unit_test(test_verify), cmocka_unit_test(test_ir),           cmocka_unit_test(test_explain),
+    };
+    return cmocka_run_group_tests(tests, shell_open, shell_close);
+}
