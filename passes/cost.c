@@ -254,7 +254,7 @@ static void value_bytes(cost_state *c, ir_value v) {
     c->bytes += (touched < whole ? touched : whole) * ir_dtypes[c->u->value.at[v].type.dtype].bytes;
 }
 
-double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why) {
+static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
     base_arena *arena = k->unit->arena;
     cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative };
     c.axes = BASE_ARRAY(arena, k->n_lets + 1, uint32_t);
@@ -267,8 +267,20 @@ double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *rep
     for (uint32_t i = 0; i < k->n_lets; i++) line_cost(&c, i);
     for (uint32_t i = 0; i < k->n_values; i++) value_bytes(&c, k->values[i]);
     if (c.value_tile * 4 * PASS_ROWS_PER_ITEM > (double)target->value_tile_bytes) c.why = "the value tile does not fit";
-    if (why) *why = c.why ? c.why : "";
-    if (c.why) return HUGE_VAL;
-    double a = c.matmul / target->matmul_rate + c.vector / target->vector_rate, b = c.bytes / target->mem_bytes_per_s;
-    return (a > b ? a + b * target->overlap : b + a * target->overlap) + target->launch_s;
+    return c;
+}
+static double seconds(const cost_state *c) {
+    const ir_target *t = c->target;
+    double a = c->matmul / t->matmul_rate + c->vector / t->vector_rate, b = c->bytes / t->mem_bytes_per_s;
+    return (a > b ? a + b * t->overlap : b + a * t->overlap) + t->launch_s;
+}
+
+double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why) {
+    cost_state c = weigh(k, target, representative);
+    *why = c.why ? c.why : "";
+    return c.why ? HUGE_VAL : seconds(&c);
+}
+double pass_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+    cost_state c = weigh(k, target, representative);
+    return seconds(&c);
 }

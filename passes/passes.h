@@ -35,8 +35,10 @@ void pass_state_print(const pass_state *state, base_text *out);                /
 
 /* lower.c: one map node to a kernel; a pure function of the node */
 ir_kernel *pass_lower_node(ir_unit *u, const ir_node *map);
-/* cost.c: predicted seconds of a kernel on a target; HUGE_VAL with a reason where no template takes it */
+/* cost.c: predicted seconds of a kernel on a target. The judge's cost is HUGE_VAL with a reason where no template is good at it; a statement
+ * that the program writes so runs all the same, in these seconds. */
 double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why);
+double pass_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative);
 int64_t pass_representative(const ir_unit *u, ir_dim dim, const int64_t *given);
 /* legalize.c: the same kernel without operators that the target lacks */
 ir_kernel *pass_legalize_kernel(const ir_kernel *k, const ir_target *target);

@@ -369,8 +369,7 @@ ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, c
     s->items = items_of(&p);
     s->cost_of_item = cost_of(&p);
     s->scratch_bytes = p.scratch;
-    const char *why = NULL;
-    s->predicted_s = pass_cost(k, target, representative, &why);
+    s->predicted_s = pass_seconds(k, target, representative);
     return s;
 }
 

@@ -9,8 +9,7 @@ static void print_remarks(const pass_state *state, base_text *out) {
 }
 
 static void print_state(const pass_state *state, base_text *out) {
-    if (!state->kernels) ir_graph_print(state->graph, out);
-    for (uint32_t k = 0; state->kernels && k < state->n_kernels; k++) ir_kernel_print(state->kernels[k], out);
+    pass_state_print(state, out);
     print_remarks(state, out);
 }
 
@@ -30,9 +29,12 @@ void golden_until(golden_run *run) {
     print_state(&state, run->out);
 }
 
-typedef struct { const char *name; bool (*run)(pass_state *state); } row;
+typedef struct { const char *name; bool (*run)(pass_state *state); bool needs_graph; } row;
 static const row rows[] = {
-#define PASS(name, before, after, does) {#name, pass_##name},
+#define NEEDS_GRAPH true
+#define NEEDS_KERNELS false
+#define NEEDS_SCHEDULES false
+#define PASS(name, before, after, does) {#name, pass_##name, NEEDS_##before},
 #include "passes.def"
 };
 
@@ -41,8 +43,11 @@ void golden_pass(golden_run *run) {
     ir_graph *g = golden_graph(run);
     if (!g || !known(run)) return;
     pass_state state = {.arena = run->arena, .diags = run->diags, .target = &diff_machine, .graph = g};
-    for (uint32_t k = 0; k < sizeof rows / sizeof *rows; k++)
-        if (strcmp(rows[k].name, run->args) == 0 && !rows[k].run(&state)) return;
+    for (uint32_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        if (strcmp(rows[k].name, run->args)) continue;
+        if (!rows[k].needs_graph) golden_fail(run, "pass '%s' needs more than a graph: use `until`", run->args);
+        if (!rows[k].needs_graph || !rows[k].run(&state)) return;
+    }
     if (!state.kernels && ir_graph_verify(state.graph, run->args)) golden_round_trip(run, state.graph);
     print_state(&state, run->out);
 }
