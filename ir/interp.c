@@ -434,6 +434,7 @@ static void find_dependences(running *r) {
 
 static bool run_kernel(running *r, const int64_t *counters, base_diags *diags) {
     const ir_kernel *k = r->k;
+    const ir_expr does = ir_kernel_does(k);                /* before the machine, which knows the expressions that there are by then */
     r->let = BASE_ARRAY(r->scratch, k->n_lets + 1, let_state);
     r->x = ir_machine_create(k->unit, r->frame, r->scratch, diags);
     r->x->let = let_value;
@@ -451,7 +452,7 @@ static bool run_kernel(running *r, const int64_t *counters, base_diags *diags) {
     list_axes(k, IR_ITEM, &items);
     list_axes(k, IR_ROW, &r->rows);
     list_axes(k, IR_VAL, &r->vals);
-    run_items(r, &items, 0);
+    if (ir_machine_eval(r->x, does).i) run_items(r, &items, 0);
     return true;
 }
 

@@ -290,6 +290,7 @@ typedef struct ir_kernel {
 const ir_access *ir_kernel_access(const ir_kernel *k, ir_expr read);
 uint8_t ir_kernel_rank(const ir_kernel *k, ir_expr e);                          /* roles that e varies over, through lets */
 ir_expr ir_axis_count(const ir_kernel *k, uint8_t role);                        /* product of the extents of that role */
+ir_expr ir_kernel_does(const ir_kernel *k);                                     /* over dims: it stores something. Else it must not run: its lines may read what is not there */
 bool ir_kernel_verify(const ir_kernel *k);
 void ir_kernel_print(const ir_kernel *k, base_text *out);
 ir_kernel *ir_kernel_read(base_arena *arena, base_diags *diags, uint32_t file); /* kernel_read.c: a whole file: one kernel in a unit of its own; NULL: reported */

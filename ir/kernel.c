@@ -50,6 +50,25 @@ ir_expr ir_axis_count(const ir_kernel *k, uint8_t role) {
     return n;
 }
 
+/* The axes that a store moves with have indices, all of them; an extent that moves itself counts as having some. */
+static ir_expr stores_some(const ir_kernel *k, const ir_store *s) {
+    ir_unit *u = k->unit;
+    ir_expr some = ir_bool(u, true);
+    for (uint32_t a = 0; a < k->n_axes; a++) {
+        const ir_axis *axis = &k->axes[a];
+        bool moves = false;
+        for (uint32_t p = 0; p < s->n_places; p++) moves |= ir_depends(u, s->places[p], axis->var);
+        if (moves && !ir_free(u, axis->extent) && !ir_has_op(u, axis->extent, IR_READ)) some = ir_and(u, some, ir_op2(u, IR_LT, ir_int(u, 0), axis->extent));
+    }
+    return some;
+}
+
+ir_expr ir_kernel_does(const ir_kernel *k) {
+    ir_expr any = ir_bool(k->unit, false);
+    for (uint32_t i = 0; i < k->n_stores; i++) any = ir_or(k->unit, any, stores_some(k, &k->stores[i].at));
+    return any;
+}
+
 /* ---- text: what kernel_read.c reads back. Names of axes come into scope first, so that one name means one axis in all lines. */
 
 typedef struct { ir_printer expr; const ir_kernel *k; base_text *out; } writer;

@@ -269,6 +269,7 @@ ir_kernel *ir_kernel_read(base_arena *arena, base_diags *diags, uint32_t file) {
     r->k = BASE_NEW(arena, ir_kernel);
     r->k->unit = u;
     r->k->span = (base_span){file, 0, x->n};
+    r->k->inside = ir_bool(u, true);
     head(r);
     while (x->token.kind == IR_TOKEN_LET) let(r);
     while (ir_eats(x, "store")) store(r);

@@ -210,16 +210,35 @@ static void check_let(checking *c, uint32_t i) {
 
 /* ---- accesses and stores */
 
+/* base + steps is the place of the element that is read, row-major. Emitters look at nothing else. */
+static void check_address(checking *c, const ir_access *a) {
+    ir_unit *u = c->u;
+    const ir_type type = u->value.at[ir_at(u, a->read)->u.ref].type;
+    ir_expr place = ir_int(u, 0), stride = ir_int(u, 1), address = a->base;
+    for (uint32_t i = type.rank; i-- > 0;) {
+        place = ir_add(u, place, ir_mul(u, ir_operand(u, a->read, i), stride));
+        stride = ir_mul(u, stride, type.dim[i]);
+    }
+    for (uint32_t i = 0; i < c->k->n_axes; i++)
+        if (a->step[i]) address = ir_add(u, address, ir_mul(u, a->step[i], ir_var_expr(u, c->k->axes[i].var)));
+    if (place != address && !ir_provably(u, ir_op2(u, IR_EQ, place, address))) wrong(c, "the access of %s is not where it reads", u->value.at[ir_at(u, a->read)->u.ref].name);
+}
+
 static void check_access(checking *c, const ir_access *a) {
+    check_expr(c, a->read, "a read");
+    if (c->ok && !ir_is(c->u, a->read, IR_READ)) wrong(c, "an access of what is no read");
     check_expr(c, a->base, "a base");
+    check_sort(c, a->base, IR_SORT_INT, "a base");
     for (uint32_t i = 0; i < c->k->n_axes && c->ok; i++) {
         ir_var v = c->k->axes[i].var;
         bool moves = ir_depends(c->u, a->base, v);
         if (a->step[i]) check_expr(c, a->step[i], "a step");
+        check_sort(c, a->step[i], IR_SORT_INT, "a step");
         if (a->step[i] && ir_depends(c->u, a->step[i], v)) wrong(c, "a step moves with its own axis");
         if (moves && a->step[i]) wrong(c, "a base moves with an axis that has a step");
         if (moves && !(a->gather >> i & 1)) wrong(c, "a base moves with an axis that is not said to gather");
     }
+    if (c->ok) check_address(c, a);
 }
 
 static void check_store(checking *c, const ir_kernel_store *s) {

@@ -49,21 +49,34 @@ static ir_expr pattern(patterns *p, ir_expr red, var_list *free) {
 }
 
 /* ---- occurrences */
-/* Reductions of an expression, and whether some occurrence is always evaluated. */
-typedef struct { fuse_block *b; lower_list reds; pass_memo eager, seen; } found_env;
+/* Reductions of an expression, and whether some occurrence is always evaluated: under no guard, and inside nothing that may run over nothing
+ * and does not become an axis of the new node. */
+typedef struct { fuse_block *b; lower_list reds; pass_memo eager, seen; ir_set hollow; } found_env;   /* hollow: variables around that may have no index */
 static bool all_visit(const ir_unit *u, void *env, ir_expr e) {
     found_env *f = env;
     if (ir_is(u, e, IR_RED)) BASE_PUSH(f->b->arena, &f->reds, e);
     return true;
+}
+static void step_into(found_env *f, uint32_t n, const ir_var *vars) {
+    for (uint32_t i = 0; i < n; i++)
+        if (!ir_at_least(f->b->u, f->b->u->var.at[vars[i]].extent, 1)) f->hollow = ir_set_union(f->b->u, f->hollow, ir_set_of(f->b->u, 1, &vars[i]));
+}
+static void eager(found_env *f, ir_expr e);
+static void eager_reduction(found_env *f, ir_expr e) {
+    ir_unit *u = f->b->u;
+    ir_set around = f->hollow;
+    if (!ir_set_minus(u, f->hollow, ir_free(u, e))) pass_memo_add(&f->eager, e);
+    for (uint32_t i = 0; i < ir_red_n_bound(u, e); i++) step_into(f, 1, (ir_var[]){ ir_red_bound(u, e, i) });
+    eager(f, ir_red_where(u, e));
+    if (ir_is_bool(u, ir_red_where(u, e), true)) eager(f, ir_red_body(u, e));
+    f->hollow = around;
 }
 static void eager(found_env *f, ir_expr e) {
     ir_unit *u = f->b->u;
     if (!pass_memo_add(&f->seen, e)) return;
     ir_op op = (ir_op)ir_at(u, e)->op;
     if (op == IR_RED) {
-        pass_memo_add(&f->eager, e);
-        eager(f, ir_red_where(u, e));
-        if (ir_is_bool(u, ir_red_where(u, e), true)) eager(f, ir_red_body(u, e));
+        eager_reduction(f, e);
         return;
     }
     uint32_t n = op == IR_SELECT || op == IR_AND || op == IR_OR ? 1 : ir_n_operands(u, e);
@@ -195,6 +208,7 @@ bool fuse_take(fuse_block *b, uint32_t i) {
     if (!n || n->form != IR_FORM_MAP) return false;
     ir_set free = 0, outer = ir_set_of(b->u, n->map.n_outer, n->map.outer);
     found_env f = { .b = b, .eager = pass_memo_create(b->arena), .seen = pass_memo_create(b->arena) };
+    step_into(&f, n->map.n_outer, n->map.outer);
     for (uint32_t r = 0; r < n->map.n_results; r++) {
         ir_walk(b->u, n->map.results[r].body, all_visit, &f);
         eager(&f, n->map.results[r].body);

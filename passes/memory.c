@@ -259,8 +259,8 @@ static void prolong(planner *p, uint32_t loop, uint32_t next) {
 }
 
 static void plan_loop(planner *p, const ir_node *n) {
-    if (n->loop.cond && !ir_is_bool(p->unit, n->loop.cond, true)) {
-        base_report(p->unit->diags, BASE_MSG_NOT_YET, n->span, "a loop with a condition");
+    if (n->loop.cond && !ir_is_bool(p->unit, n->loop.cond, true)) {      /* IR text can say it, the language not yet */
+        base_report(p->state->diags, BASE_MSG_NOT_YET, n->span, "a loop with a condition");
         p->failed = true;
         return;
     }
@@ -269,6 +269,7 @@ static void plan_loop(planner *p, const ir_node *n) {
     uint32_t outside = p->block;
     p->block = ++p->n_blocks;
     plan_block(p, n->loop.body);
+    if (p->failed) return;
     next_carries(p, n);
     p->block = outside;
     uint32_t next = add_step(p, (ir_step){.kind = IR_STEP_NEXT, .counter = n->loop.counter, .target = loop + 1});

@@ -6,6 +6,7 @@
  * columns (or features) put columns in the lanes; pure maps, and reductions along an axis that jumps, put a row or an item there. A store
  * whose order matters runs serially. Example: y[b, e] = sum(i: x[b, i, e]) has lanes along e, s[b, i] = sum(e: x[b, i, e]) along e too, its column. */
 #include "passes.h"
+#include "rewrite.h"
 
 enum { ELEMENTS_PER_ITEM = 2048, ALIGNMENT = 64 };
 
@@ -302,6 +303,15 @@ static void choose_let(planner *p, uint32_t i) {
 
 /* ---- items and costs */
 
+/* Some line reads or divides in a way that is right only where something around it has an index. */
+static bool can_fail(const ir_kernel *k) {
+    for (uint32_t i = 0; i < k->n_lets; i++) {
+        const ir_expr parts[] = {k->lets[i].e, k->lets[i].a, k->lets[i].b, k->lets[i].where};
+        for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
+            if (parts[p] && !pass_is_total(k->unit, parts[p])) return true;
+    }
+    return false;
+}
 static ir_expr items_of(const planner *p) {
     ir_unit *u = p->u;
     ir_expr n = ir_int(u, 1);
@@ -312,7 +322,7 @@ static ir_expr items_of(const planner *p) {
         if (w->walk == IR_WALK_TILE) extent = ir_op2(u, IR_FDIV, ir_add(u, extent, ir_int(u, w->tile - 1)), ir_int(u, w->tile));
         n = ir_mul(u, n, extent);
     }
-    return n;
+    return can_fail(p->k) ? ir_select(u, ir_kernel_does(p->k), n, ir_int(u, 0)) : n;
 }
 static ir_expr turns_of(const planner *p, uint32_t a) {  /* of axis a within one item; ragged ones count as if a few dozen */
     const ir_axis_schedule *w = &p->s->axes[a];

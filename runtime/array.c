@@ -62,31 +62,61 @@ bool rt_array_span(const rt_array *a, int64_t *first, int64_t *last) {
     return base_mul(lo, bytes, first) && base_add(hi, 1, &hi) && base_mul(hi, bytes, last);
 }
 
+/* ---- walking over elements. Offsets, not pointers, are moved: between two elements one may lie outside of the memory. */
+
+/* Strides of axes with one index say nothing, and may be so large that they must not be multiplied. */
+static rt_array settled(const rt_array *a) {
+    rt_array s = *a;
+    for (uint32_t k = 0; k < s.rank; k++)
+        if (s.dim[k] == 1) s.stride[k] = 0;
+    return s;
+}
+
+/* An odometer over the first `axes` axes: the next position and the offset of its element. false: that was the last one. */
+static bool advance(const rt_array *a, uint32_t axes, int64_t *at, int64_t *offset) {
+    for (uint32_t k = axes; k-- > 0;) {
+        *offset += a->stride[k];
+        if (++at[k] < a->dim[k]) return true;
+        *offset -= a->dim[k] * a->stride[k];
+        at[k] = 0;
+    }
+    return false;
+}
+
 static void copy_line(unsigned char *to, const unsigned char *from, int64_t n, int64_t step, size_t bytes) {
     if (step == (int64_t)bytes) {
         memcpy(to, from, (size_t)n * bytes);
         return;
     }
-    for (int64_t k = 0; k < n; k++, to += bytes, from += step) memcpy(to, from, bytes);
+    for (int64_t k = 0; k < n; k++) memcpy(to + (size_t)k * bytes, from + k * step, bytes);
 }
 
-/* An odometer over all axes but the last, which is copied as a line. */
+/* The last axis is copied as a line. */
 void rt_array_pack(const rt_array *a, void *out) {
-    int64_t at[RT_RANK] = {0}, n, size = rt_dtypes[a->dtype].bytes;
-    if (!rt_count(a->rank, a->dim, &n) || n == 0) return;
-    uint32_t outer = a->rank ? a->rank - 1 : 0;
-    int64_t line = a->rank ? a->dim[outer] : 1, step = a->rank ? a->stride[outer] * size : size;
+    const rt_array s = settled(a);
+    int64_t at[RT_RANK] = {0}, n, offset = 0, size = rt_dtypes[a->dtype].bytes;
+    if (!rt_count(s.rank, s.dim, &n) || n == 0) return;
+    const uint32_t outer = s.rank ? s.rank - 1 : 0;
+    const int64_t line = s.rank ? s.dim[outer] : 1, step = s.rank ? s.stride[outer] * size : size;
     unsigned char *to = out;
-    const unsigned char *from = a->data;
-    for (int64_t done = 0; done < n; done += line, to += line * size) {
-        copy_line(to, from, line, step, (size_t)size);
-        for (uint32_t k = outer; k-- > 0;) {
-            from += a->stride[k] * size;
-            if (++at[k] < a->dim[k]) break;
-            from -= a->dim[k] * a->stride[k] * size;
-            at[k] = 0;
-        }
-    }
+    do {
+        copy_line(to, (const unsigned char *)s.data + offset * size, line, step, (size_t)size);
+        to += line * size;
+    } while (advance(&s, outer, at, &offset));
+}
+
+/* Each element once: an axis of stride 0 shows the same ones again, and may be huge. */
+bool rt_array_bools(const rt_array *a, uint8_t *other) {
+    rt_array s = settled(a);
+    int64_t at[RT_RANK] = {0}, n, offset = 0;
+    if (!rt_count(s.rank, s.dim, &n) || n == 0) return true;
+    for (uint32_t k = 0; k < s.rank; k++)
+        if (s.stride[k] == 0) s.dim[k] = 1;
+    do {
+        *other = ((const uint8_t *)s.data)[offset];
+        if (*other > 1) return false;
+    } while (advance(&s, s.rank, at, &offset));
+    return true;
 }
 
 const char *rt_array_text(base_arena *arena, const rt_array *a) {

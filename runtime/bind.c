@@ -35,23 +35,6 @@ static bool unfit(rt_call *call, base_diag *d, uint32_t k) {
     return false;
 }
 
-/* Truth values are read as bytes by kernels, so any other byte is refused at the door. */
-static bool bools_fine(rt_call *call, uint32_t k) {
-    const rt_tensor_info *info = &call->instance->entry->tensors[k];
-    const rt_array *a = &call->tensors[k];
-    if (info->kind != RT_TENSOR_INPUT || info->dtype != RT_BOOL) return true;
-    int64_t n = 0;
-    rt_count(a->rank, a->dim, &n);
-    uint8_t *dense = a->data;
-    if (!rt_array_is_dense(a)) rt_array_pack(a, dense = base_alloc(call->arena, (size_t)n));
-    for (int64_t i = 0; i < n; i++)
-        if (dense[i] > 1) {
-            base_report(call->diags, BASE_MSG_BOOL_VALUE, rt_span(call->diags, &info->place), info->name, dense[i]);
-            return false;
-        }
-    return true;
-}
-
 /* An input `K: dim`. */
 static bool is_dim(const rt_entry *e, const rt_tensor_info *info) {
     bool found = false;
@@ -74,7 +57,7 @@ static bool type_fits(rt_call *call, uint32_t k) {
     if (a->dtype != info->dtype)
         return unfit(call, base_report(call->diags, BASE_MSG_TENSOR_DTYPE, span, info->name, rt_dtypes[a->dtype].name, rt_dtypes[info->dtype].name), k);
     if (a->rank != info->rank) return unfit(call, base_report(call->diags, BASE_MSG_TENSOR_RANK, span, info->name, a->rank, info->rank), k);
-    return bools_fine(call, k);
+    return true;
 }
 
 static bool all_types_fit(rt_call *call) {
@@ -82,6 +65,21 @@ static bool all_types_fit(rt_call *call) {
     bool fine = true;
     for (uint32_t k = 0; k < e->n_tensors; k++)
         if (e->tensors[k].kind != RT_TENSOR_OUTPUT) fine &= type_fits(call, k);
+    return fine;
+}
+
+/* Truth values are read as bytes by kernels, so any other byte is refused at the door. After the shapes: those that fit no program may be huge. */
+static bool bools_fine(rt_call *call, uint32_t k) {
+    const rt_tensor_info *info = &call->instance->entry->tensors[k];
+    uint8_t other;
+    if (info->kind != RT_TENSOR_INPUT || info->dtype != RT_BOOL || rt_array_bools(&call->tensors[k], &other)) return true;
+    base_report(call->diags, BASE_MSG_BOOL_VALUE, rt_span(call->diags, &info->place), info->name, other);
+    return false;
+}
+
+static bool all_bools_fine(rt_call *call) {
+    bool fine = true;
+    for (uint32_t k = 0; k < call->instance->entry->n_tensors; k++) fine &= bools_fine(call, k);
     return fine;
 }
 
@@ -138,7 +136,8 @@ bool rt_bind(rt_call *call) {
     rt_ints_error error;
     call->slots = base_alloc_array(call->arena, e->n_slots, sizeof *call->slots);
     if (!all_types_fit(call)) return false;
-    return rt_ints_run(e->bind, e->n_bind, call->tensors, call->slots, &error) || report(call, &error);
+    if (!rt_ints_run(e->bind, e->n_bind, call->tensors, call->slots, &error)) return report(call, &error);
+    return all_bools_fine(call);
 }
 
 void rt_tensor_shape(const rt_call *call, uint32_t tensor, int64_t *dim) {

@@ -1,6 +1,7 @@
 /* Integer programs: from the shapes of tensors to dimensions, sizes, items. A few hundred operations at most, each checked: what leaves
  * int64 is an error. Extents are below 2^31, so that kernels may use 32 bit inside a tile.
  */
+#include <string.h>
 #include "rt.h"
 
 static const int64_t max_extent = INT32_MAX;
@@ -42,8 +43,13 @@ static uint32_t n_operands(uint32_t op) {
     }
 }
 
+/* The host's memory may be aligned to nothing. */
 static int64_t scalar_of(const rt_array *a) {
-    return a->dtype == RT_I64 ? *(const int64_t *)a->data : a->dtype == RT_I32 ? *(const int32_t *)a->data : *(const uint8_t *)a->data;
+    int64_t wide;
+    int32_t narrow;
+    if (a->dtype == RT_I64) return memcpy(&wide, a->data, sizeof wide), wide;
+    if (a->dtype == RT_I32) return memcpy(&narrow, a->data, sizeof narrow), narrow;
+    return *(const uint8_t *)a->data;
 }
 
 static bool fail(rt_ints_error *error, uint32_t status, uint64_t where, int64_t found, int64_t expected) {

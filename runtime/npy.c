@@ -131,13 +131,6 @@ static void swap_bytes(unsigned char *at, size_t n, size_t bytes) {
         }
 }
 
-static bool bools_fine(const rt_array *a, int64_t n) {
-    const unsigned char *at = a->data;
-    for (int64_t k = 0; a->dtype == RT_BOOL && k < n; k++)
-        if (at[k] > 1) return false;
-    return true;
-}
-
 static void fortran_strides(rt_array *a, int64_t n) {
     int64_t step = 1;
     for (uint32_t k = 0; k < a->rank && n; k++) {
@@ -164,7 +157,8 @@ static bool take_elements(const char *name, const header *h, const unsigned char
     unsigned char *data = base_copy(arena, bytes, n);
     if (swap) swap_bytes(data, (size_t)elements, rt_dtypes[dtype].bytes);
     rt_array_dense(out, dtype, h->rank, h->dim, data);
-    return bools_fine(out, elements) || damaged(diags, name, "a truth value is neither 0 nor 1");
+    uint8_t other;
+    return dtype != RT_BOOL || rt_array_bools(out, &other) || damaged(diags, name, "a truth value is neither 0 nor 1");
 }
 
 static void reorder(rt_array *a, size_t bytes, base_arena *arena) {

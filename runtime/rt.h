@@ -22,6 +22,7 @@ void rt_array_dense(rt_array *a, uint32_t dtype, uint32_t rank, const int64_t *d
 bool rt_array_is_dense(const rt_array *a);       /* row-major without gaps, aligned to its element */
 void rt_array_pack(const rt_array *a, void *out);/* its elements in row-major order */
 const char *rt_array_text(base_arena *arena, const rt_array *a);                 /* "f32[2, 3]" */
+bool rt_array_bools(const rt_array *a, uint8_t *other);                          /* every element of a bool array is 0 or 1; else one that is not */
 bool rt_array_span(const rt_array *a, int64_t *first, int64_t *last);            /* bytes relative to data, last excluded; false: beyond int64 */
 
 /* ---- file.c: whole files */
