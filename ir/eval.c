@@ -24,6 +24,7 @@ static const char *name_of(const evaluation *v, ir_value value) { return v->grap
 
 /* ---- tensors of values */
 
+/* Shapes are evaluated again each time: inside a loop they may depend on its counter. */
 static void shape_of(evaluation *v, ir_value value, int64_t *dim) {
     const ir_unit *u = v->graph->unit;
     if (!ir_type_shape(u, v->frame, &u->value.at[value].type, dim, v->diags)) give_up(v);
@@ -49,6 +50,7 @@ static void copy_elements(evaluation *v, ir_tensor *to, ir_value from) {
     memcpy(to->i, t->i, sizeof *t->i * (size_t)t->n);
 }
 
+/* In place: an input is rounded once, before anything reads it. */
 static void round_elements(ir_tensor *t, uint8_t dtype) {
     bool real = ir_dtypes[dtype].sort == IR_SORT_REAL;
     for (int64_t k = 0; k < t->n; k++) {
@@ -60,6 +62,7 @@ static void round_elements(ir_tensor *t, uint8_t dtype) {
 
 /* ---- sources */
 
+/* Constants are kept as the type stores them, which is what a target will read. */
 static void load_const(const ir_node *node, ir_tensor *t) {
     const void *data = node->source.data;
     for (int64_t k = 0; k < t->n; k++) switch (t->dtype) {
@@ -71,6 +74,7 @@ static void load_const(const ir_node *node, ir_tensor *t) {
         }
 }
 
+/* What a caller binds by hand (tests, tools) is checked here as the runtime checks a call. */
 static void check_shape(evaluation *v, const ir_node *node) {
     ir_value value = node->source.value;
     const ir_tensor *t = &v->frame->value[value];
@@ -145,6 +149,7 @@ static int64_t outer_address(evaluation *v, const mapping *m, ir_value result) {
     return at;
 }
 
+/* Places proved distinct are checked nevertheless: a wrong proof shows here, not as a race in a kernel. */
 static void store_element(evaluation *v, mapping *m, uint32_t r) {
     const ir_result *result = &m->node->map.results[r];
     const ir_store *s = &result->store;
@@ -163,6 +168,7 @@ static void store_element(evaluation *v, mapping *m, uint32_t r) {
     else t->i[at] = value.i;
 }
 
+/* Extents are evaluated inside the axes before them: they may depend on those (ragged rows). */
 static void map_axis(evaluation *v, mapping *m, uint32_t k) {
     const ir_node *node = m->node;
     if (k == node->map.n_outer) {
@@ -177,6 +183,7 @@ static void map_axis(evaluation *v, mapping *m, uint32_t k) {
     }
 }
 
+/* One walk computes all results of a point, as a kernel does. */
 static void run_map(evaluation *v, const ir_node *node) {
     uint32_t n = node->map.n_results;
     mapping m = {node, BASE_ARRAY(v->arena, n, ir_tensor *), BASE_ARRAY(v->arena, n, bool *)};
@@ -196,6 +203,7 @@ static void run_map(evaluation *v, const ir_node *node) {
 
 static void run_block(evaluation *v, const ir_block *block);
 
+/* No first value: zeros, from `make`. */
 static void init_carries(evaluation *v, const ir_node *node) {
     for (uint32_t c = 0; c < node->loop.n_carries; c++) {
         const ir_carry *carry = &node->loop.carries[c];
@@ -215,12 +223,14 @@ static void next_carries(evaluation *v, const ir_node *node, ir_tensor *spare) {
     }
 }
 
+/* An expression outside of any map: bounds of a loop, its condition, a fact. */
 static int64_t eval_now(evaluation *v, const ir_node *node, ir_expr e) {
     ir_machine_start(v->machine, node->span, 0, NULL);
     ir_machine_prepare(v->machine, e);
     return ir_machine_eval(v->machine, e).i;
 }
 
+/* The body's values keep their storage from turn to turn; only carries have a second one, to change places with. */
 static void run_loop(evaluation *v, const ir_node *node) {
     int64_t lo = eval_now(v, node, node->loop.lo), hi = eval_now(v, node, node->loop.hi);
     ir_tensor *spare = BASE_ARRAY(v->arena, node->loop.n_carries + 1u, ir_tensor);
@@ -260,6 +270,7 @@ static void run_block(evaluation *v, const ir_block *block) {
     for (uint32_t k = 0; k < block->n; k++) run_node(v, block->at[k]);
 }
 
+/* Facts of `where` and lists of values are the caller's promise, so they are tested before anything is computed. */
 static void check_dims(evaluation *v) {
     const ir_graph *g = v->graph;
     for (uint32_t k = 0; k < g->n_facts; k++) {
@@ -289,6 +300,7 @@ static void finish_outputs(evaluation *v) {
     }
 }
 
+/* On the arena, not the stack: what setjmp comes back to must not be in registers. */
 bool ir_graph_eval_with(const ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags, ir_map_run *run, void *env) {
     evaluation *v = BASE_NEW(arena, evaluation);
     *v = (evaluation){.graph = g, .frame = frame, .arena = arena, .diags = diags, .run = run, .env = env};

@@ -16,6 +16,7 @@ ir_builder *ir_builder_create(ir_unit *u) {
 void ir_builder_add(ir_builder *b, ir_node *node) { BASE_PUSH(b->arena, &b->nodes, node); }
 ir_block ir_builder_block(ir_builder *b) { return (ir_block){b->nodes.at, b->nodes.n}; }
 
+/* Zeroed by the arena, so members that a form does not use are empty. */
 static ir_node *node_of(ir_unit *u, ir_form form, base_span span) {
     ir_node *node = BASE_NEW(u->arena, ir_node);
     node->form = (uint8_t)form;
@@ -29,6 +30,7 @@ ir_node *ir_node_source(ir_unit *u, ir_form form, base_span span, ir_value value
     return node;
 }
 
+/* The usual map: one result, one axis per variable. Joined maps and stores with places are filled in by their makers. */
 ir_node *ir_node_map(ir_unit *u, base_span span, uint32_t n_outer, const ir_var *outer, ir_value result, ir_expr body) {
     ir_node *node = node_of(u, IR_FORM_MAP, span);
     node->map.n_outer = (uint8_t)n_outer;
@@ -48,12 +50,14 @@ ir_node *ir_node_use(ir_unit *u, ir_form form, base_span span, uint32_t n, const
 
 ir_node *ir_node_copy(ir_unit *u, const ir_node *node) { return base_copy(u->arena, node, sizeof *node); }
 
+/* What a pass returns: signature, facts and outputs stay; the old graph stays valid too. */
 ir_graph *ir_graph_with(const ir_graph *g, ir_block body) {
     ir_graph *copy = base_copy(g->unit->arena, g, sizeof *g);
     copy->body = body;
     return copy;
 }
 
+/* Into loops, so a visitor sees every node once, in the order in which it runs; depth says how many loops are around. */
 static void each(const ir_block *block, ir_node_visit *visit, void *env, uint32_t depth) {
     for (uint32_t k = 0; k < block->n; k++) {
         visit(env, block->at[k], depth);
@@ -63,6 +67,7 @@ static void each(const ir_block *block, ir_node_visit *visit, void *env, uint32_
 
 void ir_graph_each(const ir_graph *g, ir_node_visit *visit, void *env) { each(&g->body, visit, env, 0); }
 
+/* A loop makes what its carries are called inside and what comes out; nodes of its body are visited themselves. */
 static bool makes(const ir_node *node, ir_value value) {
     switch ((ir_form)node->form) {
     case IR_FORM_INPUT: case IR_FORM_PARAM: case IR_FORM_CONST: return node->source.value == value;

@@ -43,10 +43,12 @@ typedef struct {
     uint8_t sweep;
 } running;
 
+/* What is summed over columns, in whichever form. */
 static bool is_fold(const ir_let *l) { return l->kind == IR_LET_FOLD || l->kind == IR_LET_ACC; }
 
 /* ---- points */
 
+/* Axes of a role in the order of the kernel: their points are row-major in it. */
 static void list_axes(const ir_kernel *k, uint8_t role, points *p) {
     p->n_axes = 0;
     for (uint32_t a = 0; a < k->n_axes; a++)
@@ -78,6 +80,7 @@ static void columns_of_store(running *r, const ir_store *s) {
     }
 }
 
+/* Listed rather than counted, so that ragged extents need no arithmetic and a block is a range of positions. */
 static void list_from(running *r, points *p, uint32_t depth) {
     if (depth == p->n_axes) {
         for (uint32_t a = 0; a < p->n_axes; a++) BASE_PUSH(r->scratch, &p->at, r->x->var[r->k->axes[p->axes[a]].var]);
@@ -98,6 +101,7 @@ static void list_points(running *r, points *p) {
     list_from(r, p, 0);
 }
 
+/* Sets the variables of a role to its point number `at`. */
 static void go_to(running *r, const points *p, int64_t at) {
     for (uint32_t a = 0; a < p->n_axes; a++) ir_machine_set(r->x, r->k->axes[p->axes[a]].var, p->at.at[at * p->n_axes + a]);
 }
@@ -127,21 +131,25 @@ static bool go_to_val(running *r, int64_t val) {
     return is_inside(r, r->k->inside, IR_ROW | IR_VAL, IR_VAL);
 }
 
+/* A guard that is missing is true. */
 static bool truth(running *r, ir_expr guard) { return !guard || ir_machine_eval(r->x, guard).i != 0; }
 
 /* ---- values of lets */
 
 static int64_t n_vals(const running *r, const ir_let *l) { return l->rank & IR_VAL ? r->vals.n : 1; }
+/* Row-major over rows and values; a fold without values has one per row. */
 static ir_scalar *held(running *r, uint32_t let) {
     const ir_let *l = &r->k->lets[let];
     return &r->let[let].value[r->row * n_vals(r, l) + (l->rank & IR_VAL ? r->val : 0)];
 }
 
+/* Integers are exact: an overflow is an error, as in the evaluator. */
 static ir_scalar product(const ir_let *l, ir_scalar a, ir_scalar b, running *r) {
     if (l->sort == IR_SORT_REAL) return (ir_scalar){.f = a.f * b.f};
     return ir_machine_combine(r->x, IR_RED_PROD, (ir_sort)l->sort, a, b);
 }
 
+/* A TERM's loops over its own features; inside, its variables mean its own. */
 static void term_axis(running *r, const ir_let *l, uint32_t k, ir_scalar *sum) {
     if (k < l->n_over) {
         int64_t n = 0;
@@ -160,6 +168,7 @@ static void term_axis(running *r, const ir_let *l, uint32_t k, ir_scalar *sum) {
     *sum = ir_machine_combine(r->x, (ir_red)l->red, (ir_sort)l->sort, *sum, y);
 }
 
+/* A remembered value is right as long as no axis of its rank, no item and no fold that it reads has moved. */
 static bool still_right(const running *r, const ir_let *l, const let_state *s) {
     if (s->at < r->x->start || (s->folds && s->at < r->folded)) return false;
     for (uint32_t a = 0; a < r->k->n_axes; a++)
@@ -167,6 +176,7 @@ static bool still_right(const running *r, const ir_let *l, const let_state *s) {
     return true;
 }
 
+/* Called by the machine where an expression mentions a line. */
 static ir_scalar let_value(ir_machine *x, void *env, uint32_t let) {
     running *r = env;
     if (let >= r->k->n_lets) ir_machine_internal(x, "$%u is no line of kernel %s", let, r->k->name);
@@ -212,6 +222,7 @@ static void rescale(running *r, uint32_t let) {
     *old = now;
 }
 
+/* One column into one fold, for each value. The weight of an ACC does not vary over values, so it is evaluated once. */
 static void fold_one(running *r, uint32_t let) {
     const ir_let *l = &r->k->lets[let];
     if (!truth(r, l->where)) return;
@@ -243,6 +254,7 @@ static void run_block(running *r, int64_t first, int64_t last) {
     }
 }
 
+/* Relative sums start at the reference -inf, where moving them gives 0: nothing was summed. */
 static void reset_folds(running *r) {
     for (uint32_t i = 0; i < r->k->n_lets; i++) {
         const ir_let *l = &r->k->lets[i];
@@ -265,6 +277,7 @@ static void run_columns(running *r, int64_t first, int64_t last, int64_t block) 
 
 typedef struct { ir_scalar **value; double **ref; } part;         /* by let */
 
+/* What a thread would hand over: the sums, and the reference that each stands relative to. */
 static part take_part(running *r) {
     part p = {BASE_ARRAY(r->scratch, r->k->n_lets + 1, ir_scalar *), BASE_ARRAY(r->scratch, r->k->n_lets + 1, double *)};
     for (uint32_t i = 0; i < r->k->n_lets; i++) {
@@ -278,6 +291,7 @@ static part take_part(running *r) {
     return p;
 }
 
+/* Lines in order: a reference is evaluated from folds that have been merged already. */
 static void merge_row(running *r, uint32_t i, const part *parts) {
     const ir_let *l = &r->k->lets[i];
     int64_t n = n_vals(r, l);
@@ -293,6 +307,7 @@ static void merge_row(running *r, uint32_t i, const part *parts) {
     r->let[i].ref[r->row] = now;
 }
 
+/* The two halves know nothing of each other until they are merged. */
 static void run_split(running *r, int64_t n_cols) {
     part parts[2];
     for (int h = 0; h < 2; h++) {
@@ -310,6 +325,7 @@ static void run_split(running *r, int64_t n_cols) {
 
 /* ---- stores */
 
+/* Reads what it adds to, so `+=` meets the elements of `into`. */
 static void store_one(running *r, const ir_kernel_store *s) {
     ir_tensor *t = &r->frame->value[s->at.result];
     bool real = ir_dtypes[t->dtype].sort == IR_SORT_REAL;
@@ -363,6 +379,7 @@ static void run_stores(running *r) {
     }
 }
 
+/* Sweeps one after the other; each may read what earlier ones have finished. */
 static void run_item(running *r) {
     list_points(r, &r->rows);
     list_points(r, &r->vals);
@@ -391,6 +408,7 @@ static void run_items(running *r, const points *items, uint32_t depth) {
 
 /* ---- the whole */
 
+/* A result that two stores share is made once. */
 static void make_results(running *r, base_diags *diags) {
     for (uint32_t i = 0; i < r->k->n_stores; i++) {
         const ir_store *s = &r->k->stores[i].at;
@@ -417,6 +435,7 @@ static bool find_fold(const ir_unit *u, void *env, ir_expr e) {
     return !f->found;
 }
 
+/* Which lines have to be forgotten when a fold has grown. */
 static void find_dependences(running *r) {
     const ir_kernel *k = r->k;
     for (uint32_t i = 0; i < k->n_lets; i++) {

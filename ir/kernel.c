@@ -12,6 +12,7 @@ static const char *role_name(uint8_t role) {
     }
 }
 
+/* A kernel has a handful of reads: no index. */
 const ir_access *ir_kernel_access(const ir_kernel *k, ir_expr read) {
     for (uint32_t i = 0; i < k->n_accesses; i++)
         if (k->accesses[i].read == read) return &k->accesses[i];
@@ -32,6 +33,7 @@ static bool add_let_rank(const ir_unit *u, void *env, ir_expr e) {
     return true;
 }
 
+/* Free variables say which axes, lines that are mentioned say the rest by their own rank: `over` has been taken off there. */
 uint8_t ir_kernel_rank(const ir_kernel *k, ir_expr e) {
     ranking r = {.k = k};
     ir_set free = ir_free(k->unit, e);
@@ -43,6 +45,7 @@ uint8_t ir_kernel_rank(const ir_kernel *k, ir_expr e) {
     return r.rank;
 }
 
+/* A role without axes has one point. */
 ir_expr ir_axis_count(const ir_kernel *k, uint8_t role) {
     ir_expr n = ir_int(k->unit, 1);
     for (uint32_t a = 0; a < k->n_axes; a++)
@@ -96,6 +99,7 @@ static void put_dims(writer *w) {
     if (w->k->n_dims) base_text_add(w->out, "\n");
 }
 
+/* What stands in the frame is declared first, so the text can be read without the graph it came from. */
 static void put_head(writer *w) {
     const ir_kernel *k = w->k;
     base_text_add(w->out, "kernel %s (%u sweep%s, %s)\n", k->name, k->n_sweeps, k->n_sweeps == 1 ? "" : "s", ir_dtypes[k->real].text);
@@ -119,6 +123,7 @@ static void put_head(writer *w) {
     }
 }
 
+/* `dot` for a TERM of two factors, `pair` for one with a body of its own, whose reduction is named. */
 static void put_what(writer *w, const ir_let *l) {
     static const char *const kinds[] = {"", "dot ", "fold", "acc "};
     bool pair = l->kind == IR_LET_TERM && l->e;
@@ -132,6 +137,7 @@ static void put_what(writer *w, const ir_let *l) {
     }
 }
 
+/* The rank is padded to four letters and the number to four places: lines read in columns. */
 static void put_let(writer *w, uint32_t i) {
     const ir_let *l = &w->k->lets[i];
     base_text_add(w->out, "  %-4s %c%c%c%c ", base_printf(w->expr.arena, "$%u", i), l->rank & IR_ROW ? 'r' : '.', l->rank & IR_COL ? 'c' : '.',
@@ -160,6 +166,7 @@ static void put_store(writer *w, const ir_kernel_store *s) {
     base_text_add(w->out, "\n");
 }
 
+/* Axes that the address does not move with are left out. */
 static void put_access(writer *w, const ir_access *a) {
     base_text_add(w->out, "  access ");
     put(w, a->read);

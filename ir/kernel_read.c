@@ -51,6 +51,7 @@ static ir_value value(reader *r) {
 
 /* ---- head */
 
+/* Variables come into scope as they are read and stay: an axis means the same in all lines. */
 static ir_var range(reader *r) {                          /* v in 0..extent; v comes into scope */
     ir_var v;
     ir_reads_ranges(&r->expr, 1, &v);

@@ -71,6 +71,7 @@ static void check_expr(checking *c, ir_expr e, const char *what) {
     }
 }
 
+/* A literal, dimension, variable or line: what costs nothing to evaluate again. */
 static bool is_trivial(const ir_unit *u, ir_expr e) { return ir_n_operands(u, e) == 0 && !ir_is(u, e, IR_READ); }
 
 static void check_trivial(checking *c, ir_expr e, const char *what) {
@@ -99,6 +100,7 @@ static void check_axes(checking *c) {
     }
 }
 
+/* Guards are lines of their own or trivial: emitters evaluate them once per pair, not once per fold. */
 static void check_over(checking *c, uint32_t i, uint8_t role) {
     const ir_let *l = &c->k->lets[i];
     if (!l->n_over) wrong(c, "$%u runs over nothing", i);
@@ -112,6 +114,7 @@ static void check_over(checking *c, uint32_t i, uint8_t role) {
     check_trivial(c, l->where, "a guard");
 }
 
+/* With `e` any reduction of any body; without it a sum of products of a row factor and a column factor. */
 static void check_term(checking *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
     check_over(c, i, IR_FEAT);
@@ -183,6 +186,7 @@ static void check_fold(checking *c, uint32_t i) {
     }
 }
 
+/* A rank may say more than the line varies over (that is only slower), never less. */
 static void check_rank(checking *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
     const ir_expr parts[] = {l->e, l->a, l->b, l->where};
@@ -196,6 +200,7 @@ static void check_rank(checking *c, uint32_t i) {
     if (rank & ~l->rank) wrong(c, "$%u varies over more than its rank says", i);
 }
 
+/* Ranks and order are looked at only where the parts are sound: they follow references to other lines. */
 static void check_let(checking *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
     c->let = i;
@@ -224,6 +229,7 @@ static void check_address(checking *c, const ir_access *a) {
     if (place != address && !ir_provably(u, ir_op2(u, IR_EQ, place, address))) wrong(c, "the access of %s is not where it reads", u->value.at[ir_at(u, a->read)->u.ref].name);
 }
 
+/* Either the base moves with an axis, which then gathers, or a step does: both would count it twice. */
 static void check_access(checking *c, const ir_access *a) {
     check_expr(c, a->read, "a read");
     if (c->ok && !ir_is(c->u, a->read, IR_READ)) wrong(c, "an access of what is no read");
@@ -241,6 +247,7 @@ static void check_access(checking *c, const ir_access *a) {
     if (c->ok) check_address(c, a);
 }
 
+/* Places are filled in here, also where the graph leaves them out: emitters see one form. */
 static void check_store(checking *c, const ir_kernel_store *s) {
     const ir_type *type = &c->u->value.at[s->at.result].type;
     if (!has(c->k->n_values, c->k->values, s->at.result)) wrong(c, "the result %s is not listed", c->u->value.at[s->at.result].name);

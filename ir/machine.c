@@ -72,6 +72,7 @@ static _Noreturn void fail_divisor(ir_machine *x, ir_expr e) {
 
 /* ---- variables, and whether a remembered value is still right */
 
+/* One cell per expression: memory for all of a unit, so a machine is made once per graph, not per node. */
 ir_machine *ir_machine_create(const ir_unit *u, const ir_frame *frame, base_arena *arena, base_diags *diags) {
     ir_machine *x = BASE_NEW(arena, ir_machine);
     *x = (ir_machine){.unit = u, .frame = frame, .arena = arena, .diags = diags, .clock = 1};
@@ -83,6 +84,7 @@ ir_machine *ir_machine_create(const ir_unit *u, const ir_frame *frame, base_aren
     return x;
 }
 
+/* Nothing is cleared: what was computed before `start` counts as out of date. */
 void ir_machine_start(ir_machine *x, base_span span, uint32_t n_outer, const ir_var *outer) {
     x->span = span;
     x->n_outer = n_outer;
@@ -144,6 +146,7 @@ static void prepare_red(ir_machine *x, preparing *p, ir_expr e, ir_var inner) {
     BASE_PUSH(x->arena, &p->stack, ((visit){ir_red_body(u, e), inner}));
 }
 
+/* What does not move with the innermost loop, or is met a second time, is worth its cell; everything else is computed where it stands. */
 static void prepare_one(ir_machine *x, preparing *p, visit now) {
     const ir_unit *u = x->unit;
     ir_machine_cell *c = &x->cell[now.e];
@@ -192,6 +195,7 @@ static int64_t extent_of(ir_machine *x, ir_var v) {
     return ir_machine_eval(x, x->unit->var.at[v].extent).i;
 }
 
+/* Saturates just above the largest table: how much too large does not matter. */
 static int64_t times(int64_t n, int64_t extent) {
     if (extent < 1) extent = 1;
     return extent > MAX_TABLE || n > MAX_TABLE ? MAX_TABLE + 1 : n * extent;
@@ -213,6 +217,7 @@ static int64_t returning(ir_machine *x, ir_expr e) {
     return n;
 }
 
+/* Tables are made larger when needed and never smaller; a reduction that comes back to one point only needs the last value alone. */
 static void size_table(ir_machine *x, ir_expr e, ir_machine_cell *c) {
     c->sized = x->start;
     int64_t want = returning(x, e), n = 1;
@@ -253,6 +258,7 @@ static int64_t place_in(ir_machine *x, const table *t, uint32_t n, const ir_var 
 
 /* ---- reductions */
 
+/* Integers have no infinity: the ends of int64 take its place. */
 ir_scalar ir_machine_identity(ir_red kind, ir_sort sort) {
     if (sort == IR_SORT_REAL) return of_real(ir_reds[kind].identity);
     if (kind == IR_RED_MAX) return of_int(INT64_MIN);
@@ -307,6 +313,7 @@ static void reduce_exactly(reducing *r, int64_t a) {
 }
 static bool is_exact(const reducing *r) { return r->sort == IR_SORT_INT && (r->kind == IR_RED_SUM || r->kind == IR_RED_PROD); }
 
+/* Extents of inner axes are evaluated for each index of the outer ones: they may depend on them. */
 static void reduce_axis(ir_machine *x, reducing *r, uint32_t k) {
     if (k == r->n) {
         if (r->where && !ir_machine_eval(x, r->where).i) return;
@@ -358,6 +365,7 @@ static ir_scalar reduce_with_table(ir_machine *x, ir_expr e, ir_machine_cell *c)
 
 /* ---- operators */
 
+/* Variables are most operands of index arithmetic; they need no call. */
 static inline ir_scalar eval_operand(ir_machine *x, ir_expr e, uint32_t k) {
     ir_expr o = ir_operand(x->unit, e, k);
     const ir_expr_info *i = ir_at(x->unit, o);
@@ -403,6 +411,7 @@ static ir_scalar divide(ir_machine *x, ir_expr e, ir_op op, int64_t a, int64_t b
     return of_int(op == IR_MOD ? base_floor_mod(a, b) : base_floor_div(a, b));
 }
 
+/* Sums are not here: they are exact as a whole (sum_up). */
 static ir_scalar apply_ints(ir_machine *x, ir_expr e, ir_op op, int64_t a, int64_t b) {
     int64_t r = 0;
     bool fits = true;
@@ -467,6 +476,8 @@ static ir_scalar bit_of(ir_machine *x, ir_expr e, int64_t a, int64_t n) {
 
 static bool is_sum(const ir_expr_info *i) { return i->sort == IR_SORT_INT && (i->op == IR_ADD || i->op == IR_SUB || i->op == IR_NEG); }
 
+/* Sums over operators that only add are exact in 128 bits whatever their order, so the order that canonical polynomials chose cannot
+ * overflow where the written one did not. */
 static wide exact_sum(ir_machine *x, ir_expr e) {
     const ir_expr_info *i = ir_at(x->unit, e);
     if (!is_sum(i)) return ir_machine_eval(x, e).i;

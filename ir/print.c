@@ -92,6 +92,7 @@ static void put_source(writer *w, const ir_node *node) {
 
 /* ---------------------------------------------------------------- maps */
 
+/* Then the type need not be printed, and a map reads as in the language. */
 static bool is_plain(const writer *w, const ir_node *node, const ir_store *store) {    /* the type follows from the outer variables */
     const ir_type *type = type_of(w, store->result);
     if (store->n_places || type->rank != node->map.n_outer) return false;
@@ -117,6 +118,8 @@ static void put_store_type(writer *w, const ir_node *node, const ir_store *store
     base_text_add(out_of(w), store->mode == IR_STORE_ADD ? " +=" : " =");
 }
 
+/* All bodies of a map share their abbreviations, which therefore stand in front of the first. They are printed into a text of their own to know
+ * whether there are any. */
 static void put_bodies(writer *w, const ir_node *node, bool apart) {
     base_text lets, *out = out_of(w);
     ir_expr *roots = BASE_ARRAY(w->expr.arena, node->map.n_results, ir_expr);
@@ -148,6 +151,7 @@ static void put_bodies(writer *w, const ir_node *node, bool apart) {
     w->indent--;
 }
 
+/* Names of variables are in scope from the ranges on and out of it behind the node. */
 static void put_map(writer *w, const ir_node *node) {
     uint32_t outside = w->expr.scope.n;
     bool apart = node->map.n_results != 1;
@@ -185,6 +189,7 @@ static void put_carry(writer *w, const ir_carry *c) {
     put_type(w, type_of(w, c->inside)->dtype, type_of(w, c->inside), NULL);
 }
 
+/* Bounds are printed before the counter gets its name: they do not see it. */
 static void put_loop(writer *w, const ir_node *node) {
     uint32_t outside = w->expr.scope.n;
     start_line(w);
@@ -276,12 +281,14 @@ void ir_node_print(const ir_unit *u, const ir_node *node, uint32_t indent, base_
 
 /* ---------------------------------------------------------------- graphs */
 
+/* Choices stand among the facts: both say what the host may pass. */
 static void put_choice(writer *w, const ir_choice *c, const char *between) {
     base_text_add(out_of(w), "%s%s in {", between, w->expr.unit->dim.at[c->dim].name);
     for (uint32_t k = 0; k < c->n; k++) base_text_add(out_of(w), "%s%lld", k ? ", " : "", (long long)c->values[k]);
     base_text_put(out_of(w), "}", 1);
 }
 
+/* Facts that the host is held to; the rest the compiler found out by itself. */
 static bool is_told(const ir_graph *g, ir_expr fact) {
     for (uint32_t k = 0; k < g->n_facts; k++)
         if (g->facts[k].fact == fact) return true;

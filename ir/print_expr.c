@@ -36,6 +36,7 @@ static uint32_t *slot_of(const ir_sheet *s, ir_expr e) {
     return &s->slots[k];
 }
 
+/* Rows move when the array grows: pointers are good until the next row_add. */
 static row *row_find(const ir_sheet *s, ir_expr e) {
     uint32_t found = *slot_of(s, e);
     return found ? &s->rows.at[found - 1] : NULL;
@@ -62,6 +63,7 @@ static ir_expr below(const ir_unit *u, ir_expr e, uint32_t k) {
     return ir_operand(u, e, k);
 }
 
+/* Variables of nodes are no parameters: they are in scope wherever an abbreviation stands. */
 static bool is_binder(const ir_sheet *s, ir_var v) {
     for (uint32_t k = 0; k < s->binders.n; k++)
         if (s->binders.at[k] == v) return true;
@@ -208,6 +210,7 @@ static int compare_terms(const void *a, const void *b) {
     return strcmp(x->text, y->text);
 }
 
+/* The text of a part, for sorting and for what must be printed out of order. */
 static const char *text_of(ir_printer *p, ir_expr e, int level) {
     base_text text, *out = p->out;
     base_text_init(&text, p->arena);
@@ -276,6 +279,7 @@ static void terms_of(ir_printer *p, ir_expr e, bool top, bool negative, terms *o
     }
 }
 
+/* Sorted by text, variables first, positive terms before negative ones: i + T - S. */
 static void put_polynomial(ir_printer *p, ir_expr e, int level) {
     terms all = {0};
     terms_of(p, e, true, false, &all);
@@ -291,6 +295,7 @@ static void put_polynomial(ir_printer *p, ir_expr e, int level) {
 
 /* ---------------------------------------------------------------- everything else */
 
+/* The levels of the grammar in text.h; printer and reader both ask here. */
 int ir_op_level(ir_op op) {
     switch (op) {
     case IR_OR: return IR_LEVEL_OR;
@@ -319,6 +324,7 @@ static void put_range(ir_printer *p, ir_var v) {
     base_text_add(p->out, "%s in 0..%s", ir_scope_push(p, v), extent);
 }
 
+/* Later ranges and the body see the names of earlier ones. */
 static void put_reduction(ir_printer *p, ir_expr e) {
     const ir_unit *u = p->unit;
     uint32_t outside = p->scope.n;
@@ -337,6 +343,7 @@ static void put_reduction(ir_printer *p, ir_expr e) {
     p->scope.n = outside;
 }
 
+/* Operators lean to the left, `^` to the right; comparisons do not chain in the DAG, so both sides are a level tighter. */
 static void put_infix(ir_printer *p, ir_expr e) {
     const ir_unit *u = p->unit;
     ir_op op = (ir_op)ir_at(u, e)->op;
@@ -375,6 +382,7 @@ static void put_leaf(ir_printer *p, ir_expr e) {
     }
 }
 
+/* A negative literal binds like a prefix operator: (-1.0)^x needs its parentheses. */
 static bool is_negative(const ir_printer *p, ir_expr e) {
     const ir_expr_info *x = ir_at(p->unit, e);
     return (x->op == IR_INT && x->u.i < 0) || (x->op == IR_REAL && signbit(x->u.f) && !isnan(x->u.f));
@@ -435,6 +443,7 @@ typedef struct {
     uint32_t steps;
 } comparison;
 
+/* The innermost renaming decides, and it must hold both ways. */
 static bool same_variable(const comparison *c, ir_var a, ir_var b) {
     for (uint32_t k = c->names.n; k-- > 0;)
         if (c->names.at[k].a == a || c->names.at[k].b == b) return c->names.at[k].a == a && c->names.at[k].b == b;
@@ -473,6 +482,7 @@ static bool same_but_names(comparison *c, ir_expr a, ir_expr b) {
     return x->op == IR_RED ? same_reduction(c, a, b) : same_operands(c, a, b, 0);
 }
 
+/* Compared only where sizes agree, and with a budget: DAGs are compared as trees. */
 static bool is_renamed(const ir_printer *p, const row *known, const row *r) {
     if (known->size != r->size || known->n_args != r->n_args || !r->n_args) return false;
     comparison c = {.u = p->unit, .arena = p->arena, .steps = MAX_STEPS};
@@ -517,6 +527,7 @@ static void abbreviate(ir_printer *p, uint32_t at, const char *between) {
     r->let = s->lets.n;
 }
 
+/* Operands come before what mentions them, so an abbreviation may use earlier ones. */
 void ir_put_lets(ir_printer *p, uint32_t n, const ir_expr *roots, const char *between) {
     sheet_start(p);
     for (uint32_t k = 0; k < n; k++) survey(p, roots[k]);
@@ -533,6 +544,7 @@ void ir_printer_init(ir_printer *p, const ir_unit *u, base_text *out) {
     sheet_start(p);
 }
 
+/* Where an expression stands inside others its abbreviations need parentheses around the whole. */
 void ir_put_full(ir_printer *p, ir_expr e, int level) {
     ir_sheet *outer = p->sheet;
     uint32_t outside = p->scope.n;
@@ -548,6 +560,7 @@ void ir_put_full(ir_printer *p, ir_expr e, int level) {
     p->sheet = outer;
 }
 
+/* An extent is printed before its own variable is named. */
 void ir_put_ranges(ir_printer *p, uint32_t n, const ir_var *vars) {
     for (uint32_t k = 0; k < n; k++) {
         base_text text, *out = p->out;

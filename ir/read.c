@@ -93,12 +93,14 @@ static typed type_after(reader *r, uint8_t element) {
 
 /* ---------------------------------------------------------------- sources */
 
+/* Elements have a sign of their own: they are no expressions. */
 static double real_element(reader *r) {
     bool negative = ir_eats(&r->expr, "-");
     double value = ir_reads_real(&r->expr);
     return negative ? -value : value;
 }
 
+/* Bytes as the type stores them: what a const hands to a target. */
 static void element(reader *r, uint8_t type, base_text *out) {
     ir_token at = r->expr.token;
     union { float f; double d; int32_t i; int64_t l; uint8_t b; } x = {0};
@@ -132,6 +134,7 @@ static const void *elements(reader *r, ir_token at, const ir_type *type) {
     return bytes.at;
 }
 
+/* `dim` is also a name that a value may have: it is the word only where no index or type follows. */
 static void source(reader *r, ir_builder *b, ir_token at, const char *name) {
     typed t = type_after(r, dtype(r));
     ir_wants(&r->expr, "=");
@@ -183,6 +186,7 @@ static ir_type store_type(reader *r, ir_store *store, uint32_t n_outer, const ir
     return type;
 }
 
+/* The value is defined behind its body: a statement does not see what it makes. */
 static ir_result result(reader *r, ir_token at, const char *name, ir_store store, uint32_t n_outer, const ir_var *outer) {
     ir_type type = store_type(r, &store, n_outer, outer);
     ir_expr body = ir_reads_sort(&r->expr, (ir_sort)ir_dtypes[type.dtype].sort);
@@ -266,6 +270,7 @@ static ir_carry carry(reader *r, promised *out) {
     return c;
 }
 
+/* Carries take what the body yields, in order. */
 static void take_yields(reader *r, ir_token at, ir_node *loop, ir_block body) {
     const ir_node *last = body.n ? body.at[body.n - 1] : NULL;
     uint32_t n = last && last->form == IR_FORM_YIELD ? last->use.n_values : 0;
@@ -273,6 +278,7 @@ static void take_yields(reader *r, ir_token at, ir_node *loop, ir_block body) {
     for (uint32_t k = 0; k < n; k++) loop->loop.carries[k].next = last->use.values[k];
 }
 
+/* The counter's extent is the upper bound, as in graphs made by the frontend: proofs about it know that it is below. */
 static ir_node *loop_head(reader *r, ir_token at) {
     ir_reader *x = &r->expr;
     ir_node *node = BASE_NEW(x->arena, ir_node);
@@ -288,6 +294,7 @@ static ir_node *loop_head(reader *r, ir_token at) {
     return node;
 }
 
+/* Results of carries come into scope behind the loop; what the body defines has names of its own, unique in the unit. */
 static void loop(reader *r, ir_builder *b) {
     ir_reader *x = &r->expr;
     ir_token at = x->token;
@@ -322,6 +329,7 @@ static ir_node *check_map(reader *r) {
 }
 
 /* check "index" of k axis 1 below T over b in 0..B, i in 0..S { position[]: i64 = ...   found[]: i64 = ... } */
+/* Variables of the position are out of scope inside: the two maps bind their own. */
 static void check(reader *r, ir_builder *b) {
     ir_reader *x = &r->expr;
     ir_token at = x->token;
@@ -365,6 +373,7 @@ static void yield(reader *r, ir_builder *b) {
 }
 
 /* o as "name": f32[B,(H,D)] */
+/* The type says how the host sees the value: an element type of its own, axes joined. Extents must be those of the value. */
 static ir_output_info output_info(reader *r) {
     ir_reader *x = &r->expr;
     ir_token at = x->token;

@@ -8,6 +8,7 @@ enum { MAX_DEPTH = 200 };
 
 /* ---------------------------------------------------------------- tokens */
 
+/* Bytes from 0x80 on are parts of UTF-8: names may use any letters. */
 static bool starts_name(unsigned char c) { return (c | 32) >= 'a' && (c | 32) <= 'z' ? true : c == '_' || c >= 0x80; }
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool in_name(char c) { return starts_name((unsigned char)c) || is_digit(c); }
@@ -32,6 +33,7 @@ static uint32_t name_end(const ir_reader *r, uint32_t at) {
     return at;
 }
 
+/* `0..B` is a range: a dot before another dot belongs to neither number. */
 static ir_token number_at(const ir_reader *r, uint32_t start) {
     uint32_t at = digits_end(r, start);
     bool real = false;
@@ -43,6 +45,7 @@ static ir_token number_at(const ir_reader *r, uint32_t start) {
     return (ir_token){real ? IR_TOKEN_REAL : IR_TOKEN_INT, start, at};
 }
 
+/* A string that does not end on its line is a mark, which nothing expects. */
 static ir_token string_at(const ir_reader *r, uint32_t start) {
     uint32_t at = start + 1;
     for (; r->text[at] && r->text[at] != '"' && r->text[at] != '\n'; at++)
@@ -50,6 +53,7 @@ static ir_token string_at(const ir_reader *r, uint32_t start) {
     return (ir_token){r->text[at] == '"' ? IR_TOKEN_STRING : IR_TOKEN_MARK, start, at + (r->text[at] == '"')};
 }
 
+/* An unknown character is a mark of one byte; whoever expected something else reports it. */
 static ir_token mark_at(const ir_reader *r, uint32_t start) {
     static const char *const pairs[] = {"..", "//", "<=", ">=", "==", "!=", "+="};
     for (uint32_t k = 0; k < sizeof pairs / sizeof *pairs; k++)
@@ -82,6 +86,7 @@ void ir_reader_init(ir_reader *r, ir_unit *u, uint32_t file, const char *text, s
     ir_next(r);
 }
 
+/* One error ends the reading: texts are made by programs, and what follows an error is seldom another. */
 void ir_reader_stop(ir_reader *r) { longjmp(r->failed, 1); }
 base_span ir_span_of(const ir_reader *r, ir_token token) { return r->file ? (base_span){r->file, token.start, token.end} : (base_span){0}; }
 
@@ -139,6 +144,7 @@ static uint64_t magnitude(ir_reader *r) {
     return value;
 }
 
+/* 2^63 exists with a minus sign only. */
 static int64_t literal(ir_reader *r, bool negative) {
     uint64_t value = magnitude(r);
     if (value == (uint64_t)1 << 63 && !negative) IR_FAIL(r, BASE_MSG_IR_NUMBER, ir_token_text(r, r->token));
@@ -205,6 +211,7 @@ static ir_expr apply2(ir_reader *r, ir_token at, ir_op op, ir_expr a, ir_expr b)
 static ir_expr or_level(ir_reader *r);
 static ir_expr unary_level(ir_reader *r);
 
+/* Text comes from files: its nesting must not become that of the stack. */
 static void deeper(ir_reader *r) {
     if (++r->depth > MAX_DEPTH) IR_FAIL(r, BASE_MSG_IR_DEEP, MAX_DEPTH);
 }
@@ -222,6 +229,7 @@ static uint32_t list(ir_reader *r, const char *close, uint32_t most, ir_expr *ou
 
 /* ---------------------------------------------------------------- names, reads, calls */
 
+/* A read is built as soon as its places are known; nothing is looked up later. */
 static ir_expr read_element(ir_reader *r, ir_token at) {
     uint32_t value;
     if (!base_map_get(r->values, ir_reads_name(r), &value)) IR_FAIL_AT(r, at, BASE_MSG_IR_UNKNOWN, "value", ir_token_text(r, at));
@@ -234,6 +242,7 @@ static ir_expr read_element(ir_reader *r, ir_token at) {
     return sound(r, at, ir_read(r->unit, value, n, places));
 }
 
+/* Variables hide dimensions; the innermost meaning counts. */
 static ir_expr bare_name(ir_reader *r, ir_token at) {
     ir_unit *u = r->unit;
     if (ir_eats(r, "true")) return ir_bool(u, true);
@@ -262,6 +271,7 @@ uint32_t ir_reads_ranges(ir_reader *r, uint32_t most, ir_var *out) {
     return n;
 }
 
+/* `name(v in` begins a reduction, everything else is a call: max(a, b) and max(j in 0..T: ..) are told apart by one token. */
 static ir_expr reduction(ir_reader *r, ir_token at, ir_red kind) {
     ir_unit *u = r->unit;
     uint32_t outside = r->scope.n;
@@ -279,6 +289,7 @@ static ir_expr reduction(ir_reader *r, ir_token at, ir_red kind) {
     return sound(r, at, ir_reduce(u, kind, n, bound, where, body));
 }
 
+/* The table of operators is the list of functions. */
 static ir_expr call(ir_reader *r, ir_token at) {
     const char *name = ir_reads_name(r);
     ir_wants(r, "(");
@@ -304,6 +315,7 @@ static uint64_t number_of(ir_reader *r) {
     return number;
 }
 
+/* The innermost definition of a number counts, and its parameters are substituted: an abbreviation is no node of the DAG. */
 static ir_expr abbreviation(ir_reader *r, ir_token at) {
     uint64_t number = number_of(r);
     ir_expr arguments[IR_AXES];

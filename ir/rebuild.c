@@ -6,6 +6,7 @@
 enum { UNSEEN_EPOCH = 0 };
 static const ir_expr open_entry = UINT32_MAX;     /* its operands are being worked on */
 
+/* Epochs make clearing a memo free; released ones are used again, since most walks are small beside the unit that they walk. */
 ir_memo *ir_memo_take(const ir_unit *u, ir_expr largest) {
     struct ir_unit_index *index = u->index;
     ir_memo *m = index->memo;
@@ -35,6 +36,7 @@ static void note(ir_memo *m, ir_expr e, ir_expr to) {
 }
 
 /* What lies directly below: operands; of a reduction its extents, guard and body, not the variables it binds. */
+/* As many as operands: for each variable that a reduction binds its extent takes its place. */
 static uint32_t n_below(const ir_unit *u, ir_expr e) { return ir_n_operands(u, e); }
 
 static ir_expr below(const ir_unit *u, ir_expr e, uint32_t k) {
@@ -69,6 +71,7 @@ static ir_expr reduction_of_parts(ir_unit *u, ir_expr e, const ir_expr *parts) {
     return (canonical ? ir_reduce : ir_reduce_as)(u, (ir_red)ir_at(u, e)->u.ref, n, bound, where, body);
 }
 
+/* Through the folding builders, so a rewriting may fold further up. */
 static ir_expr of_parts(ir_unit *u, ir_expr e, const ir_expr *parts) {
     const ir_expr_info *x = ir_at(u, e);
     for (uint32_t k = 0; k < x->operands.n; k++)
@@ -78,6 +81,7 @@ static ir_expr of_parts(ir_unit *u, ir_expr e, const ir_expr *parts) {
     return ir_apply(u, (ir_op)x->op, x->operands.n, parts);
 }
 
+/* All below is settled. Where nothing changed the expression stays itself: no folding, no new id. */
 static ir_expr finish(rebuild *r, ir_expr e) {
     ir_expr parts[IR_AXES + 2], done = e;
     bool same = true;
@@ -102,6 +106,7 @@ static void enter(rebuild *r, ir_expr e) {
     }
 }
 
+/* Post-order on an explicit stack: an entry is met once to open it, and again when what lies below has been settled. */
 static ir_expr run(rebuild *r, ir_expr e) {
     if (!e) return 0;
     ir_memo *m = r->memo = ir_memo_take(r->u, e);
@@ -132,6 +137,7 @@ typedef struct {
     ir_set from;                 /* the variables replaced */
 } substitution;
 
+/* Few variables are replaced at once: no map. */
 static ir_expr replacement(const substitution *s, ir_var v) {
     for (uint32_t k = 0; k < s->n; k++)
         if (s->all[k].from == v) return s->all[k].to;
@@ -180,6 +186,7 @@ static ir_expr substitute_reduction(ir_unit *u, const substitution *s, ir_expr r
     return ir_reduce(u, (ir_red)ir_at(u, done)->u.ref, n, vars, ir_red_where(u, done), ir_red_body(u, done));
 }
 
+/* What does not mention a replaced variable is left alone without being entered: that is most of it, and known at once from the free set. */
 static ir_expr substitute_one(ir_unit *u, void *env, ir_expr e) {
     const substitution *s = env;
     if (!ir_set_meets(u, ir_free(u, e), s->from)) return e;
@@ -196,6 +203,7 @@ ir_expr ir_substitute(ir_unit *u, ir_expr e, uint32_t n, const ir_binding *all) 
 
 /* ---- looking */
 
+/* Pre-order in the order of operands. An expression is noted when it is put on the stack, so it is visited once. */
 void ir_walk(const ir_unit *u, ir_expr e, ir_visit *visit, void *env) {
     if (!e) return;
     ir_memo *m = ir_memo_take(u, e);

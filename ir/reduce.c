@@ -6,6 +6,7 @@
  * renaming are one expression, and no name is ever captured. */
 #include "core.h"
 
+/* An integer maximum of nothing is the least int64, a minimum the greatest: integers have no infinity. */
 ir_expr ir_red_identity(ir_unit *u, ir_red kind, ir_sort sort) {
     double x = ir_reds[kind].identity;
     if (sort == IR_SORT_BOOL) return ir_bool(u, x != 0);
@@ -20,6 +21,7 @@ typedef struct {                 /* a reduction being built; only its variables 
     ir_expr where, body;
 } reduction;
 
+/* `any` and `all` take truth values, the others numbers. */
 static bool fits(const ir_unit *u, ir_red kind, uint32_t n, ir_expr where, ir_expr body) {
     ir_sort sort = (ir_sort)ir_at(u, body)->sort;
     if (n > IR_AXES || ir_at(u, where)->sort != IR_SORT_BOOL || sort == IR_SORT_NONE) return false;
@@ -35,6 +37,7 @@ static ir_expr fold(ir_unit *u, const reduction *r) {
     return empty ? identity : 0;
 }
 
+/* Variables are operands too, so that equal reductions have equal operands. */
 static ir_expr intern(ir_unit *u, const reduction *r) {
     ir_expr operands[IR_AXES + 2];
     for (uint32_t k = 0; k < r->n; k++) operands[k] = ir_var_expr(u, r->bound[k]);
@@ -45,9 +48,10 @@ static ir_expr intern(ir_unit *u, const reduction *r) {
     return ir_intern(u, key, operands);
 }
 
-/* Gives the variables new names, `to`, and their extents where they mention each other. to[k] == 0: choose(env, k, extent). */
+/* Who is the k-th variable to be? Its extent mentions the new names of those before it. */
 typedef ir_var choice(ir_unit *u, const reduction *r, uint32_t k, ir_expr extent, ir_set taken);
 
+/* Left to right, since the extent of a variable may mention those bound before it; guard and body once, with all new names. */
 static void rename_bound(ir_unit *u, reduction *r, choice *choose, ir_set taken) {
     ir_binding all[IR_AXES];
     uint32_t n = 0;
@@ -83,6 +87,7 @@ static bool was_in_the_way(const ir_unit *u, ir_set inside, ir_var v) {
     return false;
 }
 
+/* A variable that stands where it is wanted keeps its name: then nothing is substituted, which is the rule when expressions grow upwards. */
 static ir_var choose_fresh(ir_unit *u, const reduction *r, uint32_t k, ir_expr extent, ir_set taken) {
     (void)taken;
     ir_var v = r->bound[k];
@@ -90,6 +95,7 @@ static ir_var choose_fresh(ir_unit *u, const reduction *r, uint32_t k, ir_expr e
     return keep ? v : ir_var_new(u, u->var.at[v].name, extent);
 }
 
+/* Names that may not be chosen: free in what is bound over, or bound inside it. */
 static ir_set taken_by(ir_unit *u, const reduction *r) {
     ir_set s = ir_set_union(u, ir_free(u, r->where), ir_free(u, r->body));
     for (uint32_t k = 0; k < r->n; k++) s = ir_set_union(u, s, ir_free(u, ir_extent(u, r->bound[k])));
@@ -103,6 +109,7 @@ static reduction reduction_of(ir_red kind, uint32_t n, const ir_var *bound, ir_e
     return r;
 }
 
+/* Twice: first outer names leave the way of inner reductions, then each takes the first binder that is free. */
 ir_expr ir_reduce(ir_unit *u, ir_red kind, uint32_t n, const ir_var *bound, ir_expr where, ir_expr body) {
     if (!fits(u, kind, n, where, body)) return 0;
     reduction r = reduction_of(kind, n, bound, where, body);

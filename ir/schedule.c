@@ -6,6 +6,7 @@ static const char *const place_names[] = {[IR_PLACE_CONST] = "const", [IR_PLACE_
                                           [IR_PLACE_PAIR] = "pair",   [IR_PLACE_VALUE] = "value",         [IR_PLACE_ROW_VALUE] = "row value",
                                           [IR_PLACE_COL_VALUE] = "col value", [IR_PLACE_PAIR_VALUE] = "pair value"};
 
+/* Names are those of variables, without the numbers that the kernel's text adds where two are alike. */
 static const char *axis_name(const ir_schedule *s, int32_t axis) {
     const ir_kernel *k = s->kernel;
     if (axis < 0 || (uint32_t)axis >= k->n_axes) return "-";
@@ -19,6 +20,7 @@ static void print_expr(const ir_schedule *s, const char *what, ir_expr e, base_t
     base_text_add(out, "\n");
 }
 
+/* Only tiles along columns have blocks and register tiles; elsewhere these numbers mean nothing. */
 static void print_form(const ir_schedule *s, base_text *out) {
     base_text_add(out, "schedule %s: nest", s->kernel->name ? s->kernel->name : "?");
     if (s->width == 1) base_text_add(out, ", scalar");
@@ -52,6 +54,7 @@ static void print_let(const ir_schedule *s, uint32_t i, base_text *out) {
     base_text_add(out, "\n");
 }
 
+/* For people and golden texts; nothing reads it back. */
 void ir_schedule_print(const ir_schedule *s, base_text *out) {
     print_form(s, out);
     print_axes(s, out);

@@ -4,12 +4,14 @@
 
 enum { MAX_BYTES_LOG2 = 46 };    /* of a tensor: more than any machine has, and products of extents stay far from overflow */
 
+/* n < 0 says that a value has no tensor yet; 0 elements is a tensor. */
 ir_frame ir_frame_create(const ir_unit *u, base_arena *arena) {
     ir_frame f = {.dim = BASE_ARRAY(arena, u->dim.n + 1, int64_t), .value = BASE_ARRAY(arena, u->value.n + 1, ir_tensor)};
     for (uint32_t v = 0; v <= u->value.n; v++) f.value[v].n = -1;
     return f;
 }
 
+/* Callers have checked the extents (ir_type_shape); what does not fit here is memory that there is not. */
 ir_tensor ir_tensor_new(base_arena *arena, uint8_t dtype, uint8_t rank, const int64_t *dim) {
     ir_tensor t = {.dtype = dtype, .rank = rank, .n = 1};
     for (uint8_t k = 0; k < rank; k++) {
@@ -20,6 +22,7 @@ ir_tensor ir_tensor_new(base_arena *arena, uint8_t dtype, uint8_t rank, const in
     return t;
 }
 
+/* An axis of 0 makes the tensor empty whatever the others are, so it does not take part in the product that could overflow. */
 bool ir_type_shape(const ir_unit *u, const ir_frame *frame, const ir_type *type, int64_t *dim, base_diags *diags) {
     const int64_t most = (int64_t)1 << (MAX_BYTES_LOG2 - 3);
     int64_t n = 1;
@@ -34,6 +37,7 @@ bool ir_type_shape(const ir_unit *u, const ir_frame *frame, const ir_type *type,
     return true;
 }
 
+/* Conversion to float rounds to nearest, ties to even, as storing does everywhere. */
 double ir_round_to(uint8_t dtype, double x) {
     return dtype == IR_TYPE_F32 ? (double)(float)x : x;
 }
