@@ -76,9 +76,9 @@ static const char *remark_text(attn_module *m, const pass_remark *r, const base_
 }
 
 static void keep_remarks(attn_module *m, const pass_state *s, api_entry *e, const base_diags *diags) {
-    e->remarks = BASE_ARRAY(m->arena, s->remarks.n, const char *);
-    e->n_remarks = s->remarks.n;
-    for (uint32_t k = 0; k < s->remarks.n; k++) e->remarks[k] = remark_text(m, &s->remarks.at[k], diags);
+    e->remarks = BASE_ARRAY(m->arena, s->moves.n + s->remarks.n, const char *);
+    for (uint32_t k = 0; k < s->moves.n; k++) e->remarks[e->n_remarks++] = remark_text(m, &s->moves.at[k], diags);
+    for (uint32_t k = 0; k < s->remarks.n; k++) e->remarks[e->n_remarks++] = remark_text(m, &s->remarks.at[k], diags);
 }
 
 static bool compile_kernels(api_call *call, attn_module *m, const pass_state *s, api_entry *e, rt_kernel *kernels) {

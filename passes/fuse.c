@@ -98,6 +98,17 @@ bool fuse_node_reads(fuse_block *b, const ir_node *n, ir_value v) {
 }
 
 /* ---- remarks */
+void fuse_moved(fuse_block *b, base_span span, double before, double after, const char *format, ...) {
+    base_text t;
+    va_list list;
+    base_text_init(&t, b->arena);
+    va_start(list, format);
+    base_text_add(&t, "%s", base_vprintf(b->arena, format, list));
+    va_end(list);
+    if (before < fuse_none) base_text_add(&t, " (%.3g us before, %.3g us after)", before * 1e6, after * 1e6);
+    else base_text_add(&t, " (before: no kernel, after: %.3g us)", after * 1e6);
+    BASE_PUSH(b->state->arena, &b->state->moves, ((pass_remark){ t.at, span }));
+}
 static void remark(fuse_block *b, const fuse_slot *s, const char *readers) {
     base_text t;
     base_text_init(&t, b->arena);

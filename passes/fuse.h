@@ -38,6 +38,8 @@ void fuse_set(fuse_block *b, uint32_t i, ir_node *node);
 uint32_t fuse_depth(fuse_block *b, ir_expr e);
 bool fuse_node_reads(fuse_block *b, const ir_node *node, ir_value v);
 bool fuse_gains(double before, double after);
+/* Notes a move that was made, for people: what, and what the judge compared. */
+void fuse_moved(fuse_block *b, base_span span, double before, double after, const char *format, ...) BASE_PRINTF(5, 6);
 const char *fuse_name(const fuse_block *b, const ir_node *map);          /* of its first result */
 /* the moves: true if the block changed */
 bool fuse_put(fuse_block *b, uint32_t i);

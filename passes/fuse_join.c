@@ -126,6 +126,7 @@ static bool try_join(fuse_block *b, uint32_t i, uint32_t k, const bool *need) {
     double before = fuse_slot_cost(b, i) + fuse_slot_cost(b, k), after = fuse_cost(b, n, &why);
     bool saves_launch = after <= before - 0.9 * b->state->target->launch_s;
     if (after >= fuse_none || !(fuse_gains(before, after) || saves_launch)) return false;
+    fuse_moved(b, c->span, before, after, "%s and %s become one kernel", fuse_name(b, a), fuse_name(b, c));
     replace(b, i, k, n, need);
     return true;
 }

@@ -75,6 +75,9 @@ bool fuse_put(fuse_block *b, uint32_t i) {
     }
     if (!readers.n) return false;
     if (!fuse_gains(before, after)) return refuse(b, i, "computing it again costs more than storing it", before, after);
+    const char *into = fuse_name(b, readers.at[0].node);
+    for (uint32_t k = 1; k < readers.n; k++) into = base_printf(b->arena, "%s and %s", into, fuse_name(b, readers.at[k].node));
+    fuse_moved(b, p->span, before, after, "%s is computed inside %s", fuse_name(b, p), into);
     for (uint32_t k = 0; k < readers.n; k++) fuse_set(b, readers.at[k].slot, readers.at[k].node);
     fuse_set(b, i, NULL);
     return true;

@@ -96,7 +96,7 @@ static ir_expr out(ir_unit *u, void *env, ir_expr e) {
 }
 
 typedef struct { uint32_t slot; ir_node *node; } reader;
-typedef struct { uint32_t fresh; bool found; BASE_VEC(reader) readers; double gain; } move;
+typedef struct { uint32_t fresh; bool found; BASE_VEC(reader) readers; double before, after, gain; } move;
 
 typedef struct { ir_dtype dtype; bool found; } dtype_env;
 static bool dtype_visit(const ir_unit *u, void *env, ir_expr e) {
@@ -196,6 +196,8 @@ static bool try_move(fuse_block *b, uint32_t i, patterns *p, ir_expr red, move *
         after += fuse_cost(b, rest, &why);
         BASE_PUSH(b->arena, &m.readers, ((reader){ k, rest }));
     }
+    m.before = before;
+    m.after = after;
     m.gain = before - after;
     if (ok && m.readers.n == 2 && fuse_joins_better(b, m.readers.at[0].slot, m.readers.at[1].slot, after)) return false;
     if (!ok || !m.readers.n || !fuse_gains(before, after) || m.gain <= best->gain) return false;
@@ -227,6 +229,7 @@ bool fuse_take(fuse_block *b, uint32_t i) {
     b->fresh.at[best.fresh].node = NULL;
     b->u->value.at[fresh->map.results[0].store.result].name = fresh_name(b, n, (ir_red)ir_at(b->u, fresh->map.results[0].body)->u.ref);
     fresh->span = n->span;
+    fuse_moved(b, n->span, best.before, best.after, "a reduction of %s becomes a kernel of its own: %s", fuse_name(b, n), fuse_name(b, fresh));
     BASE_PUSH(b->arena, &b->slots, ((fuse_slot){ 0 }));
     for (uint32_t k = b->slots.n - 1; k > i; k--) b->slots.at[k] = b->slots.at[k - 1];
     fuse_set(b, i, fresh);

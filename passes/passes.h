@@ -14,7 +14,8 @@ typedef struct pass_state {
                                         bodies included; a check gives two: its position, then what was found there */
     ir_schedule **schedules;                           /* after schedule, one per kernel */
     ir_plan *plan;                                     /* after memory */
-    BASE_VEC(pass_remark) remarks;
+    BASE_VEC(pass_remark) moves;     /* what fuse did, in order: "n put into y (9 us apart, 5 us together)" */
+    BASE_VEC(pass_remark) remarks;   /* what stayed apart, and why */
     uint32_t n_trials;               /* kernels that the judge looked at */
 } pass_state;
 typedef struct { const char *name; double seconds; uint32_t nodes, kernels; } pass_timing;

@@ -14,30 +14,52 @@ static attn_kernel_info kernel_info(const cli_session *s, size_t k) {
     return info;
 }
 
-static void print_kernels(const cli_session *s, size_t n) {
+static void print_remarks(const cli_session *s) {
     const char *remark;
+    printf("== decisions: what is computed together, what stayed apart, and the time that the cost model expected of each\n\n");
+    for (size_t k = 0; (remark = attn_module_remark(s->module, s->graph, k)); k++) printf("%s\n", remark);
+    if (!attn_module_remark(s->module, s->graph, 0)) printf("nothing to decide: each statement is a kernel\n");
+    printf("\n");
+}
+
+static void print_kernels(const cli_session *s, size_t n) {
+    printf("== kernels of %s: axes with their roles, lines $0 .. with axes and meaning, stores; then the schedule (docs/ir.md)\n\n", s->graph);
     for (size_t k = 0; k < n; k++) {
         attn_kernel_info info = kernel_info(s, k);
         if (info.file) printf("# %s:%u:%u\n", info.file, info.line, info.column);
         printf("%s%s\n", info.text, info.schedule);
     }
-    for (size_t k = 0; (remark = attn_module_remark(s->module, s->graph, k)); k++) printf("remark: %s\n", remark);
+}
+
+static void print_sizes(const cli_session *s) {
+    printf("== time, the mean of %d runs on", RUNS);
+    for (size_t k = 0; k < s->n_inputs; k++) {
+        const attn_tensor *t = s->inputs[k].tensor;
+        printf("%s %s: %s[", k ? "," : "", s->inputs[k].name, attn_dtype_name(attn_tensor_dtype(t)));
+        for (int axis = 0; axis < attn_tensor_rank(t); axis++) printf(axis ? ",%lld" : "%lld", (long long)attn_tensor_dim(t, axis));
+        printf("]");
+    }
+    printf("; ratio is measured to predicted\n");
 }
 
 static double measured(const attn_kernel_time *t) { return t->launches ? t->seconds / (double)t->launches : 0; }
 
 static void print_times(const cli_session *s, const attn_kernel_time *times, size_t n) {
     double predicted_sum = 0, measured_sum = 0;
+    bool idle = false;
+    print_sizes(s);
     printf("\n%-24s %9s %14s %14s %8s\n", "kernel", "launches", "predicted ms", "measured ms", "ratio");
     for (size_t k = 0; k < n; k++) {
         attn_kernel_info info = kernel_info(s, k);
         double m = measured(&times[k]);
+        idle |= times[k].launches == 0;
         int64_t launches = times[k].launches / RUNS;
         printf("%-24s %9lld %14.5f %14.5f %8.2f\n", info.name, (long long)launches, 1e3 * info.predicted_s, 1e3 * m, info.predicted_s > 0 ? m / info.predicted_s : 0);
         predicted_sum += info.predicted_s * (double)launches;
         measured_sum += m * (double)launches;
     }
     printf("%-24s %9s %14.5f %14.5f %8.2f\n", "all", "", 1e3 * predicted_sum, 1e3 * measured_sum, predicted_sum > 0 ? measured_sum / predicted_sum : 0);
+    if (idle) printf("\n0 launches: it says what stands where a check failed, and no check has failed\n");
 }
 
 static void print_json(const cli_session *s, const attn_kernel_time *times, size_t n) {
@@ -75,7 +97,10 @@ int verb_explain(cli_session *s) {
     if (status != CLI_FINE) return status;
     size_t n = attn_module_n_kernels(s->module, s->graph);
     attn_kernel_time *times = calloc(n + 1, sizeof *times);
-    if (!s->options->json) print_kernels(s, n);
+    if (!s->options->json) {
+        print_kernels(s, n);
+        print_remarks(s);
+    }
     status = times ? cli_model(s, true) : CLI_WRONG;
     if (status == CLI_FINE) status = cli_run(s, NULL);
     for (int k = 0; status == CLI_FINE && k < RUNS; k++) status = cli_run(s, times);

@@ -152,6 +152,11 @@ static void test_explain(void **state) {
     (void)state;
     expect(0, "predicted ms", "$A explain a.attn --dims S=64,T=64,D=32");
     expect(0, "a.attn:4:", "$A explain a.attn");
+    shell_text("norm.attn", "graph norm(x: f32[N,D], w: f32[D,E]) -> (y: f32[N,E]) {\n    m[n] = sum(d: x[n,d])/D\n    c[n,d] = x[n,d] - m[n]\n"
+                            "    y[n,e] = sum(d: c[n,d]*w[d,e])\n}\n");
+    expect(0, "is computed inside", "$A explain norm.attn");
+    expect(0, "x.2_sum kept apart from x.2: ", "$A explain %s/examples/minilm/minilm.attn --target cpu", ATTN_SOURCE_DIR);
+    shell("rm norm.attn");
     json_t *all = json_loads(shell("$A explain a.attn --json")->out, 0, NULL);
     const json_t *kernels = json_object_get(all, "kernels");
     assert_in_range(json_array_size(kernels), 1, 4);
