@@ -28,6 +28,7 @@ struct diff_target {
     bool (*run)(const diff_target *self, void *opened, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags);
     void (*close)(const diff_target *self, void *opened);                        /* NULL: nothing to do */
     const void *env;
+    bool small;                  /* slow, and its blocks are small anyway: no large sizes */
     bool plans;                  /* runs the compiled plan: what the compiler refuses is not run */
     bool unchecked;              /* maps alone, without the checks of data: programs that must fail are not asked of it */
 };
@@ -38,6 +39,7 @@ typedef struct {
     const char *name, *path, *text;
     bool attn;                   /* in the language, not IR text */
     BASE_VEC(const char *) dims; /* "B=2 S=5": one run each */
+    BASE_VEC(const char *) large;/* the same, beyond a block of columns and a tile of rows: with normal and rising inputs alone */
     BASE_VEC(diff_range) ranges;
     BASE_VEC(const char *) infinite;                                             /* inputs that may hold -inf */
     BASE_VEC(const char *) positive;

@@ -125,9 +125,15 @@ static void fill_ints(const diff_program *p, const ir_graph *g, ir_value value, 
 
 /* ---- reals */
 
-static double real_of(diff_fill fill, random_source *r) {
+/* where: how far along the tensor, 0 to 1 */
+static double real_of(diff_fill fill, double where, random_source *r) {
     double x = normal(r);
-    return fill == DIFF_FILL_LARGE ? 100 * x : fill == DIFF_FILL_ZERO ? 0 : x;
+    return fill == DIFF_FILL_LARGE ? 100 * x : fill == DIFF_FILL_ZERO ? 0 : fill == DIFF_FILL_RISING ? 1 + 0.1 * x + 8 * where : x;
+}
+
+static void repeat_first(ir_tensor *t) {
+    int64_t inner = t->rank && t->dim[0] ? t->n / t->dim[0] : t->n;
+    for (int64_t k = inner; k < t->n; k++) t->f[k] = t->f[k - inner];
 }
 
 /* A third of the entries, and the first of every two rows (along the last axis) whole. */
@@ -140,9 +146,10 @@ static void put_minus_inf(ir_tensor *t, random_source *r) {
 static void fill_reals(const diff_program *p, const char *name, diff_fill fill, random_source *r, ir_tensor *t) {
     bool positive = listed(p->positive.n, p->positive.at, name);
     for (int64_t k = 0; k < t->n; k++) {
-        t->f[k] = real_of(fill, r);
+        t->f[k] = real_of(fill, (double)k / (double)t->n, r);
         if (positive) t->f[k] = fabs(t->f[k]) + 0.125;
     }
+    if (fill == DIFF_FILL_REPEAT) repeat_first(t);
     if (fill == DIFF_FILL_MINUS_INF && listed(p->infinite.n, p->infinite.at, name)) put_minus_inf(t, r);
     if (fill == DIFF_FILL_NAN && t->n) t->f[next_random(r) % (uint64_t)t->n] = NAN;
 }

@@ -46,6 +46,7 @@ static void read_range(base_arena *arena, diff_program *p, const char *at, bool 
 static void read_line(base_arena *arena, diff_program *p, const char *at) {
     const char *what = word(arena, &at);
     if (!strcmp(what, "dims")) BASE_PUSH(arena, &p->dims, rest(arena, at));
+    else if (!strcmp(what, "large")) BASE_PUSH(arena, &p->large, rest(arena, at));
     else if (!strcmp(what, "range")) read_range(arena, p, at, false);
     else if (!strcmp(what, "ascending")) read_range(arena, p, at, true);
     else if (!strcmp(what, "infinite")) BASE_PUSH(arena, &p->infinite, word(arena, &at));

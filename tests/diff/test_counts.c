@@ -6,6 +6,8 @@
 #include <setjmp.h>
 #include <string.h>
 #include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
 #include "diff.h"
 #include "passes.h"
 

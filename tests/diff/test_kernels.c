@@ -91,11 +91,11 @@ static bool run_program(const diff_target *self, void *opened, ir_graph *g, ir_f
 int main(int argc, char **argv) {
     static const literal how[] = {{IR_INTERP_PLAIN, false}, {IR_INTERP_BLOCKS, false}, {IR_INTERP_SPLIT, false}, {IR_INTERP_PLAIN, true}, {IR_INTERP_SPLIT, true}};
     const diff_target targets[] = {
-        {.name = "kernels", .open = open_program, .run = run_program, .env = &how[0]},
-        {.name = "kernels in blocks", .open = open_program, .run = run_program, .env = &how[1]},
-        {.name = "kernels split", .open = open_program, .run = run_program, .env = &how[2]},
-        {.name = "fused kernels", .open = open_program, .run = run_program, .env = &how[3]},
-        {.name = "fused kernels split", .open = open_program, .run = run_program, .env = &how[4]},
+        {.name = "kernels", .open = open_program, .run = run_program, .env = &how[0], .small = true},
+        {.name = "kernels in blocks", .open = open_program, .run = run_program, .env = &how[1], .small = true},
+        {.name = "kernels split", .open = open_program, .run = run_program, .env = &how[2], .small = true},
+        {.name = "fused kernels", .open = open_program, .run = run_program, .env = &how[3], .small = true},
+        {.name = "fused kernels split", .open = open_program, .run = run_program, .env = &how[4], .small = true},
     };
     return diff_main("kernels", argc > 1 ? argv[1] : NULL, 5, targets);
 }
