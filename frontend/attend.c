@@ -365,7 +365,9 @@ static void variant_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_c
     there.module = module;
     fe_decl *variant = fe_find(l, &there, FE_SPACE_VARIANT, c->name);
     if (!variant) {
-        fe_report(l, env, BASE_MSG_NO_VARIANT, c->name.at, c->name.text);
+        bool function = fe_find(l, &there, FE_SPACE_FUNCTION, c->name) != NULL;
+        const char *hint = function ? base_printf(l->arena, "'%s' is a function: write it in a clause, mask = %s(...)", c->name.text, c->name.text) : NULL;
+        fe_expected(fe_report(l, env, BASE_MSG_NO_VARIANT, c->name.at, c->name.text), NULL, NULL, hint);
         return;
     }
     for (const scope *o = s; o; o = o->outer)
@@ -527,7 +529,7 @@ fe_attend *fe_attend_create(fe_lower *l, const fe_env *env, const fe_expr *e)
     for (uint32_t k = 0; k < operands->n; k++) plain = plain && operands->at[k].kind == FE_ITEM_EXPR;
     if (!plain) {
         base_diag *diag = fe_report(l, env, BASE_MSG_OPERANDS, e->at);
-        fe_expected(diag, "attend(keys: q, k, v) or attend(keys: score, v)", base_printf(l->arena, "%u operands", operands->n), NULL);
+        fe_expected(diag, "attend(keys: q, k, v) or attend(keys: score, v)", base_printf(l->arena, "%u operand%s", operands->n, operands->n == 1 ? "" : "s"), NULL);
         return NULL;
     }
     fe_attend *a = BASE_NEW(l->arena, fe_attend);

@@ -198,6 +198,14 @@ static ir_expr lower_index(fe_lower *l, const fe_env *env, const fe_expr *e, con
     return 0;
 }
 
+static void report_unbound(fe_lower *l, const fe_env *env, fe_name name)
+{
+    const char *hint = base_printf(l->arena, "an index is written before a colon, sum(%s: ...), or on the left side", name.text);
+    if (name.text == l->program->word_s) hint = "s is the score in score, weights and adjust; a mask does not see it";
+    if (name.text == l->program->word_w) hint = "w is the weight in adjust; a mask does not see it";
+    fe_expected(fe_report(l, env, BASE_MSG_NAME_UNBOUND, name.at, name.text), NULL, NULL, hint);
+}
+
 static ir_expr lower_name(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     fe_name name = e->name;
@@ -207,15 +215,12 @@ static ir_expr lower_name(fe_lower *l, const fe_env *env, const fe_expr *e)
     case FE_FOUND_THUNK: return fe_thunk_eval(l, found.binding->thunk, env);
     case FE_FOUND_SCALAR: return found.e;
     case FE_FOUND_TENSOR:
-        fe_expected(fe_report(l, env, BASE_MSG_WHOLE_TENSOR, e->at, name.text), base_printf(l->arena, "%u indices: %s[...]", fe_tensor_rank(l, &found.tensor), name.text),
+        fe_expected(fe_report(l, env, BASE_MSG_WHOLE_TENSOR, e->at, name.text), base_printf(l->arena, "%u %s: %s[...]", fe_tensor_rank(l, &found.tensor), fe_tensor_rank(l, &found.tensor) == 1 ? "index" : "indices", name.text),
                     NULL, NULL);
         return 0;
     case FE_FOUND_RECORD: fe_report(l, env, BASE_MSG_RECORD_WHOLE, e->at, name.text); return 0;
     case FE_FOUND_BAD: return 0;
-    default:
-        fe_expected(fe_report(l, env, BASE_MSG_NAME_UNBOUND, e->at, name.text), NULL, NULL,
-                    base_printf(l->arena, "an index is written before a colon, sum(%s: ...), or on the left side", name.text));
-        return 0;
+    default: report_unbound(l, env, name); return 0;
     }
 }
 
@@ -258,6 +263,7 @@ static ir_expr lower_positions(fe_lower *l, const fe_env *env, const fe_expr *e)
     fe_found found = fe_lookup_base(l, env, base);
     if (found.kind == FE_FOUND_TENSOR) return read_tensor(l, env, e, &found.tensor);
     if (found.kind == FE_FOUND_BAD) return 0;
+    if (base->kind != FE_NAME && base->kind != FE_MEMBER && !fe_lower_expr(l, env, base)) return 0;      /* its own mistake says more */
     if (base->kind != FE_NAME) fe_expected(fe_report(l, env, BASE_MSG_NOT_INDEXED, base->at), "a tensor, or [i = x]", NULL, NULL);
     else if (found.kind == FE_FOUND_THUNK) report_hidden(l, env, base, found.binding);
     else if (found.kind == FE_FOUND_RECORD) fe_report(l, env, BASE_MSG_RECORD_WHOLE, base->at, base->name.text);

@@ -9,7 +9,8 @@
 typedef const char *fe_load(void *env, base_arena *arena, const char *importer, const char *path, const char **name, size_t *n);
 
 typedef struct fe_program fe_program;                  /* parsed and checked declarations; immutable once created */
-fe_program *fe_program_create(base_arena *arena, base_diags *diags, uint32_t file, fe_load *load, void *env);   /* NULL: errors were reported */
+fe_program *fe_program_create(base_arena *arena, base_diags *diags, uint32_t file, fe_load *load, void *env);
+                                                       /* NULL: text or imports are wrong. Else declarations may be: see diags, and look at the graphs too */
 uint32_t fe_n_graphs(const fe_program *p);
 const char *fe_graph_name(const fe_program *p, uint32_t k);
 /* The graph, everything in it expanded, in a unit of its own in `arena`. NULL: errors were reported. */

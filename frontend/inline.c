@@ -135,7 +135,7 @@ static bool bind_tensor(binding *b, const fe_field *field, const fe_item *item)
         for (uint32_t i = 0; d->kind == FE_DIM_PACKED && i < d->parts->n; i++) BASE_PUSH(l->arena, &axes, d->parts->at[i]);
     }
     if (ok && fe_tensor_rank(l, &t) != axes.n) {
-        report_input(b, field, item->at, base_printf(l->arena, "%u axes", axes.n), base_printf(l->arena, "%u", fe_tensor_rank(l, &t)));
+        report_input(b, field, item->at, base_printf(l->arena, "%u ax%s", axes.n, axes.n == 1 ? "is" : "es"), base_printf(l->arena, "%u", fe_tensor_rank(l, &t)));
         ok = false;
     }
     if (ok && ir_dtypes[dtype].sort != ir_dtypes[fe_value_type(l, t.value)->dtype].sort) {

@@ -94,7 +94,9 @@ static fe_found found_global(fe_lower *l, const fe_env *env, fe_name name, bool 
     if (slot) return found_slot(l, env, slot, name.at, alone);
     ir_expr dim;
     if (env->frame && fe_dim_of(l, env, name, &dim)) return found_scalar(dim);
+    bool clash;
     fe_decl *d = fe_find(l, env, FE_SPACE_VALUE, name);
+    if (!d && (fe_resolve(env->module, FE_SPACE_VALUE, name.text, &clash), clash)) return found_bad();
     fe_found found = d ? found_decl(l, env, d, name.at, alone) : (fe_found){0};
     if (found.kind != FE_FOUND_NONE) return found;
     if (!env->frame && fe_dim_of(l, env, name, &dim)) return found_scalar(dim);

@@ -277,6 +277,7 @@ static int yyreport_syntax_error(const yypcontext_t *context, yyscan_t scanner, 
     yysymbol_kind_t token = yypcontext_token(context), expected[MAX];
     base_span at = *yypcontext_location(context);
     fe_brackets_drop(s);
+    s->skipping = true;
     if (report_bad_token(s, token, at)) return 0;
     int n = yypcontext_expected_tokens(context, expected, MAX);
     base_text text;

@@ -162,6 +162,7 @@ void fe_frame_facts(fe_lower *l, fe_frame *f)
     fe_env env = fe_env_of_frame(f);
     for (uint32_t k = 0; k < facts->n; k++) {
         const fe_fact *fact = &facts->at[k];
+        if (fact->e) names_of_dim(l, f, fact->e);        /* one that nothing binds is reported once, with the dimensions */
         if (fact->values) fact_one_of(l, f, fact);
         else fact_split(l, f, fe_lower_bool(l, &env, fact->e, "a fact is a truth value"), fact->at);
     }
@@ -199,7 +200,7 @@ static bool check_storage(fe_lower *l, const fe_env *env, const fe_decl *d, uint
     }
     if (ok && !open && groups <= rank) return true;
     base_diag *diag = fe_report(l, env, BASE_MSG_STORAGE_NAME, d->at, d->name.text);
-    fe_expected(diag, base_printf(l->arena, "at most %u names in {}, one for each leading axis", rank), base_printf(l->arena, "\"%s\"", d->param.storage), NULL);
+    fe_expected(diag, base_printf(l->arena, "at most %u name%s in {}, one for each leading axis", rank, rank == 1 ? "" : "s"), base_printf(l->arena, "\"%s\"", d->param.storage), NULL);
     return false;
 }
 
