@@ -1,5 +1,5 @@
-/* The contract between compiler and runtime: what a compiled graph is. Plain data and function pointers, the same from the JIT,
- * a cache and a shared object. The compiler writes it, the runtime reads it, neither sees more of the other.
+/* The contract between compiler and runtime: what a compiled graph is. Plain data and function pointers.
+ * The compiler writes it, the runtime reads it, neither sees more of the other.
  *
  * Everything is immutable once made and may be shared by threads. All indices count from 0.
  */
@@ -9,8 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RT_ABI = 1, RT_RANK = 8 };
-#define RT_MAGIC 0x6e747461u     /* "attn" */
+enum { RT_RANK = 8 };
 
 typedef enum {
 #define DTYPE(id, text, npy, bytes, sort) RT_##id,
@@ -107,12 +106,6 @@ typedef struct {                 /* one compiled graph: all inputs, then params,
     const rt_int_op *ops;                              /* of LOOP and NEXT steps */
     uint32_t workspace;                                /* slot */
 } rt_entry;
-typedef struct {
-    uint32_t magic, abi;
-    size_t struct_size;
-    const char *target;
-    const rt_entry *entries; uint32_t n_entries;
-} rt_module;
 
 /* ---- devices: where kernels run. The CPU is one. All functions return false, with a text in `error`, when they fail. */
 typedef struct rt_device rt_device;
