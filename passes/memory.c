@@ -163,6 +163,18 @@ static bool in_place(const planner *p, const ir_node *n, const ir_store *s) {
            !body_reads(p->unit, n, s->into);
 }
 
+/* Every element gets a value: the places are variables, each once, that run over the whole axis. */
+static bool covers(const planner *p, const ir_store *s) {
+    const ir_type *type = &p->unit->value.at[s->result].type;
+    for (uint32_t k = 0; k < s->n_places; k++) {
+        const ir_expr_info *x = ir_at(p->unit, s->places[k]);
+        if (x->op != IR_VAR || p->unit->var.at[x->u.ref].extent != type->dim[k]) return false;
+        for (uint32_t j = 0; j < k; j++)
+            if (s->places[j] == s->places[k]) return false;
+    }
+    return s->mode != IR_STORE_ADD;
+}
+
 static void place_result(planner *p, const ir_node *n, const ir_store *s) {
     if (s->into && in_place(p, n, s)) {
         p->buffer_of[s->result] = p->buffer_of[s->into];
@@ -170,7 +182,7 @@ static void place_result(planner *p, const ir_node *n, const ir_store *s) {
     }
     uint32_t b = p->buffer_of[s->result] = buffer_for(p, s->result);
     if (s->into) add_pair(p, IR_STEP_COPY, b, p->buffer_of[s->into]);
-    else if (s->n_places) add_single(p, IR_STEP_ZERO, b);
+    else if (s->n_places && !covers(p, s)) add_single(p, IR_STEP_ZERO, b);
 }
 
 static void launch(planner *p, const ir_node *n) {
