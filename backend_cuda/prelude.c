@@ -1,7 +1,7 @@
 /* What stands before the kernels of every text: types, the primitives of a thread and of a warp, one function per operator.
  *
  * Primitives have two bodies. These are the device's; a test that runs the text on the host defines ATTN_EMULATED and brings its own
- * (tests/backend_cuda/emulator.hpp). Everything below the primitives is plain C++ and the same in both.
+ * (tests/backend_cuda/fake/emulator.hpp). Everything below the primitives is plain C++ and the same in both.
  */
 #include "writer.h"
 

@@ -24,6 +24,7 @@ typedef struct {
     bool bad;
 } verifier;
 
+/* The walk goes no further than the first broken rule: what comes after it may hang on what is broken. */
 static void broken(verifier *v, base_message rule, const char *what) {
     base_report(v->u->diags, rule, v->span, v->after, what);
     v->bad = true;
@@ -40,6 +41,7 @@ static const ir_type *type_of(const verifier *v, ir_value value) { return &v->u-
 
 /* ---------------------------------------------------------------- expressions */
 
+/* A read names a value that exists, was computed before, has this rank and sort. */
 static bool read_holds(verifier *v, const ir_expr_info *x, const ir_expr *operands) {
     if (!holds(v, is_value(v, x->u.ref), BASE_MSG_RULE_ORDER, "a read of no value")) return false;
     const char *name = v->u->value.at[x->u.ref].name;
@@ -65,6 +67,7 @@ static bool reduction_holds(verifier *v, const ir_expr_info *x, const ir_expr *o
     return holds(v, fits, BASE_MSG_RULE_SORT, ir_reds[x->u.ref].text);
 }
 
+/* One expression, its operands taken as sound. Ids are looked at before what they lead to: a wrong graph must not make the verifier read wild. */
 static bool node_holds(verifier *v, ir_expr e) {
     const ir_expr_info *x = ir_at(v->u, e);
     const ir_expr *operands = v->u->pool.at + x->operands.first;
@@ -99,12 +102,14 @@ static bool walk_holds(verifier *v, ir_expr e) {
     return true;
 }
 
+/* The innermost variables are asked for most. */
 static bool may_be_free(const verifier *v, ir_var var) {
     for (uint32_t k = v->free.n; k-- > 0;)
         if (v->free.at[k] == var) return true;
     return false;
 }
 
+/* A root: everything below it, that only variables of nodes around it are free, and its sort. */
 static bool expr_holds(verifier *v, ir_expr e, ir_sort sort, const char *what) {
     if (!holds(v, is_expr(v, e) && ir_at(v->u, e)->op != IR_NONE, BASE_MSG_RULE_POISON, what)) return false;
     if (!walk_holds(v, e)) return false;
@@ -136,6 +141,7 @@ static bool same_type(const ir_type *a, const ir_type *b) {
     return true;
 }
 
+/* A value has one definition in the whole graph, also across loops. */
 static bool define(verifier *v, ir_value value) {
     if (!holds(v, is_value(v, value), BASE_MSG_RULE_ORDER, "no value")) return false;
     const char *name = v->u->value.at[value].name;
@@ -164,8 +170,10 @@ static bool own(verifier *v, ir_var var) {
 
 /* ---------------------------------------------------------------- maps */
 
+/* Extents of a result are those of its variables, up to what facts prove. */
 static bool same_extent(verifier *v, ir_expr a, ir_expr b) { return a == b || ir_provably(v->u, ir_op2(v->u, IR_EQ, a, b)); }
 
+/* Without places a store is one axis per variable, each element once, into zeros: nothing else could be meant. */
 static bool places_hold(verifier *v, const ir_node *node, const ir_store *s, const ir_type *type, const char *name) {
     bool shaped = s->n_places ? s->n_places == type->rank : node->map.n_outer == type->rank && s->mode == IR_STORE_ONE && !s->into;
     for (uint32_t k = 0; shaped && !s->n_places && k < type->rank; k++)
@@ -187,6 +195,7 @@ static bool result_holds(verifier *v, const ir_node *node, const ir_result *resu
     return !s->into || (visible(v, s->into) && holds(v, same_type(type_of(v, s->into), type), BASE_MSG_RULE_STORE, name));
 }
 
+/* Results are defined when all have been looked at: no result reads another of its map. */
 static void verify_map(verifier *v, const ir_node *node) {
     uint32_t outside = v->free.n;
     bool good = holds(v, node->map.n_results > 0 && node->map.n_outer <= IR_AXES, BASE_MSG_RULE_STORE, "a map without results");
@@ -210,6 +219,7 @@ static void verify_source(verifier *v, const ir_node *node) {
 
 static void verify_block(verifier *v, ir_block block, const ir_node *loop);
 
+/* First value, value inside, next value and result have one type. What is next is defined in the body, so it is looked at there. */
 static bool carry_holds(verifier *v, const ir_carry *c) {
     if (!holds(v, is_value(v, c->inside) && is_value(v, c->result) && is_value(v, c->next), BASE_MSG_RULE_LOOP, "a carry without values")) return false;
     const ir_type *type = type_of(v, c->inside);
@@ -233,6 +243,7 @@ static bool loop_head_holds(verifier *v, const ir_node *node) {
     return holds(v, extent, BASE_MSG_RULE_LOOP, "the counter does not run to the upper bound");
 }
 
+/* Behind the loop its results are visible and nothing of its body is. */
 static void verify_loop(verifier *v, const ir_node *node) {
     uint32_t outside = v->free.n, before = v->defined.n;
     bool good = yields_hold(v, node) && loop_head_holds(v, node);
@@ -248,6 +259,7 @@ static void verify_loop(verifier *v, const ir_node *node) {
     for (uint32_t k = 0; !v->bad && k < node->loop.n_carries; k++) define(v, node->loop.carries[k].result);
 }
 
+/* Checks answer with one integer: a position, or what was found there. */
 static bool is_answer(const verifier *v, const ir_node *node) {
     if (!node || node->form != IR_FORM_MAP || node->map.n_outer || node->map.n_results != 1 || !is_value(v, node->map.results[0].store.result)) return false;
     const ir_type *type = type_of(v, node->map.results[0].store.result);
@@ -279,6 +291,7 @@ static void verify_output(verifier *v, const ir_node *node) {
     }
 }
 
+/* Only as the last node of a loop's body. */
 static void verify_yield(verifier *v, const ir_node *node, const ir_node *loop) {
     bool last = loop && loop->loop.body.at[loop->loop.body.n - 1] == node;
     if (!holds(v, last, BASE_MSG_RULE_LOOP, "a yield that does not end a loop")) return;
@@ -322,6 +335,7 @@ static void verify_head(verifier *v) {
         holds(v, g->choices[k].dim && g->choices[k].dim < v->u->dim.n, BASE_MSG_RULE_SCOPE, "no dimension");
 }
 
+/* Inputs that are dimensions: a rank-0 integer and its symbol. */
 static void verify_scalars(verifier *v) {
     const ir_graph *g = v->g;
     for (uint32_t k = 0; k < g->n_scalars && !v->bad; k++) {
