@@ -65,7 +65,7 @@ static bool shape(const rt_int_op *op, const rt_array *tensors, int64_t *out, rt
 
 /* dst = a / b, exactly and not negative */
 static bool solve(const rt_int_op *op, int64_t a, int64_t b, int64_t *out, rt_ints_error *error) {
-    bool fine = b != 0 && b != -1 && a % b == 0 && a / b >= 0;
+    bool fine = b != 0 && !(a == INT64_MIN && b == -1) && a % b == 0 && a / b >= 0;      /* that quotient alone does not fit */
     if (fine) *out = a / b;
     if (!fine) fail(error, RT_INTS_SHAPE, (uint64_t)op->literal, a, b);
     error->divides = !fine;

@@ -47,6 +47,9 @@ static void test_run(void **state) {
     expect(0, "z: f32[4]\n[0 2 4 6]", "$A run pick.attn --in x=x.npy row=row.npy --dims K=2");
     expect(0, "y: f32[3]\n[0 3 2]", "$A run pick.attn --in x=x.npy row=row.npy --dims K=2,N=4");
     shell("rm o.npy p.npy l.npy");
+    shell_text("rest.attn", "graph rest(x: f32[8 - S]) -> (z: f32[S]) { z[s] = 1.0*s }\n");       /* S from what is left of 8 */
+    expect(0, "z: f32[4]\n[0 1 2 3]", "$A run rest.attn --in x=x.npy");
+    shell("rm rest.attn");
 }
 
 /* Any number of threads, and the evaluator, read and write the same. */
