@@ -522,6 +522,15 @@ static bool bind_keys(fe_lower *l, fe_attend *a, fe_bound_indices *bound)
     return true;
 }
 
+/* An extent that is not known since its tensor is wrong: the mistake is told where the tensor is read. */
+static void tell_operands(fe_lower *l, fe_attend *a)
+{
+    const fe_items *operands = a->text->attend.operands;
+    fe_env inner = a->env;
+    for (uint32_t k = 0; k < a->sums.n; k++) inner = fe_bind_index(l, &inner, a->sums.at[k].name, &a->sums.at[k].index, 1);
+    for (uint32_t k = 0; k < operands->n; k++) fe_lower_expr(l, &inner, operands->at[k].e);
+}
+
 fe_attend *fe_attend_create(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     const fe_items *operands = e->attend.operands;
@@ -539,7 +548,11 @@ fe_attend *fe_attend_create(fe_lower *l, const fe_env *env, const fe_expr *e)
     uint32_t before = l->failures;
     fe_bound_indices bound = {0};
     clauses_add(l, env, a, e->attend.clauses, env->module, NULL, 0);
-    if (!bind_keys(l, a, &bound) || !find_sums(l, a) || !use_axes(l, a, &bound)) return NULL;
+    bool ok = bind_keys(l, a, &bound);
+    if (ok || l->failures == before) ok = find_sums(l, a) && ok;
+    ok = ok && use_axes(l, a, &bound);
+    if (!ok && l->failures == before) tell_operands(l, a);
+    if (!ok) return NULL;
     set_names(l, a);
     return l->failures == before ? a : NULL;
 }

@@ -235,8 +235,11 @@ static ir_expr lower_function(fe_lower *l, const fe_env *env, const fe_expr *e, 
         return 0;
     }
     fe_env body;
-    if (!fe_call_env(l, env, fn, fn->fn.formals, e->call.binders, e->call.args, e->at, &body)) return 0;
-    return fe_lower_expr(l, &body, fn->fn.body);
+    uint32_t before = l->failures;
+    bool ok = fe_call_env(l, env, fn, fn->fn.formals, e->call.binders, e->call.args, e->at, &body);
+    if (!ok && l->failures > before) return 0;
+    ir_expr x = fe_lower_expr(l, &body, fn->fn.body);
+    return ok ? x : 0;                   /* not ok and nothing said: an extent is that of a tensor that is wrong, which reading it tells */
 }
 
 /* ---- built-in functions of scalars */

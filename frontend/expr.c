@@ -294,6 +294,7 @@ static ir_expr lower_replaced(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     fe_env inner = *env;
     bool ok = true;
+    uint32_t before = l->failures;
     for (uint32_t k = 0; k < e->index.items->n; k++) {
         const fe_item *item = &e->index.items->at[k];
         if (item->kind != FE_ITEM_NAMED) {
@@ -311,7 +312,9 @@ static ir_expr lower_replaced(fe_lower *l, const fe_env *env, const fe_expr *e)
         inner = fe_bind_index(l, &inner, item->name.text, &index, 1);
         ok = ok && x;
     }
-    return ok ? fe_lower_expr(l, &inner, e->index.base) : 0;
+    if (!ok && l->failures > before) return 0;
+    ir_expr value = fe_lower_expr(l, &inner, e->index.base);
+    return ok ? value : 0;
 }
 
 static ir_expr lower_at(fe_lower *l, const fe_env *env, const fe_expr *e)

@@ -131,6 +131,8 @@ static ir_graph *finish(fe_lower *l, fe_frame *f)
     add_facts(l, g);
     ir_value *values = BASE_ARRAY(l->arena, g->n_outputs ? g->n_outputs : 1, ir_value);
     for (uint32_t k = 0; k < g->n_outputs; k++) values[k] = g->outputs[k].value;
+    for (uint32_t k = 0; k < g->n_outputs && !l->failures; k++)
+        if (!values[k]) base_report(l->diags, BASE_MSG_INTERNAL_IR, fe_at(l, f->decl->at), "an output is wrong and nothing said why");
     ir_block body = ir_builder_block(l->out);
     g->body = join_blocks(l, body, ir_node_use(l->u, IR_FORM_OUTPUT, fe_at(l, f->decl->at), g->n_outputs, values));
     return g;

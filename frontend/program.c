@@ -52,7 +52,7 @@ static void declare(fe_program *p, fe_module *m, uint32_t k)
         base_map_put(m->by_name[space], d->name.text, k + 1);
         return;
     }
-    p->n_twice++;
+    p->n_mild++;
     base_diag *diag = base_report(p->diags, BASE_MSG_DECLARED_TWICE, d->name.at, d->name.text);
     base_diag_note(p->diags, diag, other->name.at, "the first '%s' is here", d->name.text);
 }
@@ -131,7 +131,9 @@ static void check_graph_name(fe_program *p, const fe_decl *d)
         const fe_decl *other = own(d->module->imports.at[k], FE_SPACE_FUNCTION, d->name.text);
         taken = other && other->kind == FE_DECL_FN;
     }
-    if (taken) base_report(p->diags, BASE_MSG_GRAPH_LIKE_FUNCTION, d->name.at, d->name.text);
+    if (!taken) return;
+    p->n_mild++;
+    base_report(p->diags, BASE_MSG_GRAPH_LIKE_FUNCTION, d->name.at, d->name.text);
 }
 
 static void check_formals(fe_program *p, const fe_formals *f)
@@ -177,12 +179,11 @@ fe_program *fe_program_create(base_arena *arena, base_diags *diags, uint32_t fil
     p->word_lse = fe_intern(p, "lse", 3);
     uint32_t before = diags->n_errors;
     fe_module *m = module_load(p, file);
-    bool whole = diags->n_errors == before || p->n_twice == diags->n_errors - before;      /* everything was read and found */
     for (uint32_t i = 0; i < p->modules.n; i++)
         for (uint32_t k = 0; k < p->modules.at[i]->decls.n; k++) check_decl(p, p->modules.at[i]->decls.at[k]);
     for (uint32_t k = 0; k < m->decls.n; k++)
         if (m->decls.at[k]->kind == FE_DECL_GRAPH) BASE_PUSH(arena, &p->graphs, m->decls.at[k]);
-    return whole ? p : NULL;
+    return diags->n_errors - before == p->n_mild ? p : NULL;
 }
 
 uint32_t fe_n_graphs(const fe_program *p) { return p->graphs.n; }

@@ -29,7 +29,7 @@ struct fe_program {
     fe_module *main, *std;               /* std NULL until it is imported */
     fe_decls graphs;                     /* of the main file, in order */
     BASE_VEC(const char *) tries;
-    uint32_t n_twice;                    /* names declared twice: reported, and no reason to look no further */
+    uint32_t n_mild;                     /* mistakes in names of declarations: reported, and the graphs can be looked at all the same */
     const char *word_s, *word_w, *word_lse;
 };
 

@@ -174,7 +174,11 @@ static bool fold_begin(fe_lower *l, const fe_env *env, const fe_expr *e, fe_buil
     const fe_expr *text = e->call.args->at[0].e;
     *f = (fold){.where = ir_bool(l->u, true)};
     *inner = *env;
-    if (!fe_bind_all(l, inner, e->call.binders, &text, 1, &f->bound)) return false;
+    uint32_t before = l->failures;
+    if (!fe_bind_all(l, inner, e->call.binders, &text, 1, &f->bound)) {
+        if (l->failures == before) fe_lower_expr(l, inner, text);        /* the extent is that of a tensor whose own mistake is still to be told */
+        return false;
+    }
     bool over_visible = false;
     for (uint32_t k = 0; k < f->bound.n; k++) over_visible = over_visible || is_visible_name(env, f->bound.at[k].name);
     if (over_visible) f->where = fe_thunk_eval(l, env->vis->visible, inner);

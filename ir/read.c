@@ -396,7 +396,7 @@ static void output(reader *r, ir_builder *b) {
     ir_token at = x->token;
     BASE_VEC(ir_value) values = {0};
     ir_next(x);
-    do {
+    if (!ir_sees(x, "}")) do {           /* a graph may have none */
         if (r->outputs.n == MAX_OUTPUTS) IR_FAIL(x, BASE_MSG_IR_LIMIT, "outputs", MAX_OUTPUTS);
         ir_output_info info = output_info(r);
         BASE_PUSH(x->arena, &r->outputs, info);

@@ -17,7 +17,7 @@
 
 enum { LIMIT_S = 20, LIMIT_BYTES = 1 << 29 };    /* processor time and memory of one round */
 
-static const fuzz_target *const targets[] = {&fuzz_graph, &fuzz_kernel, &fuzz_npy, &fuzz_safetensors, &fuzz_call};
+static const fuzz_target *const targets[] = {&fuzz_graph, &fuzz_kernel, &fuzz_npy, &fuzz_safetensors, &fuzz_call, &fuzz_language};
 enum { N_TARGETS = sizeof targets / sizeof *targets };
 
 /* ---- corpus */

@@ -116,9 +116,9 @@ static const char *compile(fuzz_round *f, const char *text, size_t n, const ir_g
     return fault || fuzz_below(f->random, 16) ? fault : run_after(f, g, meant, &s, seed, true);
 }
 
-static const char *run(fuzz_round *f) {
+const char *fuzz_run_graph(fuzz_round *f, const char *text, size_t n) {
     base_diags *diags = base_diags_create(f->arena);
-    ir_graph *g = read_text(f, diags, f->at, f->n);
+    ir_graph *g = read_text(f, diags, text, n);
     const char *reports = fuzz_reports(f->arena, diags);
     if (!g) return diags->n_errors ? NULL : "refused without a report";
     if (diags->n_errors) return base_printf(f->arena, "read, and yet reported: %s", reports);
@@ -129,7 +129,9 @@ static const char *run(fuzz_round *f) {
     f->large = true;
     bool known = bind(f, g, &meant, seed, diags) && fuzz_is_small(g->unit, &meant) && ir_graph_eval(g, &meant, f->arena, diags);
     if (fuzz_has_internal(diags)) return base_printf(f->arena, "the evaluator fails: %s", fuzz_reports(f->arena, diags));
-    return compile(f, f->at, f->n, g, known ? &meant : NULL, seed);
+    return compile(f, text, n, g, known ? &meant : NULL, seed);
 }
+
+static const char *run(fuzz_round *f) { return fuzz_run_graph(f, f->at, f->n); }
 
 const fuzz_target fuzz_graph = {"graph", "IR text of graphs: read, printed, evaluated, compiled", corpus, run, words, sizeof words / sizeof *words, false};
