@@ -63,7 +63,7 @@ const ir_target *cpu_target(const char *arch, base_arena *arena) {
     t->launch_s = 3e-6;
     t->overlap = 0.25;
     t->value_tile_bytes = 256 << 10;
-    static const ir_op lacking[] = {IR_POW, IR_SIGMOID, IR_GELU, IR_SILU, IR_RELU, IR_RSQRT};
+    static const ir_op lacking[] = {IR_SIGMOID, IR_GELU, IR_SILU, IR_RELU, IR_RSQRT};
     for (size_t i = 0; i < sizeof lacking / sizeof *lacking; i++) t->lacks[lacking[i]] = true;
     return t;
 }

@@ -61,25 +61,28 @@ void cpu_phase(cpu_emitter *e, const char *name) {
 
 /* ---- the function */
 
-static void attribute(cpu_emitter *e, const char *name) {
+static void attribute(cpu_emitter *e, cpu_val fn, const char *name) {
     const unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
-    LLVMAddAttributeAtIndex(e->fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->c, kind, 0));
+    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->c, kind, 0));
 }
-static void attribute_text(cpu_emitter *e, const char *name, const char *value) {
+static void attribute_text(cpu_emitter *e, cpu_val fn, const char *name, const char *value) {
     LLVMAttributeRef a = LLVMCreateStringAttribute(e->c, name, (unsigned)strlen(name), value, (unsigned)strlen(value));
-    LLVMAddAttributeAtIndex(e->fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, a);
+    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, a);
+}
+/* "no-builtins": loops must never become calls of memset or memcpy. Wide vectors are asked for: they are ours, not the optimiser's guess. */
+void cpu_function_attributes(cpu_emitter *e, cpu_val fn) {
+    attribute(e, fn, "nounwind");
+    attribute_text(e, fn, "no-builtins", "");
+    attribute_text(e, fn, "prefer-vector-width", "512");
+    attribute_text(e, fn, "min-legal-vector-width", "512");
+    attribute_text(e, fn, "target-cpu", e->target->cpu);
+    attribute_text(e, fn, "target-features", e->target->features);
 }
 
-/* "no-builtins": loops must never become calls of memset or memcpy. Wide vectors are asked for: they are ours, not the optimiser's guess. */
 static void function_create(cpu_emitter *e, const char *name) {
     LLVMTypeRef args[] = {e->ptr, e->i64, e->i64, e->ptr};
     e->fn = LLVMAddFunction(e->m, name, LLVMFunctionType(LLVMVoidTypeInContext(e->c), args, 4, 0));
-    attribute(e, "nounwind");
-    attribute_text(e, "no-builtins", "");
-    attribute_text(e, "prefer-vector-width", "512");
-    attribute_text(e, "min-legal-vector-width", "512");
-    attribute_text(e, "target-cpu", e->target->cpu);
-    attribute_text(e, "target-features", e->target->features);
+    cpu_function_attributes(e, e->fn);
     static const char *const names[] = {"frame", "first", "last", "scratch"};
     for (unsigned i = 0; i < 4; i++) LLVMSetValueName2(LLVMGetParam(e->fn, i), names[i], strlen(names[i]));
     e->entry = block(e, "entry");

@@ -66,6 +66,7 @@ void cpu_loop_end(cpu_emitter *e, cpu_loop *loop);
 typedef struct { LLVMBasicBlockRef done; } cpu_if;
 cpu_if cpu_if_begin(cpu_emitter *e, cpu_val condition, const char *name);
 void cpu_if_end(cpu_emitter *e, cpu_if *branch);
+void cpu_function_attributes(cpu_emitter *e, cpu_val fn);
 void cpu_phase(cpu_emitter *e, const char *name);                       /* a basic block of that name starts here */
 
 /* scope.c */
@@ -90,6 +91,7 @@ cpu_val cpu_splat(cpu_emitter *e, cpu_val v, int32_t lanes);            /* v its
 cpu_val cpu_iota(cpu_emitter *e, LLVMTypeRef element, int32_t lanes);   /* 0, 1, 2 ... */
 bool cpu_is_vector(cpu_val v);
 LLVMTypeRef cpu_type(const cpu_emitter *e, char sort);                  /* element type of a sort in registers */
+cpu_val cpu_truncate(cpu_emitter *e, cpu_val x);         /* towards 0, to the nearest int64; NaN to 0 */
 cpu_val cpu_identity(cpu_emitter *e, const ir_let *l);
 cpu_val cpu_combine(cpu_emitter *e, ir_red red, cpu_val a, cpu_val b);
 cpu_val cpu_reduce_lanes(cpu_emitter *e, ir_red red, char sort, cpu_val v);
@@ -108,6 +110,10 @@ cpu_val cpu_tanh(cpu_emitter *e, cpu_val x);
 cpu_val cpu_erf(cpu_emitter *e, cpu_val x);
 cpu_val cpu_sin(cpu_emitter *e, cpu_val x);
 cpu_val cpu_cos(cpu_emitter *e, cpu_val x);
+cpu_val cpu_pow(cpu_emitter *e, cpu_val a, cpu_val b);
+
+/* wave.c: for x of 2^20 and more, what is left after the nearest multiple of pi/2, and the multiple; f64. Others stay as they are */
+void cpu_large_angles(cpu_emitter *e, cpu_val x, cpu_val *r, cpu_val *quarter);
 
 /* read.c: elements of buffers and of scratch */
 cpu_val cpu_read(cpu_emitter *e, ir_expr read);

@@ -142,7 +142,7 @@ static cpu_val op_bit(cpu_emitter *e, cpu_val *a) {
 static cpu_val op_float(cpu_emitter *e, cpu_val *a) { return LLVMBuildSIToFP(e->b, a[0], shaped(a[0], e->real), ""); }
 
 /* Conversion truncates and saturates, NaN gives 0: what fptosi.sat means; it becomes inline code. */
-static cpu_val truncated(cpu_emitter *e, cpu_val x) {
+cpu_val cpu_truncate(cpu_emitter *e, cpu_val x) {
     LLVMTypeRef types[] = {shaped(x, e->i64), LLVMTypeOf(x)};
     const unsigned id = LLVMLookupIntrinsicID("llvm.fptosi.sat", 15);
     cpu_val fn = LLVMGetIntrinsicDeclaration(e->m, id, types, 2);
@@ -169,7 +169,7 @@ static cpu_val rounded_by_hand(cpu_emitter *e, rounding how, cpu_val x) {
 
 static cpu_val to_int(cpu_emitter *e, rounding how, cpu_val x) {
     static const char *const names[] = {[DOWN] = "llvm.floor", [UP] = "llvm.ceil", [EVEN] = "llvm.roundeven"};
-    return truncated(e, rounds_in_hardware(e) ? cpu_call(e, names[how], LLVMTypeOf(x), 1, &x) : rounded_by_hand(e, how, x));
+    return cpu_truncate(e, rounds_in_hardware(e) ? cpu_call(e, names[how], LLVMTypeOf(x), 1, &x) : rounded_by_hand(e, how, x));
 }
 static cpu_val op_floor(cpu_emitter *e, cpu_val *a) { return to_int(e, DOWN, a[0]); }
 static cpu_val op_ceil(cpu_emitter *e, cpu_val *a) { return to_int(e, UP, a[0]); }
@@ -184,6 +184,7 @@ static cpu_val op_erf(cpu_emitter *e, cpu_val *a) { return cpu_erf(e, a[0]); }
 static cpu_val op_sqrt(cpu_emitter *e, cpu_val *a) { return cpu_call(e, "llvm.sqrt", LLVMTypeOf(a[0]), 1, a); }
 static cpu_val op_sin(cpu_emitter *e, cpu_val *a) { return cpu_sin(e, a[0]); }
 static cpu_val op_cos(cpu_emitter *e, cpu_val *a) { return cpu_cos(e, a[0]); }
+static cpu_val op_pow(cpu_emitter *e, cpu_val *a) { return cpu_pow(e, a[0], a[1]); }
 
 static operator *const operators[IR_N_OPS] = {
     [IR_ADD] = op_add,     [IR_SUB] = op_sub,     [IR_MUL] = op_mul,   [IR_DIV] = op_div,   [IR_FDIV] = op_fdiv, [IR_MOD] = op_mod,
@@ -191,7 +192,7 @@ static operator *const operators[IR_N_OPS] = {
     [IR_EQ] = op_eq,       [IR_NE] = op_ne,       [IR_AND] = op_and,   [IR_OR] = op_or,     [IR_NOT] = op_not,   [IR_SELECT] = op_select,
     [IR_FLOAT] = op_float, [IR_FLOOR] = op_floor, [IR_CEIL] = op_ceil, [IR_ROUND] = op_round, [IR_EXP] = op_exp, [IR_EXP2] = op_exp2,
     [IR_LOG] = op_log,     [IR_LOG2] = op_log2,   [IR_TANH] = op_tanh, [IR_ERF] = op_erf,   [IR_SQRT] = op_sqrt, [IR_SIN] = op_sin,
-    [IR_COS] = op_cos,     [IR_BIT] = op_bit,
+    [IR_COS] = op_cos,     [IR_BIT] = op_bit,     [IR_POW] = op_pow,
 };
 
 cpu_val cpu_apply(cpu_emitter *e, ir_op op, cpu_val *a, uint32_t n) {
@@ -210,7 +211,26 @@ static cpu_val variable(cpu_emitter *e, ir_var v) {
     return LLVMBuildAdd(e->b, cpu_splat(e, e->axis[axis], e->lanes), cpu_iota(e, e->i64, e->lanes), "");
 }
 
+/* exp2(a * log2 e) is exp(a), which rounds no product: of large arguments that costs many digits. 0: it is not. */
+static ir_expr natural_exponent(cpu_emitter *e, ir_expr x, bool *minus) {
+    ir_expr product = ir_is(e->u, x, IR_EXP2) ? ir_operand(e->u, x, 0) : 0;
+    if (!product || !ir_is(e->u, product, IR_MUL)) return 0;
+    for (uint32_t k = 0; k < 2; k++) {
+        double c;
+        if (!ir_is_real(e->u, ir_operand(e->u, product, k), &c) || (c != 1.4426950408889634 && c != -1.4426950408889634)) continue;
+        *minus = c < 0;
+        return ir_operand(e->u, product, 1 - k);
+    }
+    return 0;
+}
+
 static cpu_val operation(cpu_emitter *e, ir_expr x) {
+    bool minus = false;
+    const ir_expr exponent = natural_exponent(e, x, &minus);
+    if (exponent) {
+        cpu_val a = cpu_expr(e, exponent);
+        return cpu_exp(e, minus ? op_neg(e, &a) : a);
+    }
     const uint32_t n = ir_n_operands(e->u, x);
     cpu_val *a = BASE_ARRAY(e->arena, n, cpu_val);
     for (uint32_t i = 0; i < n; i++) a[i] = cpu_expr(e, ir_operand(e->u, x, i));

@@ -188,8 +188,8 @@ cpu_val cpu_erf(cpu_emitter *e, cpu_val x) {
     return pick(&f, LLVMBuildFCmp(e->b, LLVMRealUNO, x, x, ""), x, y);
 }
 
-/* ---- sin, cos, both types in f64: x = k pi/2 + r with pi/2 in three parts, a polynomial on [-pi/4, pi/4] chosen by k mod 2, the sign by
- * k mod 4. Right for |x| up to 2^40 or so; beyond, the integer no longer fits and the result is NaN rather than a guess. */
+/* ---- sin, cos, both types in f64: x = k pi/2 + r with pi/2 in three parts, of which the first two have 33 bits, so that k times them is exact
+ * without fused instructions too; a polynomial on [-pi/4, pi/4] chosen by k mod 2, the sign by k mod 4. From 2^20 on, wave.c finds k and r. */
 
 static cpu_val quarter_wave(const fp *f, cpu_val x, int64_t phase) {
     static const double sine[] = {-7.6471637318198165e-13, 1.6059043836821613e-10, -2.5052108385441720e-08,
@@ -201,21 +201,56 @@ static cpu_val quarter_wave(const fp *f, cpu_val x, int64_t phase) {
     cpu_val r = fma_(f, k, real(f, -0x1.921fb544p+0), x);
     r = fma_(f, k, real(f, -0x1.0b4611a6p-34), r);
     r = fma_(f, k, real(f, -0x1.3198a2e037073p-69), r);
+    cpu_large_angles(f->e, x, &r, &low);
     cpu_val z = mul(f, r, r), s = fma_(f, mul(f, POLY(f, z, sine), z), r, r), c = POLY(f, z, cosine);
     cpu_val quarter = LLVMBuildAdd(b, low, integer(f, phase), "");
     cpu_val odd = LLVMBuildICmp(b, LLVMIntNE, LLVMBuildAnd(b, quarter, integer(f, 1), ""), integer(f, 0), "");
     cpu_val minus = LLVMBuildICmp(b, LLVMIntNE, LLVMBuildAnd(b, quarter, integer(f, 2), ""), integer(f, 0), "");
     cpu_val y = pick(f, odd, c, s);
     y = pick(f, minus, LLVMBuildFNeg(b, y, ""), y);
-    return pick(f, less(f, magnitude(f, x), real(f, 0x1p40)), y, real(f, NAN));
+    return pick(f, less(f, magnitude(f, x), real(f, INFINITY)), y, real(f, NAN));
 }
+/* Both types in f64: x for the work, and back. */
+static cpu_val widened(cpu_emitter *e, cpu_val x) {
+    LLVMTypeRef wide = cpu_is_vector(x) ? LLVMVectorType(e->f64, LLVMGetVectorSize(LLVMTypeOf(x))) : e->f64;
+    return fp_of(e, x).wide ? x : LLVMBuildFPExt(e->b, x, wide, "");
+}
+static cpu_val narrowed(cpu_emitter *e, cpu_val y, LLVMTypeRef type) { return LLVMTypeOf(y) == type ? y : LLVMBuildFPTrunc(e->b, y, type, ""); }
+
 static cpu_val wave(cpu_emitter *e, cpu_val x, int64_t phase) {
-    fp f = fp_of(e, x);
-    if (f.wide) return quarter_wave(&f, x, phase);
-    LLVMTypeRef single = f.real, wide = cpu_is_vector(x) ? LLVMVectorType(e->f64, LLVMGetVectorSize(single)) : e->f64;
-    x = LLVMBuildFPExt(e->b, x, wide, "");
-    f = fp_of(e, x);
-    return LLVMBuildFPTrunc(e->b, quarter_wave(&f, x, phase), single, "");
+    cpu_val w = widened(e, x);
+    const fp f = fp_of(e, w);
+    return narrowed(e, quarter_wave(&f, w, phase), LLVMTypeOf(x));
 }
 cpu_val cpu_sin(cpu_emitter *e, cpu_val x) { return wave(e, x, 0); }
 cpu_val cpu_cos(cpu_emitter *e, cpu_val x) { return wave(e, x, 1); }
+
+/* ---- a^b = 2^(b log2 |a|), in f64. What that misses: b = 0 and |a| = 1 give 1 whatever the other is; a negative base has a power where the
+ * exponent is whole, negative where it is odd. From 2^53 on every number is whole and even. */
+
+typedef struct { cpu_val whole, odd; } parity;
+static parity parity_of(const fp *f, cpu_val b) {
+    cpu_val args[] = {b}, i = cpu_truncate(f->e, args[0]), back = LLVMBuildSIToFP(f->e->b, i, f->real, "");
+    cpu_val small = less(f, magnitude(f, b), real(f, 0x1p53)), same = LLVMBuildFCmp(f->e->b, LLVMRealOEQ, back, b, "");
+    cpu_val one = LLVMBuildICmp(f->e->b, LLVMIntNE, LLVMBuildAnd(f->e->b, i, integer(f, 1), ""), integer(f, 0), "");
+    return (parity){LLVMBuildOr(f->e->b, LLVMBuildNot(f->e->b, small, ""), same, ""), LLVMBuildAnd(f->e->b, small, LLVMBuildAnd(f->e->b, same, one, ""), "")};
+}
+static cpu_val is_value(const fp *f, cpu_val x, double value) { return LLVMBuildFCmp(f->e->b, LLVMRealOEQ, x, real(f, value), ""); }
+
+static cpu_val power(const fp *f, cpu_val a, cpu_val b) {
+    LLVMBuilderRef build = f->e->b;
+    cpu_val size = magnitude(f, a), y = cpu_exp2(f->e, mul(f, b, cpu_log2(f->e, size)));
+    const parity p = parity_of(f, b);
+    cpu_val negative = LLVMBuildICmp(build, LLVMIntSLT, bits(f, a), integer(f, 0), ""), finite = less(f, real(f, -INFINITY), a);
+    y = pick(f, LLVMBuildAnd(build, negative, p.odd, ""), LLVMBuildFNeg(build, y, ""), y);
+    cpu_val none = LLVMBuildAnd(build, LLVMBuildAnd(build, less(f, a, real(f, 0)), finite, ""), LLVMBuildNot(build, p.whole, ""), "");
+    y = pick(f, none, real(f, NAN), y);
+    cpu_val sure = LLVMBuildAnd(build, is_value(f, a, -1), is_value(f, magnitude(f, b), INFINITY), "");
+    sure = LLVMBuildOr(build, sure, LLVMBuildOr(build, is_value(f, a, 1), is_value(f, b, 0), ""), "");
+    return pick(f, sure, real(f, 1), y);
+}
+cpu_val cpu_pow(cpu_emitter *e, cpu_val a, cpu_val b) {
+    cpu_val wide = widened(e, a);
+    const fp f = fp_of(e, wide);
+    return narrowed(e, power(&f, wide, widened(e, b)), LLVMTypeOf(a));
+}

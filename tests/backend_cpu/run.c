@@ -113,13 +113,19 @@ static void compare(const char *name, const ir_tensor *want, const ir_tensor *fo
     }
 }
 
-void cpu_run_check(cpu_run *r, const ir_node *map, double tolerance) {
-    const ir_tensor *want = wanted(r, map);
+ir_kernel *cpu_run_native(cpu_run *r, const ir_node *map) {
+    room(r);
     ir_kernel *k = pass_lower_node(r->u, map);
     if (!k) fail_with(r, "lower");
     const native how = {cpu_backend(), r->target, cpu_device_create(&native_serial)};
     const bool ran = native_run(&how, k, &r->frame, NULL, r->arena, r->diags);
     cpu_device_destroy(how.device);
     if (!ran) fail_with(r, "run");
+    return k;
+}
+
+void cpu_run_check(cpu_run *r, const ir_node *map, double tolerance) {
+    const ir_tensor *want = wanted(r, map);
+    const ir_kernel *k = cpu_run_native(r, map);
     for (uint32_t i = 0; i < k->n_stores; i++) compare(k->name, &want[k->stores[i].at.result], &r->frame.value[k->stores[i].at.result], tolerance);
 }

@@ -20,6 +20,8 @@ void cpu_run_destroy(cpu_run *r);
 ir_value cpu_run_input(cpu_run *r, const char *name, uint8_t dtype, uint32_t rank, const ir_expr *dim);
 void cpu_run_bind(cpu_run *r, ir_dim dim, int64_t n);
 void cpu_run_fill(cpu_run *r, ir_value v, double (*f)(int64_t i), int64_t (*g)(int64_t i));
+/* Runs the map on the CPU: its results are in r->frame afterwards. */
+ir_kernel *cpu_run_native(cpu_run *r, const ir_node *map);
 /* Fails the test, saying where, unless all results of the map agree: |x - y| <= tolerance * max(1, |y|), NaN and inf alike. */
 void cpu_run_check(cpu_run *r, const ir_node *map, double tolerance);
 double cpu_noise(int64_t i);     /* about N(0, 1), the same for the same i */

@@ -12,8 +12,6 @@ static const double edges[] = {0.0,   -0.0,  1.0,     -1.0,   0.5,    -0.5,   1.
 enum { N_EDGES = sizeof edges / sizeof *edges, N = 211 };
 static double left(int64_t i) { return i < N_EDGES ? edges[i] : cpu_noise(i) * (i % 3 == 0 ? 30 : 3); }
 static double right(int64_t i) { return i < N_EDGES ? edges[(i * 7 + 3) % N_EDGES] : cpu_noise(i + 1000) * 3; }
-static double angle(int64_t i) { return fabs(left(i)) < 1e9 || isinf(left(i)) ? left(i) : (double)NAN; }    /* beyond 2^40 the CPU gives NaN */
-static double positive(int64_t i) { return fabs(left(i)); }
 static int64_t whole(int64_t i) {
     static const int64_t some[] = {0, 1, -1, 2, -2, 7, -7, 16, -16, 1000003, -1000003, 2147483647, -2147483648, 62, 31};
     return i < 15 ? some[i] : (int64_t)(cpu_noise(i) * 1000);
@@ -33,8 +31,7 @@ static uint8_t type_of(ir_sort s, uint8_t real) { return s == IR_SORT_INT ? IR_T
 static void fill(cpu_run *r, ir_value v, ir_op op, uint32_t k, ir_sort s) {
     if (s == IR_SORT_BOOL) cpu_run_fill(r, v, NULL, k ? other_truth : truth);
     else if (s == IR_SORT_INT) cpu_run_fill(r, v, NULL, op == IR_BIT && k == 1 ? small : k == 1 ? divisor : whole);
-    else if (op == IR_SIN || op == IR_COS) cpu_run_fill(r, v, angle, NULL);
-    else cpu_run_fill(r, v, op == IR_POW && k == 0 ? positive : k ? right : left, NULL);
+    else cpu_run_fill(r, v, k ? right : left, NULL);
 }
 
 static void check(ir_op op, ir_sort number, uint8_t real, double tolerance, const char *arch) {
@@ -61,7 +58,7 @@ static void check(ir_op op, ir_sort number, uint8_t real, double tolerance, cons
 
 static double tolerance_of(ir_op op, uint8_t real) {
     if (real == IR_TYPE_F64) return op == IR_POW ? 1e-11 : 2e-14;
-    return op == IR_POW || op == IR_EXP ? 2e-5 : 6e-7;
+    return 6e-7;
 }
 static void every_row(const char *arch) {
     static const uint8_t reals[] = {IR_TYPE_F32, IR_TYPE_F64};
