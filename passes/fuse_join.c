@@ -88,6 +88,7 @@ static ir_node *joined(fuse_block *b, const ir_node *a, const ir_node *c) {
     bool second_larger = c->map.n_outer > a->map.n_outer;
     const ir_node *larger = second_larger ? c : a, *smaller = second_larger ? a : c;
     ir_binding all[IR_AXES];
+    if (larger->map.n_outer && !smaller->map.n_outer) return NULL;       /* a number has no place in a space: no places means all of it */
     if (a->map.n_results + c->map.n_results > MOST_RESULTS || !match(b, larger, smaller, all)) return NULL;
     ir_node *n = ir_node_copy(b->u, larger);
     n->span = a->span;
