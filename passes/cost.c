@@ -65,6 +65,11 @@ static double extent(cost_state *c, ir_expr e) {
     return n > 0 ? n : 0;
 }
 
+double pass_size(const ir_unit *u, ir_expr e, const int64_t *given) {
+    cost_state c = { .u = u, .given = given };
+    return extent(&c, e);
+}
+
 /* Operations of an expression, shared parts once; integer ones are cheap beside reals. */
 typedef struct { double ops; } ops_env;
 static bool ops_visit(const ir_unit *u, void *env, ir_expr e) {

@@ -41,6 +41,7 @@ ir_kernel *pass_lower_node(ir_unit *u, const ir_node *map);
 double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why);
 double pass_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative);
 int64_t pass_representative(const ir_unit *u, ir_dim dim, const int64_t *given);
+double pass_size(const ir_unit *u, ir_expr extent, const int64_t *given);      /* of an axis at the representative sizes */
 /* legalize.c: the same kernel without operators that the target lacks */
 ir_kernel *pass_legalize_kernel(const ir_kernel *k, const ir_target *target);
 /* schedule.c: what one item covers, which the cost model has to know too */

@@ -154,11 +154,18 @@ static void choose_lanes(planner *p) {
 
 /* ---- how axes are walked */
 
-/* The innermost row. One that the extents of columns or features depend on is no tile: its rows have no block of columns in common. */
+/* The row that fills a tile best, the innermost of those that fill it alike: positions, not the few heads of a group. One that the extents of
+ * columns or features depend on is no tile: its rows have no block of columns in common. */
 static int32_t row_to_tile(const planner *p) {
     int32_t found = -1;
-    for (uint32_t a = 0; a < p->k->n_axes; a++)
-        if (p->k->axes[a].role == IR_ROW && !shapes(p, a, IR_COL | IR_FEAT)) found = (int32_t)a;
+    double most = 0;
+    for (uint32_t a = 0; a < p->k->n_axes; a++) {
+        if (p->k->axes[a].role != IR_ROW || shapes(p, a, IR_COL | IR_FEAT)) continue;
+        const double size = fmin(pass_size(p->u, p->k->axes[a].extent, p->representative), PASS_ROWS_PER_ITEM);
+        if (found >= 0 && size < most) continue;
+        found = (int32_t)a;
+        most = size;
+    }
     return found;
 }
 static void walk(planner *p, uint32_t a, ir_axis_walk how, int32_t tile) { p->s->axes[a] = (ir_axis_schedule){(uint8_t)how, tile}; }
