@@ -1,6 +1,6 @@
 /* One call of a graph: tensors by name into the entry's order, binding, outputs, the run. */
 #include <string.h>
-#include "api.h"
+#include "sizes.h"
 
 typedef struct { attn_model *model; const attn_run_options *options; } running;
 typedef struct { attn_tensor *at; } made;            /* an output that the run has made */
@@ -19,19 +19,12 @@ static const attn_dim *find_dim(const attn_run_options *o, const char *name) {
     return NULL;
 }
 
-/* What a graph calls its tensors of a kind, or its dimensions, for messages. */
+/* What a graph calls its tensors of a kind, for messages. */
 static const char *names_of(api_call *call, const rt_entry *e, uint32_t kind) {
     base_text names;
     base_text_init(&names, call->diags->arena);
     for (uint32_t k = 0; k < e->n_tensors; k++)
         if (e->tensors[k].kind == kind) base_text_add(&names, "%s%s", names.n ? ", " : "", e->tensors[k].name);
-    return names.n ? names.at : "none";
-}
-
-static const char *dims_of(api_call *call, const rt_entry *e) {
-    base_text names;
-    base_text_init(&names, call->diags->arena);
-    for (uint32_t k = 0; k < e->n_dims; k++) base_text_add(&names, "%s%s", k ? ", " : "", e->dim_names[k]);
     return names.n ? names.at : "none";
 }
 
@@ -51,19 +44,6 @@ static bool known_names(api_call *call, const rt_entry *e, uint32_t kind, const 
     return fine;
 }
 
-static bool known_dims(api_call *call, const rt_entry *e, const attn_run_options *o) {
-    bool fine = true;
-    for (size_t k = 0; k < o->n_dims; k++) {
-        bool found = false;
-        for (uint32_t i = 0; i < e->n_dims; i++) found |= o->dims[k].name && !strcmp(o->dims[k].name, e->dim_names[i]);
-        fine &= found;
-        if (found) continue;
-        base_diag *d = base_report(call->diags, BASE_MSG_DIM_UNKNOWN, (base_span){0, 0, 0}, e->name, o->dims[k].name ? o->dims[k].name : "");
-        d->expected = dims_of(call, e);
-    }
-    return fine;
-}
-
 /* An input `K: dim` may be given among the dims: then it is a tensor made here. */
 static bool scalar_from_dims(api_call *call, const attn_run_options *o, const rt_tensor_info *info, rt_array *out) {
     const attn_dim *d = info->rank == 0 && info->dtype == RT_I64 ? find_dim(o, info->name) : NULL;
@@ -75,7 +55,7 @@ bool drv_arguments(api_call *call, const api_entry *entry, const attn_run_option
     const rt_entry *e = &entry->entry;
     bool fine = known_names(call, e, RT_TENSOR_INPUT, "input", o->inputs, o->n_inputs);
     fine &= known_names(call, e, RT_TENSOR_OUTPUT, "output", o->outputs, o->n_outputs);
-    fine &= known_dims(call, e, o);
+    fine &= drv_dims_known(call, e, o->dims, o->n_dims);
     for (uint32_t k = 0; k < e->n_tensors; k++) {
         const rt_tensor_info *info = &e->tensors[k];
         const rt_array *a = info->kind == RT_TENSOR_INPUT ? find_input(o, info->name) : NULL;

@@ -185,7 +185,9 @@ static bool fill_said(api_call *call, const char *said, const char *name, const 
         else put_int(a, k, (int64_t)value);
     }
     if (k == n && (*at == '}' || *at == 0 || *at == ',')) return true;
-    base_report(call->diags, BASE_MSG_TRY_VALUES, (base_span){0, 0, 0}, name, (long long)n);
+    base_diag *d = base_report(call->diags, BASE_MSG_TRY_VALUES, (base_span){0, 0, 0}, name, (long long)n);
+    d->found = base_strdup(call->diags->arena, said);
+    d->hint = "sizes that differ from those of the line need values of their own";
     return false;
 }
 

@@ -66,14 +66,23 @@ static int64_t fallback(const ir_graph *g, uint32_t dim) {
     return least > SMALL ? least : SMALL;
 }
 
-static bool names_known(api_call *call, const rt_entry *e, const attn_dim *dims, size_t n) {
+static const char *names_of_dims(base_arena *arena, const rt_entry *e) {
+    base_text names;
+    base_text_init(&names, arena);
+    for (uint32_t k = 0; k < e->n_dims; k++) base_text_add(&names, "%s%s", k ? ", " : "", e->dim_names[k]);
+    return names.n ? names.at : "none";
+}
+
+/* Every name is one of the graph's, and no size is negative: a slip of the pen in a name would otherwise pass without a word. */
+bool drv_dims_known(api_call *call, const rt_entry *e, const attn_dim *dims, size_t n) {
     bool fine = true;
     for (size_t k = 0; k < n; k++) {
+        const char *name = dims[k].name ? dims[k].name : "";
         bool found = false;
-        for (uint32_t i = 0; i < e->n_dims; i++) found |= dims[k].name && !strcmp(dims[k].name, e->dim_names[i]);
-        if (!found) base_report(call->diags, BASE_MSG_DIM_UNKNOWN, (base_span){0, 0, 0}, e->name, dims[k].name ? dims[k].name : "");
+        for (uint32_t i = 0; i < e->n_dims; i++) found |= !strcmp(name, e->dim_names[i]);
+        if (!found) base_report(call->diags, BASE_MSG_DIM_UNKNOWN, (base_span){0, 0, 0}, e->name, name)->expected = names_of_dims(call->diags->arena, e);
+        else if (dims[k].value < 0) base_report(call->diags, BASE_MSG_DIM_NEGATIVE, (base_span){0, 0, 0}, name, (long long)dims[k].value);
         fine &= found && dims[k].value >= 0;
-        if (found && dims[k].value < 0) base_report(call->diags, BASE_MSG_DIM_NEGATIVE, (base_span){0, 0, 0}, dims[k].name, (long long)dims[k].value);
     }
     return fine;
 }
@@ -82,7 +91,7 @@ bool drv_sizes(api_call *call, const attn_program *program, const api_graph *g, 
     const rt_entry *e = &g->signature;
     out->at = BASE_ARRAY(call->scratch, e->n_slots, int64_t);
     out->known = BASE_ARRAY(call->scratch, e->n_slots, bool);
-    if (!names_known(call, e, dims, n_dims)) return false;
+    if (!drv_dims_known(call, e, dims, n_dims)) return false;
     for (uint32_t k = 0; k < e->n_dims; k++) {
         bool known = given(dims, n_dims, e->dim_names[k], &out->at[k]);
         if (!known && defaults && !tried_size(program, e->dim_names[k], &out->at[k])) out->at[k] = fallback(g->graph, k);
@@ -96,19 +105,10 @@ bool drv_sizes(api_call *call, const attn_program *program, const api_graph *g, 
 
 /* ---- shapes */
 
-static bool mentions(const char *text, const char *name) {
-    size_t n = strlen(name);
-    for (const char *at = text; (at = strstr(at, name)); at += n) {
-        bool starts = at == text || !(isalnum((unsigned char)at[-1]) || at[-1] == '_');
-        if (starts && !(isalnum((unsigned char)at[n]) || at[n] == '_')) return true;
-    }
-    return false;
-}
-
 static void report_missing(api_call *call, const rt_entry *e, const rt_tensor_info *info, uint32_t axis, const drv_slots *slots) {
     const char *missing = info->dim_texts[axis];
     for (uint32_t k = 0; k < e->n_dims; k++)
-        if (!slots->known[k] && mentions(info->dim_texts[axis], e->dim_names[k])) missing = e->dim_names[k];
+        if (!slots->known[k] && rt_mentions(info->dim_texts[axis], e->dim_names[k])) missing = e->dim_names[k];
     base_diag *d = base_report(call->diags, BASE_MSG_DIM_MISSING, rt_span(call->diags, &info->place), missing);
     d->hint = base_printf(call->diags->arena, "axis %u of %s is %s", axis, info->name, info->dim_texts[axis]);
 }

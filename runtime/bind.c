@@ -83,9 +83,10 @@ static bool all_bools_fine(rt_call *call) {
     return fine;
 }
 
-static bool has_word(const char *text, const char *word) {
-    size_t n = strlen(word);
-    for (const char *at = strstr(text, word); at; at = strstr(at + 1, word))
+/* `name` as a word of its own in `text`. */
+bool rt_mentions(const char *text, const char *name) {
+    size_t n = strlen(name);
+    for (const char *at = strstr(text, name); at; at = strstr(at + 1, name))
         if ((at == text || (!isalnum((unsigned char)at[-1]) && at[-1] != '_')) && !isalnum((unsigned char)at[n]) && at[n] != '_') return true;
     return false;
 }
@@ -96,7 +97,7 @@ static const char *dims_in(const rt_call *call, const char *text) {
     base_text out;
     base_text_init(&out, call->diags->arena);
     for (uint32_t k = 0; k < e->n_dims; k++)
-        if (has_word(text, e->dim_names[k])) base_text_add(&out, "%s%s = %lld", out.n ? ", " : "", e->dim_names[k], (long long)call->slots[k]);
+        if (rt_mentions(text, e->dim_names[k])) base_text_add(&out, "%s%s = %lld", out.n ? ", " : "", e->dim_names[k], (long long)call->slots[k]);
     return out.n ? out.at : NULL;
 }
 

@@ -117,6 +117,7 @@ typedef struct {
 } rt_call;
 rt_blocks *rt_blocks_create(const base_allocator *allocator, rt_device *device); /* device NULL: the host's. NULL: no memory */
 void rt_blocks_destroy(rt_blocks *blocks);
+bool rt_mentions(const char *text, const char *name);                            /* a dimension's name as a word of an extent's text */
 base_span rt_span(const base_diags *diags, const rt_place *place);               /* of the place, if its file is among those of diags */
 /* Checks types, ranks, shapes and facts; fills call->slots. call->tensors: inputs and params are set. */
 bool rt_bind(rt_call *call);

@@ -87,7 +87,7 @@ static void test_dims(void **state) {
     f->dims[1] = (attn_dim){"N", 4};
     assert_int_equal(attn_model_run(f->w.model, &f->o, f->w.said), ATTN_OK);
     f->dims[0].value = -1;
-    expect(f, ATTN_ERROR_DATA, "E0608", "K = -1");
+    expect(f, ATTN_ERROR_DATA, "E0622", "K is given as -1");
     finish(f);
 }
 
