@@ -19,6 +19,8 @@ static double now(void) {
 
 /* ---- passes */
 
+/* Sizes that costs are judged at, by ir_dim; 0 leaves the choice to the cost model. Names that the graph does not have are no mistake here:
+ * the same list is given to every graph of the file. */
 static int64_t *representative(base_arena *arena, const ir_unit *u, const attn_dim *dims, size_t n_dims) {
     int64_t *at = BASE_ARRAY(arena, u->dim.n + 1, int64_t);
     for (uint32_t dim = 1; dim < u->dim.n; dim++)
@@ -27,6 +29,7 @@ static int64_t *representative(base_arena *arena, const ir_unit *u, const attn_d
     return at;
 }
 
+/* Each call makes a graph of its own: passes write into the unit of theirs, so that one program can be compiled by several threads. */
 bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, uint32_t graph, const ir_backend *backend, const char *arch,
                const attn_dim *dims, size_t n_dims, const char *stop_after, pass_state *state) {
     *state = (pass_state){.arena = arena, .diags = call->diags};
@@ -45,6 +48,7 @@ bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, u
 
 /* ---- one entry */
 
+/* Code lives outside of arenas, so a jump between compiling it and the end of the call would lose it. */
 typedef struct { const ir_backend *backend; ir_code *code; } held_code;
 
 static void release_code(void *self) {
@@ -52,6 +56,7 @@ static void release_code(void *self) {
     if (h->code) h->backend->release(h->backend, h->code);
 }
 
+/* What explain shows is made into text at once: kernels point into a unit whose spans need the program's files. */
 static void describe_kernels(attn_module *m, const pass_state *s, api_entry *e, base_diags *diags) {
     e->kernels = BASE_ARRAY(m->arena, s->n_kernels, api_kernel);
     for (uint32_t k = 0; k < s->n_kernels; k++) {
@@ -81,6 +86,7 @@ static void keep_remarks(attn_module *m, const pass_state *s, api_entry *e, cons
     for (uint32_t k = 0; k < s->remarks.n; k++) e->remarks[e->n_remarks++] = remark_text(m, &s->remarks.at[k], diags);
 }
 
+/* All kernels of a graph in one go: a backend shares what they have in common. A graph that only passes inputs on has none. */
 static bool compile_kernels(api_call *call, attn_module *m, const pass_state *s, api_entry *e, rt_kernel *kernels) {
     held_code *held = BASE_NEW(call->scratch, held_code);
     held->backend = m->backend;
@@ -91,6 +97,7 @@ static bool compile_kernels(api_call *call, attn_module *m, const pass_state *s,
     return e->code != NULL;
 }
 
+/* The evaluator needs nothing but the graph and its signature. */
 static bool compile_graph(api_call *call, attn_module *m, uint32_t graph, const attn_module_options *o) {
     api_entry *e = &m->entries[m->n_entries++];
     pass_state state;
@@ -126,6 +133,7 @@ static bool open_device(api_call *call, attn_module *m) {
     return m->device != NULL;
 }
 
+/* Which backend, and whether it can work here: found out before any graph is lowered, since that takes longer. */
 static bool find_target(api_call *call, const attn_context *context, const char *name, const ir_backend **backend) {
     *backend = NULL;
     if (!drv_target_exists(name)) return drv_target_unknown(call, name);
@@ -183,6 +191,7 @@ attn_status attn_module_create(attn_context *context, const attn_program *progra
     return status;
 }
 
+/* Order of the end: code and device first, since they need the backend; the arena, which holds the module itself; then what it kept alive. */
 attn_module *api_module_retain(attn_module *module) {
     atomic_fetch_add(&module->references, 1);
     return module;

@@ -20,6 +20,7 @@ const char *attn_status_text(attn_status status) {
 
 /* ---- the host's executor, seen by the runtime */
 
+/* The host sees attn_job, which hides what a kernel is; `work` leads back to the runtime's job. */
 static bool host_run(void *self, const rt_job *job) {
     const attn_context *c = self;
     attn_job seen = {sizeof seen, job->items, job->cost_of_item, job->scratch_bytes, job->cancel, job};
@@ -32,6 +33,7 @@ static int host_workers(void *self) {
     return n > 0 ? n : 1;
 }
 
+/* Called by the host's threads, several at a time: it must not touch anything but the job. */
 void attn_job_run(const attn_job *job, int64_t first, int64_t end, void *scratch) {
     const rt_job *inner = job->work;
     inner->fn(inner->frame, first, end, scratch);
@@ -43,6 +45,7 @@ typedef struct { const attn_context_options *options; attn_context **out; } crea
 
 static void destroy_pool(void *self) { rt_pool_destroy(((attn_context *)self)->pool); }
 
+/* A host that brings its own threads gets no pool: its context starts none. */
 static void choose_executor(api_call *call, attn_context *c, const attn_context_options *o) {
     if (o->executor && o->executor->run) {
         c->host = *o->executor;
@@ -73,6 +76,7 @@ static attn_status create(api_call *call, void *args) {
     return ATTN_OK;
 }
 
+/* The allocator is looked at here, before api_run, because the arena of this very call comes from it. */
 attn_status attn_context_create(const attn_context_options *options, attn_diagnostics *diagnostics, attn_context **out) {
     creation a = {options, out};
     base_allocator allocator = {0};
@@ -86,6 +90,7 @@ attn_status attn_context_create(const attn_context_options *options, attn_diagno
     return status;
 }
 
+/* Relaxed would do for the increment; the last release must see what the others have written, so both are the default order. */
 attn_context *api_context_retain(attn_context *context) {
     atomic_fetch_add(&context->references, 1);
     return context;

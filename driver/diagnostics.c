@@ -15,6 +15,7 @@ struct attn_diagnostics {
 static const attn_diagnostic no_memory = {sizeof(attn_diagnostic), "E0801", ATTN_ERROR, "out of memory", NULL, 0, 0, NULL, NULL, NULL};
 static const char no_memory_text[] = "error E0801: out of memory\n";
 
+/* The list has an allocator of its own: it must be able to say that the context's has run out. */
 static attn_status create(api_call *call, void *args) {
     attn_diagnostics **out = args;
     base_arena *arena = api_keep(call);
@@ -65,6 +66,7 @@ void api_add_no_memory(attn_diagnostics *out) {
 
 static const char *copy(base_arena *arena, const char *text) { return text ? base_strdup(arena, text) : NULL; }
 
+/* Both forms are made when the message arrives; making them when they are asked for could fail, and that function has no status. */
 static const char *render(base_arena *arena, const base_diags *from, const base_diag *d, bool colour) {
     base_text text;
     base_text_init(&text, arena);

@@ -24,6 +24,7 @@ void attn_text_destroy(attn_context *context, char *text) {
     if (context->allocator.free) context->allocator.free(context->allocator.self, text, strlen(text) + 1);
 }
 
+/* "frontend" is no pass: it names the graph before the first. */
 static bool pass_fits(const char *pass) { return !pass || !strcmp(pass, "frontend") || pass_exists(pass); }
 
 static bool unknown_pass(api_call *call, const char *pass) {
@@ -49,6 +50,7 @@ static const char *target_of(base_arena *arena, const char *text, const char **a
     return colon ? base_strndup(arena, text, (size_t)(colon - text)) : text ? text : "cpu";
 }
 
+/* The graph is lowered for the occasion, in scratch memory, as far as is asked for. */
 static attn_status dump(api_call *call, void *args) {
     dumping *d = args;
     const char *arch, *target = target_of(call->scratch, d->target, &arch);

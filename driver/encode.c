@@ -32,6 +32,7 @@ static void encode_launch(entry *n, const ir_step *from, rt_step *to) {
     to->predicted_s = s->predicted_s;
 }
 
+/* The counter gets a slot of its own, and expressions of it become operations of the loop, to be run again with each turn. */
 static void encode_loop(entry *n, uint32_t at, const ir_step *from, rt_step *to) {
     encoder *e = &n->e;
     enc_loop *l = BASE_NEW(e->arena, enc_loop);
@@ -54,6 +55,7 @@ static void encode_next(entry *n, rt_step *to) {
     n->e.loop = l->outer;
 }
 
+/* What a failed check is told with: extents to take its linear position apart, and the limit that was passed. */
 static rt_check encode_check(entry *n, const ir_check *c) {
     encoder *e = &n->e;
     rt_check out = {.what = c->what, .axis = c->axis, .n_positions = c->n_over, .place = enc_place(e, c->position->span)};
@@ -81,6 +83,7 @@ static void encode_step(entry *n, uint32_t at) {
 
 /* ---- buffers */
 
+/* Tensors of an entry are inputs, params, outputs in this order; the plan counts each kind from 0. */
 static rt_buffer encode_buffer(entry *n, const ir_buffer *b) {
     encoder *e = &n->e;
     rt_buffer out = {.kind = RT_BUFFER_TENSOR, .bytes = enc_slot(e, b->bytes)};
@@ -101,6 +104,7 @@ static rt_buffer encode_buffer(entry *n, const ir_buffer *b) {
 
 /* ---- the entry */
 
+/* ir_dim counts from 1, slots of dimensions from 0. */
 static void put_signature(encoder *e, rt_entry *out) {
     const char **names = BASE_ARRAY(e->arena, e->unit->dim.n + 1, const char *);
     for (uint32_t dim = 1; dim < e->unit->dim.n; dim++) names[dim - 1] = e->unit->dim.at[dim].name;
@@ -121,6 +125,7 @@ static encoder start(const ir_graph *graph, base_arena *arena, base_diags *diags
     return (encoder){.graph = graph, .unit = graph->unit, .arena = arena, .diags = diags};
 }
 
+/* Tensors and the binding program without steps: what a program knows of itself, and all that the evaluator needs. */
 bool drv_encode_signature(const ir_graph *graph, base_arena *arena, base_diags *diags, rt_entry *out) {
     encoder e = start(graph, arena, diags);
     enc_signature(&e);

@@ -11,6 +11,7 @@ typedef struct { encoder *e; BASE_VEC(axis) axes; bool *known; } binding;      /
 
 /* ---- tensors */
 
+/* The extent as the host sees it: axes that are packed, (H,D), count as one, their product. */
 static ir_expr host_extent(encoder *e, const ir_type *t, const uint8_t *packed, uint32_t *k) {
     ir_expr x = t->dim[(*k)++];
     while (packed && *k < t->rank && packed[*k]) x = ir_mul(e->unit, x, t->dim[(*k)++]);
@@ -32,6 +33,7 @@ static void add_tensor(encoder *e, binding *b, rt_tensor_kind kind, ir_value val
     e->values[at] = value;
 }
 
+/* A param without a storage name is stored under its own. */
 static void add_sources(encoder *e, binding *b, ir_form form, rt_tensor_kind kind, uint32_t *n) {
     for (uint32_t k = 0; k < e->graph->body.n; k++) {
         const ir_node *node = e->graph->body.at[k];
@@ -57,6 +59,7 @@ static void add_tensors(encoder *e, binding *b) {
 
 typedef struct { const bool *known; ir_dim one; uint32_t n; } unknowns;
 
+/* How many dimensions of an extent are not known yet, and which one was met last: an extent with exactly one can be solved. */
 static bool find_unknown(const ir_unit *u, void *env, ir_expr x) {
     unknowns *f = env;
     if (ir_is(u, x, IR_DIM) && !f->known[ir_at(u, x)->u.ref]) {
@@ -86,6 +89,7 @@ static ir_expr with(ir_unit *u, ir_expr x, ir_dim dim, int64_t value) {
 
 static uint32_t shape_slot(encoder *e, const axis *a) { return enc_op(e, (rt_int_op){.op = RT_INT_SHAPE, .a = a->tensor, .b = a->axis}); }
 
+/* Tensor and axis in one literal, as RT_INT_SOLVE and RT_INT_EXPECT want it. */
 static int64_t where(const axis *a) { return (int64_t)a->tensor << 8 | a->axis; }
 
 static void bind_dim(binding *b, ir_dim dim, rt_int_op op) {
@@ -105,6 +109,7 @@ static bool solve(binding *b, axis *a, ir_dim dim) {
     return true;
 }
 
+/* An axis whose extent is known otherwise: it is compared. */
 static void expect(binding *b, const axis *a) {
     encoder *e = b->e;
     uint32_t found = shape_slot(e, a);

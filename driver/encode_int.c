@@ -39,6 +39,7 @@ static uint32_t scalar_input(const encoder *e, ir_expr x) {
     return 0;
 }
 
+/* Integer programs know integers and dimensions; a real, or an element of a tensor that is no scalar, they cannot compute. */
 typedef struct { const encoder *e; bool can; } asking;
 
 static bool ask(const ir_unit *u, void *env, ir_expr x) {
@@ -56,6 +57,7 @@ bool enc_can(const encoder *e, ir_expr x) {
     return a.can;
 }
 
+/* Passes promise that sizes and bounds are computable. If they are not, that is our mistake and no answer would be right. */
 static uint32_t impossible(encoder *e, ir_expr x) {
     base_report(e->diags, BASE_MSG_INTERNAL_IR, (base_span){0, 0, 0}, base_printf(e->arena, "no integer program computes %s", enc_text(e, x)));
     e->failed = true;
@@ -83,6 +85,7 @@ static uint32_t encode(encoder *e, ir_expr x) {
     }
 }
 
+/* Expressions are shared, so their slots are: each is computed once however often it is mentioned. */
 uint32_t enc_slot(encoder *e, ir_expr x) {
     if (x < e->slot_of.n && e->slot_of.at[x]) return e->slot_of.at[x] - 1;
     uint32_t slot = encode(e, x);

@@ -31,6 +31,7 @@ static bool take(api_call *call, const ir_unit *u, ir_frame *frame, ir_value v, 
     return true;
 }
 
+/* float64 and int64 to the output's own type; integers that do not fit stop at the type's limits, as in ir_saturate_to. */
 static void put(const ir_tensor *from, const rt_array *to) {
     for (int64_t k = 0; k < from->n; k++)
         switch (to->dtype) {

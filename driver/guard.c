@@ -2,12 +2,14 @@
 #include <stdlib.h>
 #include "api.h"
 
+/* The last registered first: what was acquired later may need what was acquired before. */
 static void clean_up(api_call *call, bool failed) {
     for (api_cleanup *c = call->cleanups; c; c = c->next)
         if (failed || !c->on_failure_only) c->run(c->self);
     call->cleanups = NULL;
 }
 
+/* Scratch goes last, since the list of clean-ups lies in it. */
 static void finish(api_call *call, bool failed) {
     clean_up(call, failed);
     if (failed) base_arena_destroy(call->keep);
@@ -61,6 +63,7 @@ void api_defer(api_call *call, void (*run)(void *self), void *self, bool on_fail
     call->cleanups = c;
 }
 
+/* Several errors may be of several classes; the first is the one that the others may follow from. */
 attn_status api_status(const api_call *call) {
     static const attn_status by_class[] = {
         [BASE_CLASS_PROGRAM] = ATTN_ERROR_PROGRAM, [BASE_CLASS_DATA] = ATTN_ERROR_DATA,         [BASE_CLASS_ENVIRONMENT] = ATTN_ERROR_ENVIRONMENT,

@@ -75,6 +75,7 @@ static bool take_stored(loading *l, const rt_tensor_info *info, const int64_t *s
     return true;
 }
 
+/* Graphs of a file share a param if they mean the same: a name alone is not enough, two graphs may see it in different shapes. */
 static bool same_param(const rt_tensor_info *a, const rt_tensor_info *b) {
     if (strcmp(a->name, b->name) || strcmp(a->storage, b->storage) || a->dtype != b->dtype || a->rank != b->rank) return false;
     for (uint32_t k = 0; k < a->rank; k++)
@@ -88,6 +89,7 @@ static const loaded *find_loaded(const loading *l, const rt_tensor_info *info) {
     return NULL;
 }
 
+/* Tensors by name come first, so that a host can replace one weight of a file. */
 static bool load_param(loading *l, const rt_tensor_info *info, const int64_t *slots, const bool *known, rt_array *out) {
     const loaded *before = find_loaded(l, info);
     const attn_tensor *t = given(l, info->name);
@@ -125,6 +127,7 @@ static int64_t bytes_of(const rt_array *a) {
     return n * rt_dtypes[a->dtype].bytes;
 }
 
+/* Device blocks are cut at 256 bytes, and an empty array still gets an address of its own. */
 static int64_t rounded(int64_t bytes) { return (bytes + 255) / 256 * 256 + 256; }
 
 /* Size of a constant: its slot follows from literals alone. */
@@ -137,6 +140,7 @@ static int64_t const_bytes(loading *l, const rt_entry *e, uint32_t buffer) {
     return known[e->buffers[buffer].bytes] ? slots[e->buffers[buffer].bytes] : 0;
 }
 
+/* Everything that stays on the device goes into one block: one allocation, one free. */
 static int64_t device_need(loading *l) {
     int64_t all = 0;
     for (uint32_t k = 0; k < l->params.n; k++) all += rounded(bytes_of(&l->params.at[k].array));
@@ -153,12 +157,14 @@ static bool device_failed(loading *l, rt_device *d) {
     return false;
 }
 
+/* Takes the next part of that block. */
 static bool upload(loading *l, rt_device *d, const void *from, int64_t bytes, void **out) {
     *out = (char *)l->model->device_memory + l->device_bytes;
     l->device_bytes += rounded(bytes);
     return d->copy_in(d, *out, from, (size_t)bytes) || device_failed(l, d);
 }
 
+/* A shared param is copied once; every instance that pointed at the host's copy now points at the device's. */
 static bool upload_params(loading *l, rt_device *d) {
     for (uint32_t k = 0; k < l->params.n; k++) {
         loaded *p = &l->params.at[k];
@@ -200,6 +206,7 @@ static void release(void *self) {
 
 static void close_file(void *self) { rt_safetensors_close(self); }
 
+/* The file stays open for the call only: all that is wanted has been read then. */
 static bool open_file(loading *l) {
     l->file.fd = -1;
     api_defer(l->call, close_file, &l->file, false);
@@ -219,6 +226,7 @@ static bool make_instance(loading *l, api_instance *i, const api_entry *e) {
     return load_params(l, i);
 }
 
+/* All of them, also after one has failed: every missing or unfit weight is reported, not the first alone. */
 static bool make_instances(loading *l) {
     attn_model *m = l->model;
     bool fine = true;

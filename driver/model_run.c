@@ -28,6 +28,7 @@ static const char *names_of(api_call *call, const rt_entry *e, uint32_t kind) {
     return names.n ? names.at : "none";
 }
 
+/* Names that the graph lacks and names given twice. Inputs that are missing are found when binding, with their types. */
 static bool known_names(api_call *call, const rt_entry *e, uint32_t kind, const char *word, const attn_argument *list, size_t n) {
     bool fine = true;
     for (size_t k = 0; k < n; k++) {
@@ -87,6 +88,7 @@ static void destroy_made(void *self) {
     attn_tensor_destroy(m->at);
 }
 
+/* Outputs are written where they lie, so they must be dense: unpacking into strides would be a copy that nobody asked for. */
 static bool fits(const rt_array *a, const rt_tensor_info *info, const int64_t *dim) {
     if (a->dtype != info->dtype || a->rank != info->rank || !rt_array_is_dense(a)) return false;
     for (uint32_t k = 0; k < a->rank; k++)
@@ -171,6 +173,7 @@ static void shape_outputs(const rt_call *c, rt_array *tensors) {
 
 static void release(void *self) { rt_release(self); }
 
+/* A device with a queue of its own takes one call at a time. On the host calls run side by side: each has its own device struct and block. */
 static attn_status execute(api_call *call, attn_module *m, const api_entry *e, rt_call *c) {
     if (!m->backend) return drv_eval(call, m, e, c);
     api_defer(call, release, c, false);
@@ -187,6 +190,7 @@ static const api_instance *find_instance(const attn_model *m, const char *graph)
     return e ? &m->instances[e - m->module->entries] : NULL;
 }
 
+/* Nothing of the caller's is changed before the run has succeeded: outputs that it made are handed over at the very end. */
 static attn_status run(api_call *call, void *args) {
     const running *r = args;
     const attn_run_options *o = r->options;

@@ -36,6 +36,7 @@ static uint64_t next(counting *c) {
 
 static number value_of(counting *c, ir_expr e);
 
+/* Latches for this draw: what an unknown value would decide is counted as visible, never left out. */
 static number unknown(counting *c) {
     c->unknown = true;
     return (number){0};
@@ -51,6 +52,7 @@ static number element(const rt_array *a, int64_t k) {
     }
 }
 
+/* Elements of inputs only. What kernels compute is not there, since nothing has run. */
 static number read_at(counting *c, ir_expr e) {
     ir_value v = ir_at(c->unit, e)->u.ref;
     const rt_array *a = c->inputs[v];
@@ -172,6 +174,7 @@ static bool is_wanted(counting *c, const wanting *w) {
 
 /* ---- lines */
 
+/* Axes that a line runs over: those it sums, those it has a value for, and items, over which everything runs. */
 static bool in_line(const ir_kernel *k, const ir_let *l, const ir_axis *a) {
     for (uint32_t i = 0; i < l->n_over; i++)
         if (l->over[i] == a->var) return true;

@@ -33,6 +33,7 @@ __attribute__((target("avx2,fma"))) static float chains_256(float factor, float 
 __attribute__((target(WIDE_TARGET))) static float chains_512(float factor, float addend) { CHAIN_BODY; }
 #endif
 
+/* By what the CPU has: a build for any x86-64 still measures the widest units. */
 static chains_fn *choose(void) {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f")) return chains_512;
@@ -56,6 +57,7 @@ static double now(void) {
 
 typedef struct { attn_context *context; double seconds, gflops; } measuring;
 
+/* The best round of several, since whatever disturbs makes slower, never faster. */
 static attn_status measure(api_call *call, void *args) {
     measuring *m = args;
     int64_t items = (int64_t)m->context->threads * ITEMS_PER_THREAD, one = 1;

@@ -14,6 +14,7 @@ typedef struct {
 
 /* ---- imports */
 
+/* Imports are relative to the file that imports, not to the folder that the process happens to be in. */
 static const char *beside(base_arena *arena, const char *importer, const char *path) {
     const char *slash = strrchr(importer, '/');
     if (path[0] == '/' || !slash) return path;
@@ -31,12 +32,14 @@ static const char *load(void *env, base_arena *arena, const char *importer, cons
 
 /* ---- graphs */
 
+/* An input `K: dim` is a tensor of rank 0 to the host and a dimension to the program. */
 static bool is_scalar_dim(const ir_graph *g, const char *name) {
     for (uint32_t k = 0; k < g->n_scalars; k++)
         if (!strcmp(g->unit->value.at[g->scalars[k]].name, name)) return true;
     return false;
 }
 
+/* Lowering finds what the frontend alone cannot: so that a program which exists can be compiled, as far as its text is concerned. */
 static bool take_graph(api_call *call, attn_program *p, uint32_t k) {
     api_graph *g = &p->graphs[k];
     g->graph = fe_graph_lower(p->source, k, p->arena, p->diags);
@@ -49,6 +52,7 @@ static bool take_graph(api_call *call, attn_program *p, uint32_t k) {
     return true;
 }
 
+/* All graphs, also after one has failed: mistakes in different graphs are independent. */
 static bool take_graphs(api_call *call, attn_program *p) {
     bool fine = true;
     p->n_graphs = fe_n_graphs(p->source);
@@ -89,6 +93,7 @@ attn_status attn_program_from_text(attn_context *context, const char *name, cons
     return text || bytes == 0 ? make(&c, diagnostics, create, out) : ATTN_ERROR_ARGUMENT;
 }
 
+/* The text is copied into the program, so the file's bytes end with the call. */
 static attn_status create_from_file(api_call *call, void *args) {
     creation *c = args;
     const unsigned char *bytes;
@@ -138,6 +143,7 @@ bool api_unknown_graph(api_call *call, const attn_program *program, const char *
     return false;
 }
 
+/* Messages of later calls point into the program's texts, which live as long as it does: borrowed, not copied. */
 void api_use_files(api_call *call, const attn_program *program) {
     for (uint32_t k = 1; k < program->diags->files.n; k++) BASE_PUSH(call->diags->arena, &call->diags->files, program->diags->files.at[k]);
 }

@@ -23,6 +23,7 @@ static double uniform(generator *g) { return ((double)(next(g) >> 11) + 0.5) * 0
 static double normal(generator *g) { return sqrt(-2 * log(uniform(g))) * cos(6.283185307179586 * uniform(g)); }
 static int64_t between(generator *g, int64_t lo, int64_t hi) { return lo + (int64_t)(next(g) % ((uint64_t)(hi - lo) + 1)); }
 
+/* Each tensor has its own stream, by name: adding an input to a program changes no other. */
 static generator seeded(uint64_t seed, const char *name) {
     generator g = {seed * 0xd1342543de82ef95u + 1};
     for (; *name; name++) g.state = (g.state ^ (unsigned char)*name) * 0x100000001b3u;
@@ -41,12 +42,14 @@ typedef struct {
     bool limited, ascending;
 } allowed;
 
+/* INT64_MAX: it depends on something that has no value here. */
 static int64_t size_of(allowed *a, ir_expr e) {
     int64_t n;
     base_diags *ignored = base_diags_create(a->call->scratch);
     return !ir_free(a->unit, e) && ir_eval_expr(a->unit, &a->frame, e, &n, ignored) ? n : INT64_MAX;
 }
 
+/* Several reads may limit the same tensor: the narrowest counts. */
 static void limit(allowed *a, int64_t hi) {
     if (hi == INT64_MAX) return;
     if (!a->limited || hi < a->hi) a->hi = hi;
@@ -76,6 +79,7 @@ static void ask_position(allowed *a, ir_expr read) {
     }
 }
 
+/* row[i + 1] beside row[i] is what offsets look like: then values must not descend. */
 static bool one_further(const ir_unit *u, ir_expr e) {
     int64_t c;
     if (!ir_is(u, e, IR_ADD)) return false;
@@ -86,6 +90,7 @@ static void ask_itself(allowed *a, ir_expr read) {
     for (uint32_t k = 0; k < ir_n_operands(a->unit, read); k++) a->ascending |= one_further(a->unit, ir_operand(a->unit, read, k));
 }
 
+/* lengths: `j < len[b]` makes values up to the extent of j sensible. */
 static void ask_comparison(allowed *a, ir_expr e) {
     for (uint32_t k = 0; k < 2; k++) {
         ir_expr mine = ir_operand(a->unit, e, k), other = ir_operand(a->unit, e, 1 - k);
@@ -153,6 +158,7 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* Offsets start at 0 and end at the limit, so that they cover what they point into. */
 static void fill_ints(api_call *call, const rt_array *a, int64_t n, generator *g, const allowed *range) {
     int64_t *values = BASE_ARRAY(call->scratch, (size_t)n, int64_t);
     int64_t lo = a->dtype == RT_BOOL ? 0 : range->lo, hi = a->dtype == RT_BOOL ? 1 : range->hi;

@@ -39,6 +39,7 @@ const char *drv_try(const attn_program *program, const char *name) {
     return NULL;
 }
 
+/* A size in `## try:`; what is no size there is the affair of who fills tensors. */
 static bool tried_size(const attn_program *program, const char *name, int64_t *out) {
     const char *at = drv_try(program, name);
     if (!at || *at != '=') return false;
@@ -59,6 +60,7 @@ static bool given(const attn_dim *dims, size_t n, const char *name, int64_t *out
     return false;
 }
 
+/* A dimension that nobody names: the first value that `where` lists, else something small that the facts allow. */
 static int64_t fallback(const ir_graph *g, uint32_t dim) {
     for (uint32_t k = 0; k < g->n_choices; k++)
         if (g->choices[k].dim == dim + 1 && g->choices[k].n) return g->choices[k].values[0];
@@ -105,6 +107,7 @@ bool drv_sizes(api_call *call, const attn_program *program, const api_graph *g, 
 
 /* ---- shapes */
 
+/* Blames the dimension rather than the axis: that is what the caller can give. */
 static void report_missing(api_call *call, const rt_entry *e, const rt_tensor_info *info, uint32_t axis, const drv_slots *slots) {
     const char *missing = info->dim_texts[axis];
     for (uint32_t k = 0; k < e->n_dims; k++)

@@ -8,6 +8,7 @@
 #include "backend_cuda.h"
 #endif
 
+/* A row knows how to find its backend: the one of the CPU is a constant, that of CUDA holds what the context was told about libraries. */
 typedef struct { const char *name; const ir_backend *(*backend)(const attn_context *context); } target;
 
 #ifdef ATTN_WITH_CPU
@@ -20,6 +21,7 @@ static const ir_backend *the_cpu(const attn_context *context) {
 static const ir_backend *the_cuda(const attn_context *context) { return context->cuda; }
 #endif
 
+/* The order is the order of attn_target_name. What was left out when building is no row, so it is unknown rather than broken. */
 static const target targets[] = {
     {"eval", NULL},
 #ifdef ATTN_WITH_CPU
@@ -41,6 +43,7 @@ static const target *find(const char *name) {
 
 bool drv_target_exists(const char *name) { return find(name) != NULL; }
 
+/* NULL stands for the evaluator and for names that are none: who must tell them apart asks drv_target_exists. */
 const ir_backend *drv_backend(const attn_context *context, const char *name) {
     const target *t = find(name);
     return t && t->backend ? t->backend(context) : NULL;
@@ -65,6 +68,7 @@ bool drv_target_unknown(api_call *call, const char *name) {
 
 typedef struct { const attn_context *context; const char *name; } checking;
 
+/* Opens the backend's libraries to see whether they are there. */
 static attn_status check(api_call *call, void *args) {
     const checking *c = args;
     if (!drv_target_exists(c->name)) return drv_target_unknown(call, c->name), ATTN_ERROR_ARGUMENT;

@@ -5,6 +5,7 @@
 const char *attn_dtype_name(attn_dtype dtype) { return (unsigned)dtype < RT_N_DTYPES ? rt_dtypes[dtype].name : NULL; }
 size_t attn_dtype_bytes(attn_dtype dtype) { return (unsigned)dtype < RT_N_DTYPES ? rt_dtypes[dtype].bytes : 0; }
 
+/* The arguments of the functions below, since a body under api_run gets one pointer. */
 typedef struct {
     attn_dtype dtype;
     int rank;
@@ -14,6 +15,8 @@ typedef struct {
     attn_tensor *out;
 } making;
 
+/* All sizes are known to fit from here on: count and bytes of a tensor are products that nothing checks again. Half of int64 leaves room
+ * for the offsets that are added to them. */
 static attn_status check_shape(api_call *call, const making *m) {
     int64_t n, bytes;
     if ((unsigned)m->dtype >= RT_N_DTYPES) return api_argument(call, "there is no element type of that number");
@@ -23,6 +26,7 @@ static attn_status check_shape(api_call *call, const making *m) {
     return ATTN_OK;
 }
 
+/* A tensor is its own arena: giving it back needs no context, which may be gone. */
 static attn_tensor *tensor_new(api_call *call) {
     base_arena *arena = api_keep(call);
     attn_tensor *t = BASE_NEW(arena, attn_tensor);
@@ -38,6 +42,7 @@ attn_tensor *api_tensor_new(api_call *call, uint32_t dtype, uint32_t rank, const
     return t;
 }
 
+/* Strides are believed as far as arithmetic goes: that the addresses are valid memory only the caller can know. */
 static attn_status wrap(api_call *call, void *args) {
     making *m = args;
     attn_status status = check_shape(call, m);
@@ -51,7 +56,7 @@ static attn_status wrap(api_call *call, void *args) {
     if (!rt_array_span(&a, &first, &last)) return api_argument(call, "strides reach beyond memory");
     attn_tensor *t = tensor_new(call);
     t->array = a;
-    if (!m->data) t->array.data = base_alloc(t->arena, 1);
+    if (!m->data) t->array.data = base_alloc(t->arena, 1);      /* of no elements: still an address, NULL means "not wanted" elsewhere */
     m->out = t;
     return ATTN_OK;
 }
@@ -63,6 +68,7 @@ static attn_status create(api_call *call, void *args) {
     return status;
 }
 
+/* The file is in scratch memory, the elements in the tensor's, so that the tensor is not twice its size. */
 static attn_status read_npy(api_call *call, void *args) {
     making *m = args;
     const unsigned char *bytes;

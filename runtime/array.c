@@ -11,6 +11,7 @@ const rt_dtype_info rt_dtypes[RT_N_DTYPES] = {
 #include "dtypes.def"
 };
 
+/* A zero anywhere makes the count zero, also where the product of the others would not fit. */
 bool rt_count(uint32_t rank, const int64_t *dim, int64_t *out) {
     int64_t n = 1;
     bool empty = false;
@@ -36,6 +37,7 @@ void rt_array_dense(rt_array *a, uint32_t dtype, uint32_t rank, const int64_t *d
     }
 }
 
+/* Extents of 1 may have any stride, and arrays without elements any at all. */
 bool rt_array_is_dense(const rt_array *a) {
     int64_t step = 1, n;
     if ((uintptr_t)a->data % rt_dtypes[a->dtype].bytes) return false;
@@ -83,6 +85,7 @@ static bool advance(const rt_array *a, uint32_t axes, int64_t *at, int64_t *offs
     return false;
 }
 
+/* Elements side by side go in one piece. */
 static void copy_line(unsigned char *to, const unsigned char *from, int64_t n, int64_t step, size_t bytes) {
     if (step == (int64_t)bytes) {
         memcpy(to, from, (size_t)n * bytes);

@@ -29,6 +29,7 @@ const char *rt_tensor_text(base_arena *arena, const rt_tensor_info *info) {
     return out.at;
 }
 
+/* Every message about a tensor ends like this: as it is declared, as it was given. */
 static bool unfit(rt_call *call, base_diag *d, uint32_t k) {
     d->expected = rt_tensor_text(call->diags->arena, &call->instance->entry->tensors[k]);
     d->found = rt_array_text(call->diags->arena, &call->tensors[k]);
@@ -60,6 +61,7 @@ static bool type_fits(rt_call *call, uint32_t k) {
     return true;
 }
 
+/* Types and ranks of all, before any shape: shapes of a tensor of the wrong rank would be nonsense. */
 static bool all_types_fit(rt_call *call) {
     const rt_entry *e = call->instance->entry;
     bool fine = true;

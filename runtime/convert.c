@@ -53,6 +53,7 @@ static void store_real(uint32_t dtype, void *to, int64_t k, double value) {
     else ((double *)to)[k] = value;
 }
 
+/* A value that does not fit is refused: weights that are silently changed are worse than none. */
 static bool store_int(uint32_t dtype, void *to, int64_t k, int64_t value) {
     if (rt_dtypes[dtype].sort == 'f') store_real(dtype, to, k, (double)value);
     else if (dtype == RT_I64) ((int64_t *)to)[k] = value;

@@ -8,6 +8,7 @@ enum { ALIGNMENT = 64 };
 
 typedef struct { void *raw; size_t bytes; } header;      /* before each block */
 
+/* Blocks are aligned to a cache line, which is more than an allocator promises: the header before a block remembers where it began. */
 static bool host_alloc(rt_device *self, size_t bytes, void **out) {
     rt_host *host = (rt_host *)self;
     size_t all;
@@ -43,6 +44,7 @@ static bool host_zero(rt_device *self, void *at, size_t bytes) {
     return true;
 }
 
+/* An executor says no when it is cancelled or out of memory; who called knows of a cancel. */
 static bool host_launch(rt_device *self, const rt_launch *launch) {
     rt_host *host = (rt_host *)self;
     rt_job job = {sizeof job, launch->kernel->fn, &launch->frame, launch->items, launch->cost_of_item, launch->scratch_bytes, launch->cancel};
@@ -51,6 +53,7 @@ static bool host_launch(rt_device *self, const rt_launch *launch) {
     return false;
 }
 
+/* A launch returns when it is done. */
 static bool host_wait(rt_device *self) {
     (void)self;
     return true;

@@ -49,6 +49,7 @@ static bool take_string(header *h, char *out, size_t cap) {
     return take(h, quote);
 }
 
+/* Python writes no sign and no leading +; a digit too many is an overflow, not a wrap. */
 static bool take_extent(header *h, int64_t *out) {
     skip_blank(h);
     const char *start = h->at;
@@ -57,6 +58,7 @@ static bool take_extent(header *h, int64_t *out) {
     return h->at > start;
 }
 
+/* "()", "(3,)", "(2, 3)", and "(2, 3,)" as some writers have it. */
 static bool take_shape(header *h) {
     if (h->has_shape || !take(h, '(')) return false;
     for (h->has_shape = true; !take(h, ')');) {
@@ -122,6 +124,7 @@ static bool find_dtype(const char *descr, uint32_t *dtype, bool *swap) {
     return false;
 }
 
+/* From the other byte order, in place. */
 static void swap_bytes(unsigned char *at, size_t n, size_t bytes) {
     for (; n--; at += bytes)
         for (size_t lo = 0, hi = bytes - 1; lo < hi; lo++, hi--) {
@@ -161,6 +164,7 @@ static bool take_elements(const char *name, const header *h, const unsigned char
     return dtype != RT_BOOL || rt_array_bools(out, &other) || damaged(diags, name, "a truth value is neither 0 nor 1");
 }
 
+/* Fortran order is C order with strides the other way round: packed once, so that every array read is row-major. */
 static void reorder(rt_array *a, size_t bytes, base_arena *arena) {
     int64_t n;
     rt_count(a->rank, a->dim, &n);

@@ -30,6 +30,7 @@ rt_blocks *rt_blocks_create(const base_allocator *allocator, rt_device *device) 
     return blocks;
 }
 
+/* The host needs no object of its own to allocate: one is made on the spot. */
 static rt_device *device_of(const rt_blocks *blocks, rt_host *host) {
     rt_executor none = {0};
     if (blocks->device) return blocks->device;
@@ -115,11 +116,13 @@ static int64_t bytes_of(const running *r, uint32_t k) {
     return n;
 }
 
+/* Parts of the block start at multiples of 64; a sum beyond int64 is no size. */
 static bool reserve(running *r, int64_t bytes, int64_t *offset) {
     *offset = r->total;
     return base_add(r->total, bytes, &r->total) && base_add(r->total, 63, &r->total) && (r->total &= ~(int64_t)63, true);
 }
 
+/* Params are never copied: the model has put them where the device reads them. */
 static bool needs_copy(const running *r, uint32_t k) {
     const rt_array *a = &r->call->tensors[k];
     if (r->entry->tensors[k].kind == RT_TENSOR_PARAM) return false;
@@ -153,6 +156,7 @@ static void find_buffers(running *r) {
     }
 }
 
+/* Packed on the way: on the host straight into the block, on a device through a dense copy if the input is not dense. */
 static bool copy_input(running *r, uint32_t k) {
     const rt_array *a = &r->call->tensors[k];
     size_t bytes = (size_t)bytes_of(r, k);
@@ -240,6 +244,7 @@ static bool step_next(running *r, const rt_step *s) {
     return enter(r, loop, r->call->slots[loop->counter] + 1);
 }
 
+/* Waits: what a check or a test reads must have been computed. */
 static bool fetch(running *r, uint32_t buffer, void *to, size_t bytes) {
     return (r->device->wait(r->device) && r->device->copy_out(r->device, to, r->buffers[buffer], bytes)) || failed(r);
 }
@@ -316,6 +321,7 @@ static bool run_steps(running *r) {
     return r->device->wait(r->device) || failed(r);
 }
 
+/* One array of each for all launches, as large as the largest needs: no allocation between steps. */
 static void make_frames(running *r) {
     uint32_t n_ints = 0, n_buffers = 0;
     for (uint32_t k = 0; k < r->entry->n_kernels; k++) {

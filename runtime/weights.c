@@ -17,6 +17,7 @@ static const base_span nowhere = {0, 0, 0};
 
 /* ---- names */
 
+/* Places between braces. What stands in them is for people: order decides. */
 static uint32_t count_places(const char *storage) {
     uint32_t n = 0;
     for (const char *at = storage; (at = strchr(at, '{')) && (at = strchr(at, '}'));) n++;
@@ -136,6 +137,7 @@ static bool fits(loading *l, const rt_stored_tensor *t) {
 
 /* ---- elements */
 
+/* Stored as the program wants it: read straight to its place. Truth values are looked at one by one. */
 static bool same_layout(uint8_t stored, uint32_t dtype) {
     static const uint8_t plain[RT_N_DTYPES] = {[RT_F32] = RT_STORED_F32, [RT_F64] = RT_STORED_F64, [RT_I32] = RT_STORED_I32, [RT_I64] = RT_STORED_I64,
                                                [RT_BOOL] = RT_STORED_BOOL};

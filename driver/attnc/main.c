@@ -31,6 +31,7 @@ static const cli_verb *find_verb(const char *name) {
     return NULL;
 }
 
+/* A verb leaves its objects in the session; whatever it returns, they are given back here. */
 static int run_verb(const cli_verb *verb, const cli_options *o) {
     cli_session s = {0};
     int status = cli_open(&s, o);

@@ -33,6 +33,7 @@ int cli_usage(const char *format, ...) {
     return CLI_USAGE;
 }
 
+/* One more element. `list` is the address of a pointer. */
 static bool grow(void *list, size_t n, size_t size) {
     void **at = list;
     void *more = realloc(*at, (n + 1) * size);
@@ -48,6 +49,7 @@ static char *copy(const char *text, size_t n) {
     return at;
 }
 
+/* The name is copied, since the word does not end with it; the path is the rest of the word. */
 static int add_file(cli_file **list, size_t *n, const char *word) {
     const char *equal = strchr(word, '=');
     if (!equal || equal == word || !equal[1]) return cli_usage("'%s' is not name=file", word);
@@ -56,6 +58,7 @@ static int add_file(cli_file **list, size_t *n, const char *word) {
     return CLI_FINE;
 }
 
+/* "A=1,B=2": sizes are not negative and fit into 63 bits; whether a graph has such dimensions the library says. */
 static int add_dims(cli_options *o, const char *word) {
     for (const char *at = word; *at;) {
         size_t n = strcspn(at, ",");
@@ -74,6 +77,7 @@ static int add_dims(cli_options *o, const char *word) {
     return CLI_FINE;
 }
 
+/* strtoull takes a minus sign and wraps: that is refused by hand. */
 static int number(const char *flag, const char *word, unsigned long long most, unsigned long long *out) {
     char *end;
     errno = 0;
@@ -90,6 +94,7 @@ static int take_number(cli_options *o, const cli_flag *f, const char *word) {
     return status;
 }
 
+/* Twice is a mistake: which of the two is meant would be a guess. */
 static int take_text(cli_options *o, const cli_flag *f, const char *word) {
     const char **places[] = {&o->graph, &o->weights, &o->target, &o->after};
     static const char letters[] = "gwta";
@@ -136,6 +141,7 @@ static int take_flag(cli_options *o, const cli_flag *f, int n, char **words, int
     return status;
 }
 
+/* --help wins over what is missing, not over what is wrong before it. */
 int cli_parse(int n, char **words, const cli_verb *verb, cli_options *o) {
     int status = CLI_FINE;
     o->verb = verb->name;

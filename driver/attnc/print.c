@@ -54,6 +54,7 @@ static void walk(printing *p, int axis, int64_t base, each *visit) {
     }
 }
 
+/* Columns are as wide as their widest element, so all that will be shown is formatted once for its width. */
 static void measure(printing *p, int64_t k) {
     char text[64];
     int width = format(p->t, k, text, sizeof text);
@@ -66,6 +67,7 @@ static void show(printing *p, int64_t k) {
     fprintf(p->to, "%*s", p->width, text);
 }
 
+/* Between two elements of an axis: a space on the last, as many newlines as there are axes below it on the others. */
 static void separate(printing *p, int axis, bool dots) {
     int below = attn_tensor_rank(p->t) - 1 - axis;
     if (below == 0) {

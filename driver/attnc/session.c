@@ -14,18 +14,21 @@ double cli_now(void) {
 
 bool cli_colour(FILE *to) { return isatty(fileno(to)) && !getenv("NO_COLOR"); }
 
+/* One line that is wiped before anything else is printed; nothing at all where stderr is a file. */
 void cli_progress(const char *text) {
     if (!isatty(STDERR_FILENO)) return;
     fprintf(stderr, "\r\033[K%s", text ? text : "");
     fflush(stderr);
 }
 
+/* A full disk behind stdout shows only when the buffer is written: exit 0 must mean that the results arrived. */
 int cli_flush(int status) {
     if (fflush(stdout) == 0 && !ferror(stdout)) return status;
     fprintf(stderr, "attnc: cannot write the results: %s\n", strerror(errno));
     return status == CLI_FINE ? CLI_WRONG : status;
 }
 
+/* Prints what was said, warnings of calls that succeeded too. Results before it go out first, so that the order on a terminal is right. */
 int cli_failed(cli_session *s, attn_status status) {
     size_t n = attn_diagnostics_count(s->diagnostics);
     cli_progress(NULL);
@@ -117,6 +120,7 @@ int cli_no_tensor(const cli_session *s, attn_tensor_kind kind, const char *name)
     return CLI_USAGE;
 }
 
+/* Files of --in in the order given. Whether all inputs are there the run says, with their types. */
 static int read_files(cli_session *s) {
     for (size_t k = 0; k < s->options->n_ins; k++) {
         const cli_file *f = &s->options->ins[k];
@@ -175,6 +179,7 @@ int cli_compile(cli_session *s, const char *target) {
     return cli_failed(s, status);
 }
 
+/* Inputs or params that no file gave. A dim that --dims gives needs no tensor. */
 static int draw(cli_session *s, attn_tensor_kind kind, attn_argument *list, size_t *n) {
     attn_dim dims[MOST_DIMS];
     size_t n_dims = known_dims(s, dims, MOST_DIMS);
@@ -216,6 +221,7 @@ int cli_model(cli_session *s, bool drawn) {
 
 /* ---- the run */
 
+/* All outputs are asked for, also those that nobody writes: --print shows them. The tensors that the first run makes serve the next ones. */
 static int name_outputs(cli_session *s) {
     if (s->outputs) return CLI_FINE;
     s->outputs = calloc(s->n_tensors + 1, sizeof *s->outputs);

@@ -14,6 +14,7 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* The median of at least five runs in about a second: a mean would show every hiccup of the machine. A run of many seconds is measured once. */
 static int measure(cli_session *s, figures *f) {
     static double seconds[MOST];
     int status = cli_run(s, NULL);           /* warm: pages, caches, threads. Its outputs are the ones that are used again */
@@ -29,6 +30,7 @@ static int measure(cli_session *s, figures *f) {
     return status;
 }
 
+/* The evaluator has no kernels to count in: its row has a time and no arithmetic. */
 static int count_operations(cli_session *s, figures *f) {
     attn_run_options o = ATTN_RUN_OPTIONS_INIT;
     o.graph = s->graph;
@@ -69,6 +71,8 @@ static void print_text(const cli_session *s, const figures *f) {
     printf("  compile    %10.3f ms\n", 1e3 * attn_module_compile_seconds(s->module));
 }
 
+/* The peak is taken after the runs, on the same threads: the clock that a busy machine has left is the one that both had. No peak for a GPU:
+ * what the host's vector units can do is no ceiling there. */
 int verb_bench(cli_session *s) {
     figures f = {0};
     int status = cli_load(s);

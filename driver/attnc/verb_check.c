@@ -54,6 +54,7 @@ static json_t *graph_json(const cli_session *s, const attn_graph_info *g) {
     return out;
 }
 
+/* The program alone: nothing is compiled, no input is needed. */
 int verb_check(cli_session *s) {
     attn_status status = attn_program_from_file(s->context, s->options->file, s->diagnostics, &s->program);
     int exit_status = cli_failed(s, status);

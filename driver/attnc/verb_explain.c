@@ -62,6 +62,7 @@ static void print_times(const cli_session *s, const attn_kernel_time *times, siz
     if (idle) printf("\n0 launches: it says what stands where a check failed, and no check has failed\n");
 }
 
+/* The same facts for programs: texts as they are, times in milliseconds. */
 static void print_json(const cli_session *s, const attn_kernel_time *times, size_t n) {
     const char *remark;
     json_t *out = json_object(), *kernels = json_array(), *remarks = json_array();
@@ -86,6 +87,7 @@ static void print_json(const cli_session *s, const attn_kernel_time *times, size
     json_decref(out);
 }
 
+/* Kernels and decisions are printed before anything runs, so they are there also when a run fails. One run warms up, the mean of five counts. */
 int verb_explain(cli_session *s) {
     int status = cli_load(s);
     if (status == CLI_FINE && s->options->target && !strcmp(s->options->target, "eval")) {

@@ -13,6 +13,7 @@ static double tolerance(const cli_session *s, attn_dtype type) {
     return type == ATTN_F32 ? 2e-4 : type == ATTN_F64 ? 1e-10 : 0;
 }
 
+/* NaN where NaN is right is right. */
 static bool same(double a, double b) { return (isnan(a) && isnan(b)) || (a >= b && a <= b); }
 
 static void compare_element(errors *e, double want, double got, double allowed) {
@@ -55,6 +56,7 @@ static void report(json_t *list, const char *target, const char *name, const err
     json_decref(row);
 }
 
+/* Compiled, run and dropped again: the outputs are what stays. */
 static int run_target(cli_session *s, const char *target) {
     int status = cli_compile(s, target);
     if (status == CLI_FINE) status = cli_model(s, true);
