@@ -32,14 +32,18 @@ static void print_kernels(const cli_session *s, size_t n) {
 }
 
 static void print_sizes(const cli_session *s) {
-    printf("== time, the mean of %d runs on", RUNS);
+    int threads = attn_context_threads(s->context);
+    bool host = !strcmp(attn_module_target(s->module), "cpu");
+    printf("== time, the mean of %d runs", RUNS);
+    if (host) printf(" with %d thread%s", threads, threads == 1 ? "" : "s");
+    printf(" on");
     for (size_t k = 0; k < s->n_inputs; k++) {
         const attn_tensor *t = s->inputs[k].tensor;
         printf("%s %s: %s[", k ? "," : "", s->inputs[k].name, attn_dtype_name(attn_tensor_dtype(t)));
         for (int axis = 0; axis < attn_tensor_rank(t); axis++) printf(axis ? ",%lld" : "%lld", (long long)attn_tensor_dim(t, axis));
         printf("]");
     }
-    printf("; ratio is measured to predicted\n");
+    printf("; %sratio is measured to predicted\n", host ? "predicted for one thread, " : "");
 }
 
 static double measured(const attn_kernel_time *t) { return t->launches ? t->seconds / (double)t->launches : 0; }
