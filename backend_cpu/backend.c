@@ -93,16 +93,6 @@ static void release(const ir_backend *self, ir_code *code) {
     }
     base_arena_destroy(arena);
 }
-static rt_device *device_create(const ir_backend *self, const rt_executor *executor, char *error, size_t n) {
-    (void)self;
-    rt_device *d = cpu_device_create(executor);
-    if (!d && n) snprintf(error, n, "out of memory");
-    return d;
-}
-static void device_destroy(const ir_backend *self, rt_device *d) {
-    (void)self;
-    cpu_device_destroy(d);
-}
 
 const ir_backend *cpu_backend(void) {
     static const ir_backend backend = {.struct_size = sizeof backend,
@@ -111,8 +101,6 @@ const ir_backend *cpu_backend(void) {
                                        .target = target,
                                        .emit = emit,
                                        .compile = compile,
-                                       .release = release,
-                                       .device_create = device_create,
-                                       .device_destroy = device_destroy};
+                                       .release = release};
     return &backend;
 }

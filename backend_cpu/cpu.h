@@ -1,6 +1,6 @@
 /* The CPU as a target: what it is called, what it can do, how kernels run on it.
  *
- * The layer has two halves. This one describes the machine, holds memory and launches kernels; it needs nothing but libc. The other,
+ * The layer has two halves. This one describes the machine and needs nothing but libc; its kernels are functions, which the runtime calls. The other,
  * llvm/, turns schedules into machine code; it is a plug-in of its own (libattn_llvm.so) that opens on the first compile, so that
  * checking, evaluating and running what is already compiled never load LLVM.
  */
@@ -14,8 +14,4 @@ const ir_backend *cpu_backend(void);
 /* host.c: the description of a CPU. arch NULL: this machine by its CPUID bits; else "x86-64", "x86-64-v2", "x86-64-v3",
  * "x86-64-v4", "aarch64". NULL if there is no such architecture. Loads nothing. */
 const ir_target *cpu_target(const char *arch, base_arena *arena);
-
-/* device.c: the CPU as a device. The executor must outlive it. */
-rt_device *cpu_device_create(const rt_executor *executor);     /* NULL: no memory */
-void cpu_device_destroy(rt_device *device);                    /* NULL is allowed */
 #endif

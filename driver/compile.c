@@ -123,10 +123,10 @@ static void destroy_device(void *self) {
     m->device = NULL;
 }
 
-/* Kernels that are functions run on the host, each call with a device of its own; others on the backend's. */
+/* Kernels that are functions run on the host, each call with a device of its own; others on one of the backend. */
 static bool open_device(api_call *call, attn_module *m) {
     char error[512] = "";
-    if (!m->backend || !strcmp(m->target, "cpu")) return true;
+    if (!m->backend || !m->backend->device_create) return true;
     api_defer(call, destroy_device, m, true);
     m->device = m->backend->device_create(m->backend, &m->context->executor, error, sizeof error);
     if (!m->device) base_report(call->diags, BASE_MSG_TARGET_MISSING, (base_span){0, 0, 0}, m->target, base_strdup(call->scratch, error));

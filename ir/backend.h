@@ -17,6 +17,7 @@ struct ir_backend {
     /* Machine code for the kernels, in the order given. kernels: n of them, filled in. */
     ir_code *(*compile)(const ir_backend *self, const ir_target *target, uint32_t n, const ir_schedule *const *schedules, rt_kernel *kernels, base_diags *diags);
     void (*release)(const ir_backend *self, ir_code *code);
+    /* Both NULL where kernels are functions of the host: the runtime's own device (runtime/rt.h, rt_host) calls them. */
     rt_device *(*device_create)(const ir_backend *self, const rt_executor *executor, char *error, size_t n);   /* NULL and a text if there is none */
     void (*device_destroy)(const ir_backend *self, rt_device *device);
 };

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "native.h"
+#include "rt.h"
 #include "run.h"
 #include <cmocka.h>
 
@@ -117,9 +118,10 @@ ir_kernel *cpu_run_native(cpu_run *r, const ir_node *map) {
     room(r);
     ir_kernel *k = pass_lower_node(r->u, map);
     if (!k) fail_with(r, "lower");
-    const native how = {cpu_backend(), r->target, cpu_device_create(&native_serial)};
+    rt_host host;
+    rt_host_init(&host, &native_serial, NULL);
+    const native how = {cpu_backend(), r->target, &host.device};
     const bool ran = native_run(&how, k, &r->frame, NULL, r->arena, r->diags);
-    cpu_device_destroy(how.device);
     if (!ran) fail_with(r, "run");
     return k;
 }

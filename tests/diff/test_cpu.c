@@ -3,6 +3,7 @@
 #include "cpu.h"
 #include "diff.h"
 #include "native.h"
+#include "rt.h"
 #include "passes.h"
 
 typedef struct {                 /* one program: each map is compiled when it is first met */
@@ -40,10 +41,11 @@ static bool run_map(void *env, const ir_node *map, ir_frame *frame, const int64_
 
 static void *open_program(const diff_target *self, ir_graph *g, base_arena *arena, base_diags *diags) {
     const ir_target *target = cpu_target(self->env, arena);
-    rt_device *device = cpu_device_create(&native_serial);
-    if (!target || !device) abort();
+    rt_host *host = BASE_NEW(arena, rt_host);
+    rt_host_init(host, &native_serial, NULL);
+    if (!target) abort();
     running *r = BASE_NEW(arena, running);
-    *r = (running){.how = {cpu_backend(), target, device}, .graph = g, .arena = arena, .diags = diags, .at = base_map_create(arena)};
+    *r = (running){.how = {cpu_backend(), target, &host->device}, .graph = g, .arena = arena, .diags = diags, .at = base_map_create(arena)};
     return r;
 }
 
@@ -56,7 +58,6 @@ static void close_program(const diff_target *self, void *opened) {
     (void)self;
     running *r = opened;
     for (uint32_t k = 0; k < r->n; k++) native_close(r->kernels[k].native);
-    cpu_device_destroy(r->how.device);
 }
 
 static const char *missing(const diff_target *self) {

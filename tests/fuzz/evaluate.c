@@ -3,6 +3,7 @@
 #include "fuzz_ir.h"
 #include "guarded.h"
 #include "native.h"
+#include "rt.h"
 #ifdef ATTN_FUZZ_CPU
 #include "cpu.h"
 #endif
@@ -26,13 +27,10 @@ bool fuzz_is_small(const ir_unit *u, const ir_frame *frame) {
 
 #ifdef ATTN_FUZZ_CPU
 bool fuzz_run_native(fuzz_round *f, const ir_kernel *k, ir_frame *frame, const int64_t *counters, base_diags *diags) {
-    static rt_device *device;                    /* one for all rounds: a round that runs out of memory could not give its own back */
-    if (!device) {
-        device = cpu_device_create(&native_serial);
-        if (!device) abort();
-        guarded_device(device);
-    }
-    const native how = {cpu_backend(), cpu_target(NULL, f->arena), device};
+    rt_host host;
+    rt_host_init(&host, &native_serial, NULL);
+    guarded_device(&host.device);
+    const native how = {cpu_backend(), cpu_target(NULL, f->arena), &host.device};
     return native_run(&how, k, frame, counters, f->arena, diags);
 }
 #else
