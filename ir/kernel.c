@@ -187,6 +187,17 @@ static void put_access(writer *w, const ir_access *a) {
     base_text_add(w->out, "\n");
 }
 
+const char **ir_axis_names(const ir_kernel *k, base_arena *arena) {
+    const char **names = BASE_ARRAY(arena, k->n_axes + 1, const char *);
+    base_text unused;
+    ir_printer p;
+    base_text_init(&unused, arena);
+    ir_printer_init(&p, k->unit, &unused);
+    for (uint32_t c = 0; c < k->n_counters; c++) ir_scope_push(&p, k->counters[c]);
+    for (uint32_t a = 0; a < k->n_axes; a++) names[a] = ir_scope_push(&p, k->axes[a].var);
+    return names;
+}
+
 void ir_kernel_print(const ir_kernel *k, base_text *out) {
     writer w = {.k = k, .out = out};
     ir_printer_init(&w.expr, k->unit, out);

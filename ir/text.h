@@ -34,6 +34,9 @@ void ir_put(ir_printer *p, ir_expr e, int level);                               
 void ir_put_full(ir_printer *p, ir_expr e, int level);                           /* with its abbreviations; a level above OR puts them in parentheses */
 void ir_put_ranges(ir_printer *p, uint32_t n, const ir_var *vars);               /* b in 0..B, i in 0..S; the names come into scope */
 
+/* kernel.c: names of the axes as the kernel's text has them, one per axis */
+const char **ir_axis_names(const ir_kernel *k, base_arena *arena);
+
 /* ---- reading: one error ends it, by a jump to `failed` */
 typedef enum { IR_TOKEN_END, IR_TOKEN_NAME, IR_TOKEN_INT, IR_TOKEN_REAL, IR_TOKEN_STRING, IR_TOKEN_LET, IR_TOKEN_ABBREVIATION, IR_TOKEN_MARK } ir_token_kind;
 typedef struct { uint8_t kind; uint32_t start, end; } ir_token;

@@ -31,6 +31,7 @@ typedef struct {
 
 /* fuse.c */
 enum { FUSE_DEPTH = 600 };       /* nesting of an expression beyond which nothing is put in */
+enum { FUSE_NESTING = 2 * IR_AXES };     /* of reductions in one another beyond which nothing is taken out: each would be tried at every level */
 double fuse_cost(fuse_block *b, const ir_node *map, const char **why);   /* seconds; fuse_none and more: there is no good kernel */
 extern const double fuse_none;
 double fuse_slot_cost(fuse_block *b, uint32_t i);

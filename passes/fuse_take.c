@@ -212,6 +212,7 @@ bool fuse_take(fuse_block *b, uint32_t i) {
     found_env f = { .b = b, .eager = pass_memo_create(b->arena), .seen = pass_memo_create(b->arena) };
     step_into(&f, n->map.n_outer, n->map.outer);
     for (uint32_t r = 0; r < n->map.n_results; r++) {
+        if (lower_nesting(b->u, n->map.results[r].body) > FUSE_NESTING) return false;
         ir_walk(b->u, n->map.results[r].body, all_visit, &f);
         eager(&f, n->map.results[r].body);
         free = ir_set_union(b->u, free, ir_free(b->u, n->map.results[r].body));

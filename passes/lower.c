@@ -5,10 +5,12 @@
  * reductions are refused. What a kernel may hold: README.md. Example: tests/golden/lower/attention.attnt. */
 #include "lower.h"
 
+static const char too_many_axes[] = "it needs more than 16 axes";
+
 static lower_state *begin(ir_unit *u, const ir_node *map) {
     lower_state *s = BASE_NEW(u->arena, lower_state);
     *s = (lower_state){ .u = u, .arena = u->arena, .node = map };
-    pass_memo *memos[] = { &s->role, &s->rank, &s->visited, &s->named, &s->let_hash };
+    pass_memo *memos[] = { &s->role, &s->rank, &s->visited, &s->named, &s->let_hash, &s->bound };
     for (uint32_t i = 0; i < sizeof memos / sizeof *memos; i++) *memos[i] = pass_memo_create(u->arena);
     s->n_results = map->map.n_results;
     s->root = BASE_ARRAY(u->arena, s->n_results, ir_expr);
@@ -36,6 +38,29 @@ static void results(lower_state *s) {
     }
 }
 
+/* Reductions that depend on what others bind nest as features, an axis for each. Known before anything is rewritten: what will not fit
+ * is the one thing that rewriting takes long over. */
+static uint32_t nested_features(ir_unit *u, ir_set fixed, pass_memo *depth, ir_expr e) {
+    uint32_t most = 0, known;
+    if (!ir_n_operands(u, e)) return 0;
+    if (pass_memo_get(depth, e, &known)) return known;
+    for (uint32_t i = 0; i < ir_n_operands(u, e); i++) {
+        known = nested_features(u, fixed, depth, ir_operand(u, e, i));
+        if (known > most) most = known;
+    }
+    if (ir_is(u, e, IR_RED) && ir_set_minus(u, ir_free(u, e), fixed)) most += ir_red_n_bound(u, e);
+    pass_memo_put(depth, e, most);
+    return most;
+}
+uint32_t lower_nesting(ir_unit *u, ir_expr e) {
+    pass_memo depth = pass_memo_create(u->arena);
+    return nested_features(u, ir_free(u, e), &depth, e);
+}
+static void check_nesting(lower_state *s) {
+    for (uint32_t i = 0; i < s->n_results; i++)
+        if (lower_nesting(s->u, s->root[i]) > IR_AXES) s->why = too_many_axes;
+}
+
 static void rewrite(lower_state *s) {
     ir_unit *u = s->u;
     for (uint32_t i = 0; i < s->n_results; i++) {
@@ -61,7 +86,7 @@ static void feature_axes(lower_state *s) {
             for (uint32_t p = 0; p < s->axes.n; p++) there |= s->axes.at[p].var == l->over[k];
             if (there) continue;
             if (s->axes.n == IR_AXES) {
-                s->why = "it needs more than 16 axes";
+                s->why = too_many_axes;
                 return;
             }
             ir_axis axis = { l->over[k], u->var.at[l->over[k]].extent, IR_FEAT };
@@ -92,7 +117,7 @@ static void order_axes(lower_state *s) {
 
 /* What must hold of ragged extents: nothing outside the innermost loops moves. */
 static void check_axes(lower_state *s) {
-    if (s->axes.n > IR_AXES) s->why = "it needs more than 16 axes";
+    if (s->axes.n > IR_AXES) s->why = too_many_axes;
     for (uint32_t i = 0; i < s->axes.n; i++)
         if (ir_has_op(s->u, s->axes.at[i].extent, IR_RED)) s->why = "an extent holds a reduction";
 }
@@ -120,6 +145,7 @@ ir_kernel *lower_try(ir_unit *u, const ir_node *map, const char **why) {
     ir_kernel_store *stores = NULL;
     uint8_t sweeps = 0;
     results(s);
+    if (!s->why) check_nesting(s);
     if (!s->why) lower_split(s);
     if (!s->why) rewrite(s);
     if (!s->why) lower_roles(s);

@@ -21,7 +21,7 @@ typedef struct {                 /* one node on its way to a kernel */
     BASE_VEC(ir_axis) axes;
     BASE_VEC(ir_let) lets;
     pass_memo role;              /* variable to role + 1 */
-    pass_memo rank, visited, named, let_hash;
+    pass_memo rank, visited, named, let_hash, bound;
     const char *why;             /* NULL: all is well. Else why there is no kernel */
 } lower_state;
 
@@ -59,5 +59,6 @@ uint8_t lower_sweeps(lower_state *s);                           /* fills sweep a
 /* lower_frame.c */
 void lower_frame(const lower_state *s, ir_kernel *k);           /* accesses, values, dims, counters */
 /* lower.c */
+uint32_t lower_nesting(ir_unit *u, ir_expr e);                  /* axes that reductions need which depend on what others bind */
 ir_kernel *lower_try(ir_unit *u, const ir_node *map, const char **why);          /* NULL and the reason, unreported */
 #endif

@@ -126,15 +126,20 @@ static bool over_columns(lower_state *s, ir_expr red, ir_binding *all) {
     }
     return true;
 }
+/* Reductions contain reductions: without a memo that all rebuilds share, each level would visit all below it twice. */
 static ir_expr bind_columns(ir_unit *u, void *env, ir_expr e) {
     lower_state *s = env;
+    uint32_t known;
     if (!ir_is(u, e, IR_RED)) return 0;
+    if (pass_memo_get(&s->bound, e, &known)) return known;
     uint32_t n = ir_red_n_bound(u, e);
     ir_binding *all = BASE_ARRAY(s->arena, n, ir_binding);
     if (!over_columns(s, e, all)) return 0;
     ir_expr where = ir_rebuild(u, ir_substitute(u, ir_red_where(u, e), n, all), bind_columns, s);
     ir_expr body = ir_rebuild(u, ir_substitute(u, ir_red_body(u, e), n, all), bind_columns, s);
-    return ir_reduce_as(u, (ir_red)ir_at(u, e)->u.ref, n, s->sweep_axis.at, where, body);
+    ir_expr bound = ir_reduce_as(u, (ir_red)ir_at(u, e)->u.ref, n, s->sweep_axis.at, where, body);
+    pass_memo_put(&s->bound, e, bound);
+    return bound;
 }
 static bool is_fold(const lower_state *s, ir_expr red) {
     return s->sweep_axis.n && ir_red_n_bound(s->u, red) == s->sweep_axis.n && ir_red_bound(s->u, red, 0) == s->sweep_axis.at[0];
