@@ -153,7 +153,22 @@ static const char *wrapping_text(cuda_writer *w, ir_expr e) {
     }
 }
 
+/* The exponential of a difference is 0 where both sides are -inf (ops.def), so it gets the sides, not the NaN between them. */
+static bool print_exponential(printing *p, ir_expr e, base_text *out) {
+    const ir_unit *u = p->w->u;
+    if (!ir_is(u, e, IR_EXP) && !ir_is(u, e, IR_EXP2)) return false;
+    ir_expr d = ir_operand(u, e, 0);
+    if (!ir_is(u, d, IR_SUB)) return false;
+    base_text_add(out, "%s(", ir_is(u, e, IR_EXP) ? "exp_apart" : "exp2_apart");
+    print(p, ir_operand(u, d, 0), out);
+    base_text_add(out, ", ");
+    print(p, ir_operand(u, d, 1), out);
+    base_text_add(out, ")");
+    return true;
+}
+
 static void print_op(printing *p, ir_expr e, base_text *out) {
+    if (print_exponential(p, e, out)) return;
     const char *wrapping = wrapping_text(p->w, e), *pattern = wrapping ? wrapping : cuda_op_texts[ir_at(p->w->u, e)->op];
     if (!pattern) {
         cuda_fail(p->w, "an operator has no text");

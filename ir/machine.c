@@ -493,9 +493,16 @@ static ir_scalar sum_up(ir_machine *x, ir_expr e, const ir_expr_info *i) {
     return of_int(r);
 }
 
+/* exp(a - b) is 0 where both are -inf: what is not visible weighs nothing, also against the maximum of a row that sees nothing. */
+static bool weighs_nothing(ir_machine *x, ir_expr difference) {
+    if (!ir_is(x->unit, difference, IR_SUB)) return false;
+    return eval_operand(x, difference, 0).f == -(double)INFINITY && eval_operand(x, difference, 1).f == -(double)INFINITY;
+}
+
 static ir_scalar apply(ir_machine *x, ir_expr e, const ir_expr_info *i) {
     ir_op op = (ir_op)i->op;
     if (is_sum(i)) return sum_up(x, e, i);
+    if ((op == IR_EXP || op == IR_EXP2) && weighs_nothing(x, ir_operand(x->unit, e, 0))) return of_real(0);
     ir_scalar a = eval_operand(x, e, 0), b = i->operands.n > 1 ? eval_operand(x, e, 1) : of_int(0);
     ir_sort sort = (ir_sort)ir_at(x->unit, ir_operand(x->unit, e, 0))->sort;
     if (op == IR_FDIV || op == IR_MOD) return divide(x, e, op, a.i, b.i);

@@ -224,13 +224,38 @@ static ir_expr natural_exponent(cpu_emitter *e, ir_expr x, bool *minus) {
     return 0;
 }
 
-static cpu_val operation(cpu_emitter *e, ir_expr x) {
-    bool minus = false;
-    const ir_expr exponent = natural_exponent(e, x, &minus);
-    if (exponent) {
-        cpu_val a = cpu_expr(e, exponent);
-        return cpu_exp(e, minus ? op_neg(e, &a) : a);
+/* Is it at least some number? References are (lower clamps them), so the common exponential pays nothing for the rule below. */
+static bool has_floor(cpu_emitter *e, ir_expr x) {
+    double lowest;
+    if (ir_is(e->u, x, IR_LET)) return e->k->lets[ir_at(e->u, x)->u.ref].kind == IR_LET_EXPR && has_floor(e, e->k->lets[ir_at(e->u, x)->u.ref].e);
+    return ir_is(e->u, x, IR_MAX) && ((ir_is_real(e->u, ir_operand(e->u, x, 0), &lowest) && lowest > -(double)INFINITY) ||
+                                      (ir_is_real(e->u, ir_operand(e->u, x, 1), &lowest) && lowest > -(double)INFINITY));
+}
+
+/* The exponential of a - b is 0 where both are -inf (ops.def): there b is taken for 0. */
+static cpu_val difference(cpu_emitter *e, ir_expr x) {
+    if (!ir_is(e->u, x, IR_SUB) || has_floor(e, ir_operand(e->u, x, 1))) return cpu_expr(e, x);
+    cpu_val sides[] = {cpu_expr(e, ir_operand(e->u, x, 0)), cpu_expr(e, ir_operand(e->u, x, 1))};
+    cpu_val both[2], same[] = {NULL, cpu_real(e, -INFINITY)};
+    for (int k = 0; k < 2; k++) {
+        same[0] = sides[k];
+        both[k] = cpu_apply(e, IR_EQ, same, 2);
     }
+    sides[1] = cpu_pick(e, cpu_truth(e, both[0], both[1]), cpu_real(e, 0), sides[1]);
+    return cpu_apply(e, IR_SUB, sides, 2);
+}
+
+static cpu_val exponential(cpu_emitter *e, ir_expr x) {
+    bool minus = false;
+    const ir_expr a = natural_exponent(e, x, &minus);
+    if (!a) return cpu_exp2(e, difference(e, ir_operand(e->u, x, 0)));
+    cpu_val x_e = cpu_expr(e, a);
+    return cpu_exp(e, minus ? op_neg(e, &x_e) : x_e);
+}
+
+static cpu_val operation(cpu_emitter *e, ir_expr x) {
+    if (ir_is(e->u, x, IR_EXP)) return cpu_exp(e, difference(e, ir_operand(e->u, x, 0)));
+    if (ir_is(e->u, x, IR_EXP2)) return exponential(e, x);
     const uint32_t n = ir_n_operands(e->u, x);
     cpu_val *a = BASE_ARRAY(e->arena, n, cpu_val);
     for (uint32_t i = 0; i < n; i++) a[i] = cpu_expr(e, ir_operand(e->u, x, i));
