@@ -523,12 +523,20 @@ static bool bind_keys(fe_lower *l, fe_attend *a, fe_bound_indices *bound)
 }
 
 /* An extent that is not known since its tensor is wrong: the mistake is told where the tensor is read. */
-static void tell_operands(fe_lower *l, fe_attend *a)
+static void tell_text(fe_lower *l, fe_attend *a)
 {
     const fe_items *operands = a->text->attend.operands;
+    const fe_index unknown = {0};
     fe_env inner = a->env;
     for (uint32_t k = 0; k < a->sums.n; k++) inner = fe_bind_index(l, &inner, a->sums.at[k].name, &a->sums.at[k].index, 1);
     for (uint32_t k = 0; k < operands->n; k++) fe_lower_expr(l, &inner, operands->at[k].e);
+    inner = fe_bind_index(l, &inner, l->program->word_s, &unknown, 1);
+    inner = fe_bind_index(l, &inner, l->program->word_w, &unknown, 1);
+    for (uint32_t k = 0; k < a->text->attend.clauses->n; k++) {
+        const fe_clause *c = &a->text->attend.clauses->at[k];
+        if (c->e) fe_lower_expr(l, &inner, c->e);
+        if (c->kind == FE_CLAUSE_LET) inner = fe_bind_index(l, &inner, c->name.text, &unknown, 1);
+    }
 }
 
 fe_attend *fe_attend_create(fe_lower *l, const fe_env *env, const fe_expr *e)
@@ -551,7 +559,7 @@ fe_attend *fe_attend_create(fe_lower *l, const fe_env *env, const fe_expr *e)
     bool ok = bind_keys(l, a, &bound);
     if (ok || l->failures == before) ok = find_sums(l, a) && ok;
     ok = ok && use_axes(l, a, &bound);
-    if (!ok && l->failures == before) tell_operands(l, a);
+    if (!ok && l->failures == before) tell_text(l, a);
     if (!ok) return NULL;
     set_names(l, a);
     return l->failures == before ? a : NULL;

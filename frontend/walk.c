@@ -228,13 +228,15 @@ ir_expr fe_extent(fe_lower *l, const fe_env *env, fe_name name, const fe_stands 
                     base_printf(l->arena, "write its range: %s in 0..N", name.text));
         return 0;
     }
+    const fe_stand *first = NULL;        /* of a tensor that is right: those that are wrong are told where they are read */
     for (uint32_t k = 0; k < stands->n; k++) {
-        if (!stands->at[k].extent) return 0;
-        if (fe_same(l, stands->at[0].extent, stands->at[k].extent)) continue;
-        report_differ(l, env, name, &stands->at[0], &stands->at[k]);
+        const fe_stand *s = &stands->at[k];
+        if (!first) first = s->extent ? s : NULL;
+        if (!s->extent || fe_same(l, first->extent, s->extent)) continue;
+        report_differ(l, env, name, first, s);
         return 0;
     }
-    return stands->at[0].extent;
+    return first ? first->extent : 0;
 }
 
 /* ---- does the value of a function's body depend on an index of its caller? */
