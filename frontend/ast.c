@@ -15,18 +15,24 @@ static uint16_t items_depth(const fe_items *items)
     return depth;
 }
 
-/* A new node over things of this depth; FE_BAD, reported, where the tree would become too deep. */
+/* e stands over things of this depth; FE_BAD, reported, where the tree becomes too deep. */
+static fe_expr *node_over(fe_scan *s, fe_expr *e, base_span at, uint16_t below)
+{
+    e->at = at;
+    if (e->depth <= below) e->depth = (uint16_t)(below + 1);
+    if (e->depth <= FE_MAX_DEPTH) return e;
+    if (!s->said_deep) fe_syntax_error(s, BASE_MSG_TOO_DEEP, at);        /* a long sum would say it every FE_MAX_DEPTH terms */
+    s->said_deep = true;
+    e->kind = FE_BAD;
+    e->depth = 1;
+    return e;
+}
+
 static fe_expr *node_new(fe_scan *s, fe_expr_kind kind, base_span at, uint16_t below)
 {
     fe_expr *e = BASE_NEW(s->arena, fe_expr);
     e->kind = (uint8_t)kind;
-    e->at = at;
-    e->depth = (uint16_t)(below + 1);
-    if (e->depth <= FE_MAX_DEPTH) return e;
-    fe_syntax_error(s, BASE_MSG_TOO_DEEP, at);
-    e->kind = FE_BAD;
-    e->depth = 1;
-    return e;
+    return node_over(s, e, at, below);
 }
 
 fe_expr *fe_expr_new(fe_scan *s, fe_expr_kind kind, base_span at, fe_expr *a, fe_expr *b)
@@ -51,9 +57,7 @@ fe_expr *fe_chain_extend(fe_scan *s, base_span at, fe_expr *e, fe_relation relat
     if (e->kind == FE_BAD) return e;
     BASE_PUSH(s->arena, &e->chain.terms, b);
     BASE_PUSH(s->arena, &e->chain.relations, (uint8_t)relation);
-    if (b->depth >= e->depth) e->depth = (uint16_t)(b->depth + 1);
-    e->at = at;
-    return e;
+    return node_over(s, e, at, depth_of(b));
 }
 
 fe_expr *fe_call_new(fe_scan *s, base_span at, fe_name name, fe_items *binders, fe_items *args)
@@ -83,7 +87,7 @@ fe_expr *fe_member_new(fe_scan *s, base_span at, fe_expr *base, fe_name field)
     return e;
 }
 
-/* The clauses are set when they have been read; they count into the depth of what stands around only through FE_MAX_BRACKETS. */
+/* Without clauses, as far as is known: fe_attend_with adds them when they have been read. */
 fe_expr *fe_attend_new(fe_scan *s, base_span at, fe_items *binders, fe_items *operands, fe_clauses *clauses)
 {
     uint16_t a = items_depth(binders), b = items_depth(operands);
@@ -92,6 +96,19 @@ fe_expr *fe_attend_new(fe_scan *s, base_span at, fe_items *binders, fe_items *op
     e->attend.operands = operands;
     e->attend.clauses = clauses;
     return e;
+}
+
+fe_expr *fe_attend_with(fe_scan *s, base_span at, fe_expr *e, fe_clauses *clauses)
+{
+    uint16_t below = 0;
+    if (e->kind == FE_BAD) return e;
+    for (uint32_t k = 0; k < clauses->n; k++) {
+        const fe_clause *c = &clauses->at[k];
+        uint16_t of[] = {depth_of(c->e), items_depth(c->binders), items_depth(c->args)};
+        for (int i = 0; i < 3; i++) below = of[i] > below ? of[i] : below;
+    }
+    e->attend.clauses = clauses;
+    return node_over(s, e, at, below);
 }
 
 fe_expr *fe_table_new(fe_scan *s, base_span at, const fe_exprs *items)

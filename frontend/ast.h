@@ -121,6 +121,7 @@ fe_expr *fe_call_new(struct fe_scan *s, base_span at, fe_name name, fe_items *bi
 fe_expr *fe_index_new(struct fe_scan *s, base_span at, fe_expr *base, fe_items *items);
 fe_expr *fe_member_new(struct fe_scan *s, base_span at, fe_expr *base, fe_name field);
 fe_expr *fe_attend_new(struct fe_scan *s, base_span at, fe_items *binders, fe_items *operands, fe_clauses *clauses);
+fe_expr *fe_attend_with(struct fe_scan *s, base_span at, fe_expr *attend, fe_clauses *clauses);
 fe_expr *fe_table_new(struct fe_scan *s, base_span at, const fe_exprs *items);
 fe_decl *fe_decl_new(struct fe_scan *s, fe_decl_kind kind, fe_name name, base_span at);
 fe_stmt *fe_stmt_new(struct fe_scan *s, fe_stmt_kind kind, base_span at);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include "lower.h"
 
+enum { MAX_CLAUSES = 4096 };             /* of one attend, with those of its variants */
 typedef enum { CLAUSE_SCALE, CLAUSE_SCORE, CLAUSE_MASK, CLAUSE_WEIGHTS, CLAUSE_ADJUST, CLAUSE_LET } clause_kind;
 typedef struct scope { const fe_clause *with; const fe_decl *variant; const struct scope *outer; } scope;
 typedef struct { clause_kind kind; const fe_clause *text; const scope *scope; } clause;
@@ -27,6 +28,7 @@ struct fe_attend {
     BASE_VEC(contracted) sums;
     BASE_VEC(clause) clauses;
     uint32_t n_score, n_adjust;
+    bool too_many;                       /* variants within variants: reported, no more are taken */
     BASE_VEC(memo) memos;
 };
 
@@ -376,6 +378,7 @@ static void variant_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_c
             return;
         }
     if (depth > FE_MAX_CALLS) {
+        a->too_many = true;
         fe_report(l, env, BASE_MSG_EXPANSION, c->at);
         return;
     }
@@ -415,11 +418,13 @@ static void clause_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_cl
 
 static void clauses_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_clauses *clauses, const fe_module *module, const scope *s, uint32_t depth)
 {
-    if (a->clauses.n > 4096) {
-        fe_report(l, env, BASE_MSG_EXPANSION, a->text->at);
-        return;
-    }
     for (uint32_t k = 0; k < clauses->n; k++) {
+        if (a->too_many) return;
+        if (a->clauses.n > MAX_CLAUSES) {
+            a->too_many = true;
+            fe_report(l, env, BASE_MSG_EXPANSION, a->text->at);
+            return;
+        }
         const fe_clause *c = &clauses->at[k];
         if (c->kind == FE_CLAUSE_WITH) variant_add(l, env, a, c, module, s, depth);
         else clause_add(l, env, a, c, s);

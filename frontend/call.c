@@ -170,7 +170,9 @@ static bool is_expanding(const fe_lower *l, const fe_decl *fn)
     return false;
 }
 
-/* Does a function reach itself through the bodies of others? An argument may call the same function again; that is no recursion. */
+/* Does a function reach itself through the bodies of others? An argument may call the same function again; that is no recursion.
+ * One that lies deeper than MAX_REACH is not found here; expanding it fails later. */
+enum { MAX_REACH = 400 };
 static bool reaches(fe_lower *l, const fe_decl *from, const fe_expr *e, const fe_decl *target, uint32_t depth);
 
 static bool items_reach(fe_lower *l, const fe_decl *from, const fe_items *items, const fe_decl *target, uint32_t depth)
@@ -190,7 +192,7 @@ static bool call_reaches(fe_lower *l, const fe_decl *from, const fe_expr *e, con
         if (callee == target) return true;
         if (!is_expanding(l, callee)) {
             BASE_PUSH(l->arena, &l->expanding, callee);
-            bool found = reaches(l, callee, callee->fn.body, target, depth + 1);
+            bool found = reaches(l, callee, callee->fn.body, target, depth);
             if (!found) return items_reach(l, from, e->call.args, target, depth);      /* stays in `expanding`: visited */
             return true;
         }
@@ -200,7 +202,7 @@ static bool call_reaches(fe_lower *l, const fe_decl *from, const fe_expr *e, con
 
 static bool reaches(fe_lower *l, const fe_decl *from, const fe_expr *e, const fe_decl *target, uint32_t depth)
 {
-    if (!e || depth > 200) return depth > 200;
+    if (!e || depth++ > MAX_REACH) return false;
     switch (e->kind) {
     case FE_BAD: case FE_INT: case FE_REAL: case FE_NAME: return false;
     case FE_CHAIN:

@@ -14,7 +14,7 @@
 #include "program.h"
 #include "builtin.h"
 
-enum { FE_MAX_RECURSION = 900, FE_MAX_STEPS = 400000, FE_MAX_CALLS = 32, FE_MAX_NODES = 200000 };
+enum { FE_MAX_RECURSION = 900, FE_MAX_STEPS = 400000, FE_MAX_CALLS = 32, FE_MAX_NODES = 20000 };
 
 typedef struct fe_lower fe_lower;
 typedef struct fe_frame fe_frame;
@@ -125,7 +125,7 @@ struct fe_lower {
     uint32_t failures;                           /* mistakes found, those reported before included */
     base_map *keeps;                             /* function and index: used up or kept */
     BASE_VEC(const fe_decl *) expanding;         /* functions and constants being expanded: a second time is a recursion */
-    uint32_t depth, steps, nodes;
+    uint32_t depth, steps, nodes, looking;
 };
 
 /* ---- report.c: messages with the chain of calls; the same message at the same place once */

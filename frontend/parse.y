@@ -220,7 +220,7 @@ post: INT                                    { $$ = fe_expr_new(s, FE_INT, @$, N
     | post '[' items1 ']'                    { $$ = fe_index_new(s, @$, $1, $3); }
     | post '.' NAME                          { $$ = fe_member_new(s, @$, $1, $3); }
     | attend             %prec NO_BLOCK
-    | attend '{' clauses '}'                 { $$ = $1; $$->at = @$; if ($$->kind == FE_ATTEND) $$->attend.clauses = $3; }
+    | attend '{' clauses '}'                 { $$ = fe_attend_with(s, @$, $1, $3); }
 attend: ATTEND '(' items1 ':' items1 ')'     { $$ = fe_attend_new(s, @$, $3, $5, LIST(fe_clauses)); }
 
 items: %empty                                { $$ = LIST(fe_items); }

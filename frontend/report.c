@@ -2,6 +2,8 @@
  * given once, however often a function is expanded. */
 #include "lower.h"
 
+enum { MAX_ERRORS = 100, MAX_NOTES = 8 };
+
 base_span fe_at(const fe_lower *l, base_span at)
 {
     if (at.file && l->file_map) at.file = l->file_map[at.file];
@@ -17,7 +19,10 @@ static bool first_time(const fe_lower *l, base_message message, base_span at)
 
 static void note_calls(fe_lower *l, const fe_env *env, base_diag *diag)
 {
-    for (const fe_chain *c = env ? env->calls : NULL; c; c = c->next) base_diag_note(l->diags, diag, fe_at(l, c->at), "in the call of '%s' here", c->name);
+    uint32_t n = 0;
+    for (const fe_chain *c = env ? env->calls : NULL; c; c = c->next, n++)
+        if (n < MAX_NOTES) base_diag_note(l->diags, diag, fe_at(l, c->at), "in the call of '%s' here", c->name);
+    if (n > MAX_NOTES) base_diag_note(l->diags, diag, (base_span){0, 0, 0}, "and %u more calls around that one", n - MAX_NOTES);
     for (const fe_frame *f = env ? env->frame : NULL; f && f->caller; f = f->caller)
         base_diag_note(l->diags, diag, (base_span){0, 0, 0}, "in graph '%s', called from '%s'", f->decl->name.text, f->caller->decl->name.text);
 }
@@ -25,7 +30,9 @@ static void note_calls(fe_lower *l, const fe_env *env, base_diag *diag)
 base_diag *fe_report(fe_lower *l, const fe_env *env, base_message message, base_span at, ...)
 {
     l->failures++;
+    if (l->diags->n_errors >= MAX_ERRORS) message = BASE_MSG_TOO_MANY_ERRORS, at = (base_span){0, 0, 0};
     if (!first_time(l, message, fe_at(l, at))) return NULL;
+    if (message == BASE_MSG_TOO_MANY_ERRORS) return base_report(l->diags, message, at), NULL;
     va_list list;
     va_start(list, at);
     base_diag *diag = base_report_list(l->diags, message, fe_at(l, at), list);

@@ -14,6 +14,7 @@ typedef struct fe_scan {
     uint32_t file, offset;                                       /* offset: of the next byte to be matched */
     const char *text;
     bool may_end, line_due;                                      /* the line so far can end a statement; a new line has passed */
+    bool said_deep;
     bool skipping;                                               /* from a mistake on to the end of its statement */
     uint32_t last_end;                                           /* of the last token */
     uint32_t depth, too_deep;

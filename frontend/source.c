@@ -84,6 +84,8 @@ bool fe_frame_inputs(fe_lower *l, fe_frame *f)
 
 /* ---- facts */
 
+enum { MAX_FACTS = 128 };                /* of one graph: each is tried against the others */
+
 static void fact_keep(fe_lower *l, fe_frame *f, ir_expr fact, base_span at)
 {
     fe_env env = fe_env_of_frame(f);
@@ -160,6 +162,10 @@ void fe_frame_facts(fe_lower *l, fe_frame *f)
 {
     const fe_facts *facts = f->decl->graph.facts;
     fe_env env = fe_env_of_frame(f);
+    if (facts->n > MAX_FACTS) {
+        fe_report(l, &env, BASE_MSG_TOO_MANY, facts->at[MAX_FACTS].at, f->decl->name.text, (int)MAX_FACTS, "facts");
+        return;
+    }
     for (uint32_t k = 0; k < facts->n; k++) {
         const fe_fact *fact = &facts->at[k];
         if (fact->e) names_of_dim(l, f, fact->e);        /* one that nothing binds is reported once, with the dimensions */
@@ -223,6 +229,7 @@ typedef struct { const fe_decl *decl; ir_type type; BASE_VEC(ir_expr) elements; 
 static bool table_collect(fe_lower *l, const fe_env *env, const fe_expr *e, uint32_t depth, table *t)
 {
     if (e->kind != FE_TABLE) {
+        l->steps = 0;                    /* a long table is no long formula */
         ir_expr x = fe_lower_expr(l, env, e);
         ir_sort sort = fe_sort(l, x);
         t->real = t->real || sort == IR_SORT_REAL;

@@ -291,7 +291,9 @@ static uint64_t formals_with(const fe_env *env, const fe_items *args, const char
 
 typedef struct { fe_lower *l; const fe_decl *fn; const char *index; uint64_t with; } keeping;
 
+enum { MAX_LOOK = 4000 };                /* functions of functions; what lies deeper is taken to keep its indices, expanding it fails */
 static bool keeps_expr(const keeping *q, const fe_expr *e);
+static bool keeps_kind(const keeping *q, const fe_expr *e);
 
 static bool value_formal_keeps(const keeping *q, const char *name)
 {
@@ -352,6 +354,15 @@ static bool keeps_at(const keeping *q, const fe_expr *e)
 }
 
 static bool keeps_expr(const keeping *q, const fe_expr *e)
+{
+    if (q->l->looking > MAX_LOOK) return true;
+    q->l->looking++;
+    bool keeps = keeps_kind(q, e);
+    q->l->looking--;
+    return keeps;
+}
+
+static bool keeps_kind(const keeping *q, const fe_expr *e)
 {
     switch (e->kind) {
     case FE_BAD: case FE_INT: case FE_REAL: case FE_TABLE: return false;

@@ -41,7 +41,7 @@ struct ir_unit_index {
     BASE_VEC(ir_expr) nonneg;                    /* facts: integers that are >= 0 */
     ir_expr since_facts;                         /* expressions from here on were folded with all facts known */
     ir_memo *memo;                               /* free list */
-    base_map *names;                             /* of values */
+    base_map *names, *suffixes;                             /* of values */
 };
 
 /* unit.c */

@@ -138,6 +138,7 @@ ir_unit *ir_unit_create(base_arena *arena, base_diags *diags) {
     u->arena = arena;
     u->diags = diags;
     index->names = base_map_create(arena);
+    index->suffixes = base_map_create(arena);
     index->capacity = index->set_capacity = 256;
     index->table = BASE_ARRAY(arena, index->capacity, uint32_t);
     index->set_table = BASE_ARRAY(arena, index->set_capacity, uint32_t);
@@ -165,9 +166,11 @@ ir_dim ir_dim_new(ir_unit *u, const char *name) {
 
 /* Names of values are unique in a unit, so that texts say which one they mean: x, x.1, x.2. */
 ir_value ir_value_new(ir_unit *u, const char *name, const ir_type *type) {
-    uint32_t found;
-    const char *unique = base_strdup(u->arena, name);
-    for (uint32_t k = 1; base_map_get(u->index->names, unique, &found); k++) unique = base_printf(u->arena, "%s.%u", name, k);
+    uint32_t found, k = 0;
+    const char *unique = base_strdup(u->arena, name), *plain = unique;
+    base_map_get(u->index->suffixes, plain, &k);                     /* the last one tried: a thousand values of one name are not looked through each time */
+    while (base_map_get(u->index->names, unique, &found)) unique = base_printf(u->arena, "%s.%u", plain, ++k);
+    if (k) base_map_put(u->index->suffixes, plain, k);
     base_map_put(u->index->names, unique, u->value.n);
     return BASE_PUSH(u->arena, &u->value, ((ir_value_info){unique, *type}));
 }
