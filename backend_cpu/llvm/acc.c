@@ -11,6 +11,7 @@ typedef struct {
     cpu_val sum[MAX_ROWS][MAX_VECTORS];
 } tile;
 
+/* Each acc has its own: the axis along which its values are neighbours. */
 static int32_t lane_of(const cpu_emitter *e, const tile *t) { return e->s->lets[t->let].lane_axis; }
 static void bind_values(cpu_emitter *e, const tile *t, int32_t j) {
     const int32_t w = e->s->width;
@@ -18,6 +19,7 @@ static void bind_values(cpu_emitter *e, const tile *t, int32_t j) {
 }
 static void unbind_values(cpu_emitter *e, const tile *t) { cpu_unbind(e, lane_of(e, t)); }
 
+/* Scratch to registers before the columns, and back behind them. */
 static void each_sum(cpu_emitter *e, tile *t, bool out) {
     for (int32_t i = 0; i < t->rows; i++)
         for (int32_t j = 0; j < t->vectors; j++) {
@@ -35,6 +37,7 @@ static void each_sum(cpu_emitter *e, tile *t, bool out) {
         }
 }
 
+/* One number for a row and a column, spread by whoever multiplies with it. */
 static cpu_val weight_of(cpu_emitter *e, const tile *t, int32_t i) {
     cpu_bind_row(e, t->row, i);
     cpu_val col = LLVMBuildSub(e->b, e->axis[e->block_axis], e->block_lo, "");
@@ -42,11 +45,13 @@ static cpu_val weight_of(cpu_emitter *e, const tile *t, int32_t i) {
     cpu_unbind_row(e);
     return cpu_load(e, e->real, at, 1);
 }
+/* By bits: as numbers, -0.0 and 0.0 are equal. */
 static cpu_val is_visible(cpu_emitter *e, cpu_val weight) {
     LLVMTypeRef bits = e->real == e->f64 ? e->i64 : e->i32;
     cpu_val hidden = LLVMBuildBitCast(e->b, cpu_real(e, -0.0), bits, "");
     return LLVMBuildICmp(e->b, LLVMIntNE, LLVMBuildBitCast(e->b, weight, bits, ""), hidden, "visible");
 }
+/* A vector of values of this column. That of a key is the same for all rows of the tile, so it is loaded once. */
 static cpu_val value_factor(cpu_emitter *e, const tile *t, int32_t i, int32_t j) {
     const ir_expr b = e->k->lets[t->let].b;
     const bool by_row = cpu_varies_with_row(e, b);
@@ -57,6 +62,7 @@ static cpu_val value_factor(cpu_emitter *e, const tile *t, int32_t i, int32_t j)
     if (by_row) cpu_unbind_row(e);
     return v;
 }
+/* The heart of p*v: one broadcast weight per row times some vectors of values. */
 static void one_column(cpu_emitter *e, tile *t) {
     const ir_let *l = &e->k->lets[t->let];
     const bool guarded = !ir_is_bool(e->u, l->where, true), by_row = cpu_varies_with_row(e, l->b);
@@ -86,6 +92,7 @@ static cpu_val column_factor(cpu_emitter *e, const tile *t, int32_t i, int32_t j
     cpu_unbind_row(e);
     return v;
 }
+/* Where values of one feature are neighbours along the columns (v transposed), the dot product runs along them. */
 static void columns(cpu_emitter *e, void *env) {
     const tile *t = env;
     const ir_let *l = &e->k->lets[t->let];
@@ -120,6 +127,7 @@ static void add_sums(cpu_emitter *e, const tile *t, int32_t i) {
     cpu_unbind(e, lane_of(e, t));
     cpu_unbind_row(e);
 }
+/* Partial sums of the block alone: what was there before is added with the result. */
 static void tile_by_column(cpu_emitter *e, void *env, cpu_val from, int32_t n, cpu_val tail) {
     tile *t = env;
     (void)tail;
@@ -148,6 +156,7 @@ static void tile_values(cpu_emitter *e, void *env, cpu_val from, int32_t n, cpu_
     cpu_loop_end(e, &l);
     each_sum(e, t, true);
 }
+/* As many vectors of values at once as there are registers for, then one by one, then the masked rest. */
 static void spans_of_values(cpu_emitter *e, void *env) {
     tile *t = env;
     const bool by_column = e->s->lets[t->let].lanes == IR_COL;

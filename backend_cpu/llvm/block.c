@@ -13,6 +13,7 @@
 
 /* ---- which lines a phase needs */
 
+/* Walks from what a phase computes to the lines below it, and stops at folds: these have their value already. */
 typedef struct { cpu_emitter *e; bool *need; } needs;
 static void mark(needs *n, ir_expr x);
 static bool mark_let(const ir_unit *u, void *env, ir_expr x) {
@@ -33,6 +34,8 @@ static void mark(needs *n, ir_expr x) {
     if (x) ir_walk(n->e->u, x, mark_let, n);
 }
 
+/* A sweep has two stages per block: absolute folds first, since references stand on them (the maximum), then what is relative to
+ * these. Both walk the block once per row. */
 typedef struct { uint32_t sweep; bool relative; needs needs; cpu_val *slot; } stage;
 
 static bool in_stage(const ir_let *l, const stage *s) { return l->kind >= IR_LET_FOLD && l->sweep == s->sweep && (l->ref >= 0) == s->relative; }
@@ -70,6 +73,7 @@ static void hoist(cpu_emitter *e, const bool *need) {
 /* ---- addresses of what a row keeps */
 
 static cpu_val fold_at(cpu_emitter *e, uint32_t k) { return cpu_kept_at(e, k, e->s->lets[k].at, cpu_tile_row(e), cpu_int(e, 1), cpu_int(e, 0)); }
+/* The reference at which the sums of a row stand now. Lines with one reference share it, and the first of them owns it. */
 static cpu_val moved_at(cpu_emitter *e, uint32_t k) {
     return cpu_at(e, cpu_scratch(e, e->s->lets[k].moved_at), cpu_tile_row(e), e->real);
 }
@@ -93,6 +97,7 @@ static void clear_value(cpu_emitter *e, void *env) {
     const value_env *v = env;
     cpu_store(e, cpu_splat(e, cpu_real(e, 0), e->lanes), cpu_acc_at(e, v->let));
 }
+/* Identities first, for all lines: a reference reads the folds. */
 static void begin_row(cpu_emitter *e, void *env) {
     const uint32_t sweep = *(const uint32_t *)env;
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
@@ -127,6 +132,8 @@ static void scale_all(cpu_emitter *e, const stage *s, int32_t ref, cpu_val facto
         }
     }
 }
+/* Rows whose maximum did not rise skip the scaling; after a few blocks that is nearly all of them. `une` is true for NaN too, which then spreads
+ * to the sums, as it must. */
 static void move_references(cpu_emitter *e, const stage *s) {
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
         if (!in_stage(&e->k->lets[k], s) || !first_with_ref(e, k)) continue;
@@ -142,6 +149,8 @@ static void move_references(cpu_emitter *e, const stage *s) {
 
 /* ---- one row of a block, lanes along the columns */
 
+/* Folds keep one partial result per lane. Weights go to scratch, where `accumulate` finds them; a hidden pair gets -0.0 there, a mark that no
+ * visible weight can be, since adding 0.0 makes every -0.0 a 0.0. */
 static void stage_lanes(cpu_emitter *e, void *env) {
     const stage *s = env;
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
@@ -160,6 +169,7 @@ static void stage_lanes(cpu_emitter *e, void *env) {
         LLVMBuildStore(e->b, where ? cpu_pick(e, where, next, old) : next, s->slot[k]);
     }
 }
+/* Per row of the tile: references, then the lanes of the block, then the partial results of the lanes into the row's number in scratch. */
 static void stage_row(cpu_emitter *e, void *env) {
     stage *s = env;
     if (s->relative) move_references(e, s);
@@ -194,6 +204,7 @@ static void forget_terms(cpu_emitter *e) {
 }
 
 typedef struct { int32_t axis; cpu_body *body; void *env; } blocks;
+/* Blocks are loops over scratch-sized pieces of the column axis; `filled` is valid inside one block only. */
 static void each_block(cpu_emitter *e, void *env) {
     const blocks *b = env;
     cpu_val lo = e->lo[b->axis] ? e->lo[b->axis] : cpu_int(e, 0), hi = e->hi[b->axis] ? e->hi[b->axis] : cpu_extent(e, b->axis);
@@ -211,6 +222,7 @@ static void each_block(cpu_emitter *e, void *env) {
 }
 
 typedef struct { stage absolute, relative; } sweep_env;
+/* The order of phases within a block is fixed; what differs between kernels is which lines each phase needs. */
 static void sweep_block(cpu_emitter *e, void *env) {
     sweep_env *s = env;
     stage *stages[] = {&s->absolute, &s->relative};
@@ -226,6 +238,7 @@ static void sweep_block(cpu_emitter *e, void *env) {
     for (uint32_t k = 0; k < e->k->n_lets; k++)
         if (e->k->lets[k].kind == IR_LET_ACC && e->k->lets[k].sweep == s->absolute.sweep) cpu_acc_block(e, k);
 }
+/* Columns that are not taken in blocks are plain loops around. */
 static void sweep(cpu_emitter *e, uint32_t number) {
     sweep_env s = {stage_of(e, number, false), stage_of(e, number, true)};
     uint32_t around = 0;
@@ -268,11 +281,13 @@ static void store_row(cpu_emitter *e, void *env) {
     cpu_walk(e, p->wanted, p->lane, store_here, env);
 }
 
+/* A store over values runs along the axis that the acc's tiles run along: there the values are neighbours in scratch. */
 static int32_t value_lane(const cpu_emitter *e, uint32_t wanted) {
     for (uint32_t k = 0; k < e->k->n_lets; k++)
         if (e->k->lets[k].kind == IR_LET_ACC && (wanted >> e->s->lets[k].lane_axis & 1)) return e->s->lets[k].lane_axis;
     return -1;
 }
+/* A result over columns recomputes its scores block by block; any other runs over the rows of the tile. */
 static void store(cpu_emitter *e, uint32_t number) {
     epilogue p = {.store = number, .needs = {e, BASE_ARRAY(e->arena, e->k->n_lets, bool)}};
     const ir_kernel_store *s = &e->k->stores[number];
@@ -288,6 +303,7 @@ static void store(cpu_emitter *e, uint32_t number) {
     } else cpu_each_row(e, store_row, &p);
 }
 
+/* Products that vary over rows alone (a projection of the query, say), and row factors that are worth keeping, once per tile. */
 static void load_row(cpu_emitter *e) {
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
         if (cpu_term_in_block(e, k)) cpu_term_block(e, k);

@@ -7,11 +7,15 @@
 #include "emit.h"
 #include "module.h"
 
+/* Emitting is recursive and deep, so a kernel that cannot be emitted leaves by one jump. What LLVM holds by then belongs to the module, and the builder is
+ * disposed of where the jump arrives. */
 _Noreturn void cpu_give_up(cpu_emitter *e, const char *why) {
     e->wrong = why;
     longjmp(*e->give_up, 1);
 }
 
+/* Only slots of the entry block become registers; one made inside a loop would also grow the stack with every round. So the builder
+ * goes there and comes back. */
 cpu_val cpu_slot(cpu_emitter *e, LLVMTypeRef type, const char *name) {
     LLVMBasicBlockRef here = LLVMGetInsertBlock(e->b);
     cpu_val first = LLVMGetFirstInstruction(e->entry);
@@ -26,6 +30,10 @@ cpu_val cpu_slot(cpu_emitter *e, LLVMTypeRef type, const char *name) {
 
 static LLVMBasicBlockRef block(cpu_emitter *e, const char *name) { return LLVMAppendBasicBlockInContext(e->c, e->fn, name); }
 
+/*   from:  if lo < hi goto head else done
+ *   head:  i = phi [lo, from] [next, latch]    ... the body, any number of blocks; the last is the latch ...
+ *   latch: next = i + step    if next < hi goto head else done
+ * The first test stands outside, so the head is reached only if there is a round: what does not change may be computed before it. */
 cpu_loop cpu_loop_begin(cpu_emitter *e, cpu_val lo, cpu_val hi, int64_t step, const char *name) {
     cpu_loop l = {.head = block(e, name), .done = NULL, .from = LLVMGetInsertBlock(e->b), .hi = hi, .step = cpu_int(e, step)};
     l.done = block(e, "done");
@@ -35,6 +43,7 @@ cpu_loop cpu_loop_begin(cpu_emitter *e, cpu_val lo, cpu_val hi, int64_t step, co
     LLVMAddIncoming(l.index, &lo, &l.from, 1);
     return l;
 }
+/* The body may have ended in another block than it began in, so the latch is wherever the builder stands now. The counter never wraps (NSW): hi is an extent. */
 void cpu_loop_end(cpu_emitter *e, cpu_loop *l) {
     cpu_val next = LLVMBuildNSWAdd(e->b, l->index, l->step, "next");
     LLVMBasicBlockRef here = LLVMGetInsertBlock(e->b);
@@ -42,6 +51,7 @@ void cpu_loop_end(cpu_emitter *e, cpu_loop *l) {
     LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, next, l->hi, ""), l->head, l->done);
     LLVMPositionBuilderAtEnd(e->b, l->done);
 }
+/* No else and no phi: what a branch leaves behind it writes to memory. */
 cpu_if cpu_if_begin(cpu_emitter *e, cpu_val condition, const char *name) {
     LLVMBasicBlockRef then = block(e, name);
     cpu_if branch = {block(e, "done")};
@@ -90,6 +100,8 @@ static void function_create(cpu_emitter *e, const char *name) {
     LLVMPositionBuilderAtEnd(e->b, start);
 }
 
+/* Pointers, dimensions and counters are loaded once, in the first block, so they dominate everything. Counters are entered as known values:
+ * an expression that mentions one finds it there. */
 static void load_frame(cpu_emitter *e) {
     cpu_val frame = LLVMGetParam(e->fn, 0);
     e->scratch = LLVMGetParam(e->fn, 3);
@@ -122,6 +134,8 @@ static void types_init(cpu_emitter *e) {
     e->invariant = LLVMGetMDKindIDInContext(e->c, "invariant.load", 14);
 }
 
+/* What a line varies over, through the lines it reads: earlier ones are done when a later one asks. What a line binds itself is taken out
+ * after the extents of what it binds, which may mention other axes. */
 static ir_set part_reach(cpu_emitter *e, ir_expr x) { return x ? cpu_reach(e, x) : 0; }
 static void lets_reach(cpu_emitter *e) {
     for (uint32_t i = 0; i < e->k->n_lets; i++) {
@@ -156,6 +170,8 @@ static void emitter_init(cpu_emitter *e) {
 }
 
 /* ---- items */
+
+/* Items are numbered row-major over the axes that a launch is cut along, so that neighbours in a chunk touch neighbouring memory. */
 
 static cpu_val least(cpu_emitter *e, cpu_val a, cpu_val b) {
     return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, a, b, ""), a, b, "");
@@ -227,6 +243,7 @@ static void items(cpu_emitter *e) {
     LLVMBuildRetVoid(e->b);
 }
 
+/* The entry block holds slots alone and gets its jump last, when all slots are known. */
 static void finish_entry(cpu_emitter *e) {
     LLVMPositionBuilderAtEnd(e->b, e->entry);
     LLVMBuildBr(e->b, LLVMGetNextBasicBlock(e->entry));

@@ -5,12 +5,16 @@
  *
  * What holds everywhere: every axis that encloses the place of emission has its current index in `axis`; one of them, `lane`, may stand for
  * `lanes` neighbours, index + 0, 1, ...; of these the ones set in `tail` exist (NULL: all). A value is a scalar where it does not depend
- * on the lane axis and a vector where it does; evaluating a line does no harm, so nothing is ever guarded by a branch. */
+ * on the lane axis and a vector where it does; evaluating a line does no harm, so no line stands behind a branch. */
 #ifndef ATTN_CPU_EMIT_H
 #define ATTN_CPU_EMIT_H
 #include <llvm-c/Core.h>
 #include "ir.h"
 
+/* LLVM in a few words. A *value* is the result of an instruction, a constant or an argument; it is given its meaning once and never changes (SSA). A
+ * *basic block* is a run of instructions that ends with a jump; the *builder* `b` appends instructions to the block it stands at. A value may be used
+ * only where its block has been passed on every way (it *dominates* the use). A *phi* at the head of a block picks a value by the block we came from. A
+ * *slot* (alloca) is a place on the stack; the pass sroa turns slots back into values, so that nobody here has to place phis by hand. */
 typedef LLVMValueRef cpu_val;
 
 typedef struct { ir_expr e; cpu_val value; uint32_t before, scope; } cpu_known;

@@ -18,6 +18,7 @@ cpu_val cpu_int(const cpu_emitter *e, int64_t value) { return LLVMConstInt(e->i6
 cpu_val cpu_real(const cpu_emitter *e, double value) { return LLVMConstReal(e->real, value); }
 LLVMTypeRef cpu_type(const cpu_emitter *e, char sort) { return sort == 'i' ? e->i64 : sort == 'b' ? e->i1 : e->real; }
 
+/* LLVM's idiom for spreading: lane 0 of a vector of nothing, then a shuffle that takes lane 0 for all. It becomes one broadcast. */
 cpu_val cpu_splat(cpu_emitter *e, cpu_val v, int32_t lanes) {
     if (lanes == 1 || cpu_is_vector(v)) return v;
     LLVMTypeRef type = LLVMVectorType(LLVMTypeOf(v), (unsigned)lanes);
@@ -39,12 +40,15 @@ static void same_shape(cpu_emitter *e, cpu_val *a, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) a[i] = cpu_splat(e, a[i], (int32_t)lanes);
 }
 
+/* Intrinsics are functions that LLVM knows; `overload` picks the variant for a type. Only those are called that become instructions: others would be
+ * calls of libm, which object.c refuses. */
 cpu_val cpu_call(cpu_emitter *e, const char *intrinsic, LLVMTypeRef overload, uint32_t n, cpu_val *args) {
     const unsigned id = LLVMLookupIntrinsicID(intrinsic, strlen(intrinsic));
     const size_t n_over = overload ? 1 : 0;
     cpu_val fn = LLVMGetIntrinsicDeclaration(e->m, id, &overload, n_over);
     return LLVMBuildCall2(e->b, LLVMIntrinsicGetType(e->c, id, &overload, n_over), fn, args, n, "");
 }
+/* fmuladd: fused where the target has it, two roundings elsewhere; never a call. */
 cpu_val cpu_fma(cpu_emitter *e, cpu_val a, cpu_val b, cpu_val c) {
     cpu_val x[] = {a, b, c};
     same_shape(e, x, 3);
@@ -56,6 +60,7 @@ cpu_val cpu_truth(cpu_emitter *e, cpu_val a, cpu_val b) {
     same_shape(e, x, 2);
     return LLVMBuildAnd(e->b, x[0], x[1], "");
 }
+/* A scalar condition may choose between vectors, so only a vector of conditions forces the shape. */
 cpu_val cpu_pick(cpu_emitter *e, cpu_val c, cpu_val a, cpu_val b) {
     cpu_val x[] = {c, a, b};
     if (cpu_is_vector(c)) same_shape(e, x, 3);
@@ -81,6 +86,7 @@ static cpu_val divisor(cpu_emitter *e, cpu_val b) {
     cpu_val zero = LLVMBuildICmp(e->b, LLVMIntEQ, b, LLVMConstNull(t), ""), minus = LLVMBuildICmp(e->b, LLVMIntEQ, b, LLVMConstAllOnes(t), "");
     return LLVMBuildSelect(e->b, LLVMBuildOr(e->b, zero, minus, ""), one, b, "");
 }
+/* Constants are the common divisors: with these the case of -1 costs nothing. */
 static cpu_val positive_divisor(cpu_val b) {
     if (!cpu_is_vector(b)) return LLVMIsAConstantInt(b) && LLVMConstIntGetSExtValue(b) > 0 ? b : NULL;
     return NULL;
@@ -96,6 +102,7 @@ static cpu_val op_fdiv(cpu_emitter *e, cpu_val *a) {
     cpu_val minus = LLVMBuildICmp(e->b, LLVMIntEQ, a[1], LLVMConstAllOnes(LLVMTypeOf(q)), "");
     return LLVMBuildSelect(e->b, minus, LLVMBuildNeg(e->b, a[0], ""), q, "");
 }
+/* The remainder takes the sign of the divisor, as in Python. -1 counts as 1 in `divisor`, and the remainder by either is 0. */
 static cpu_val op_mod(cpu_emitter *e, cpu_val *a) {
     cpu_val d = divisor(e, a[1]), r = LLVMBuildSRem(e->b, a[0], d, ""), zero = LLVMConstNull(LLVMTypeOf(r));
     cpu_val odd = LLVMBuildICmp(e->b, LLVMIntNE, r, zero, "");
@@ -117,6 +124,7 @@ static cpu_val op_abs(cpu_emitter *e, cpu_val *a) {
     return LLVMBuildSelect(e->b, negative, LLVMBuildNeg(e->b, a[0], ""), a[0], "");
 }
 
+/* Ordered: false if either is NaN. Only `!=` is true then. */
 static cpu_val compare(cpu_emitter *e, cpu_val *a, LLVMRealPredicate real, LLVMIntPredicate integer) {
     return is_real(a[0]) ? LLVMBuildFCmp(e->b, real, a[0], a[1], "") : LLVMBuildICmp(e->b, integer, a[0], a[1], "");
 }
@@ -195,6 +203,7 @@ static operator *const operators[IR_N_OPS] = {
     [IR_COS] = op_cos,     [IR_BIT] = op_bit,     [IR_POW] = op_pow,
 };
 
+/* The table is indexed by operator; a test asks it for every row of ops.def, on the expansion that legalize makes where there is none. */
 cpu_val cpu_apply(cpu_emitter *e, ir_op op, cpu_val *a, uint32_t n) {
     if (!operators[op]) cpu_give_up(e, base_printf(e->arena, "no instructions for the operator %s (legalize should have replaced it)", ir_ops[op].name));
     if (n == 3) return cpu_pick(e, a[0], a[1], a[2]);      /* select, the only one of three */
@@ -204,6 +213,7 @@ cpu_val cpu_apply(cpu_emitter *e, ir_op op, cpu_val *a, uint32_t n) {
 
 /* ---- expressions */
 
+/* The index of the lane axis is a vector: the first lane's, plus 0, 1, 2 ... */
 static cpu_val variable(cpu_emitter *e, ir_var v) {
     const int32_t axis = cpu_axis_of(e, v);
     if (axis < 0 || !e->axis[axis]) cpu_give_up(e, base_printf(e->arena, "variable %s has no value here", e->u->var.at[v].name ? e->u->var.at[v].name : "?"));
@@ -262,6 +272,7 @@ static cpu_val operation(cpu_emitter *e, ir_expr x) {
     return cpu_apply(e, e->u->expr.at[x].op, a, n);
 }
 
+/* The info is copied: emitting operands may make expressions, and the table of expressions moves when it grows. */
 static cpu_val fresh(cpu_emitter *e, ir_expr x) {
     const ir_expr_info info = *ir_at(e->u, x);
     switch (info.op) {
@@ -280,6 +291,7 @@ static cpu_val fresh(cpu_emitter *e, ir_expr x) {
     }
 }
 
+/* Every expression is emitted once per scope. This is all the common subexpression elimination there is, and it needs no pass. */
 cpu_val cpu_expr(cpu_emitter *e, ir_expr x) {
     cpu_val v = cpu_known_find(e, x);
     if (v) return v;
@@ -290,6 +302,7 @@ cpu_val cpu_expr(cpu_emitter *e, ir_expr x) {
 
 /* ---- reductions */
 
+/* Of integers, max and min begin at the ends of int64: the table's identities are reals. */
 cpu_val cpu_identity(cpu_emitter *e, const ir_let *l) {
     const double at = ir_reds[l->red].identity;
     if (l->sort == IR_SORT_BOOL) return LLVMConstInt(e->i1, at != 0, false);
@@ -309,6 +322,7 @@ static cpu_val shuffle(cpu_emitter *e, cpu_val a, cpu_val b, uint32_t n, const u
     for (uint32_t i = 0; i < n; i++) mask[i] = LLVMConstInt(e->i32, lane[i], false);
     return LLVMBuildShuffleVector(e->b, a, b ? b : LLVMGetPoison(LLVMTypeOf(a)), LLVMConstVector(mask, n), "");
 }
+/* Scalars are their own part: a caller need not know the shape. */
 cpu_val cpu_part(cpu_emitter *e, cpu_val v, uint32_t from, uint32_t n) {
     if (!cpu_is_vector(v)) return v;
     if (n == 1) return LLVMBuildExtractElement(e->b, v, LLVMConstInt(e->i32, from, false), "");

@@ -23,6 +23,7 @@ typedef struct {                 /* one compile; everything that must be dispose
     char **names;                /* of the functions */
 } build;
 
+/* Whatever LLVM reports is a defect of ours, since schedules are verified: an internal error, not the user's. */
 static void say(base_diags *diags, const char *text) { base_report(diags, BASE_MSG_CODE_GENERATION, (base_span){0, 0, 0}, text); }
 static bool say_error(base_diags *diags, LLVMErrorRef error) {
     if (!error) return false;
@@ -46,6 +47,7 @@ static void initialize_once(void) {
     pthread_once(&once, initialize);
 }
 
+/* PIC: the object is linked wherever the loader finds room. Never code generation level 0, which spills everything. */
 static LLVMTargetMachineRef machine_create(const ir_target *target, base_diags *diags) {
     initialize_once();
     char *triple = LLVMGetDefaultTargetTriple(), *error = NULL;
@@ -60,12 +62,14 @@ static LLVMTargetMachineRef machine_create(const ir_target *target, base_diags *
     return machine;
 }
 
+/* The module goes before its context; disposing twice or not at all would be LLVM's crash or leak, so every way out of a compile comes here. */
 static void build_deinit(build *b) {
     if (b->module) LLVMDisposeModule(b->module);
     if (b->machine) LLVMDisposeTargetMachine(b->machine);
     if (b->context) LLVMContextDispose(b->context);
 }
 
+/* Layout and triple have to be those of the machine, or sizes and alignments are guessed. */
 static void module_create(build *b) {
     b->context = LLVMContextCreate();
     b->module = LLVMModuleCreateWithNameInContext("attn", b->context);
@@ -85,6 +89,7 @@ static char *function_name(base_arena *arena, uint32_t k, const char *name) {
     return text;
 }
 
+/* All kernels of a compile share one module, and so one object and one link. The verifier is cheap beside code generation. */
 static bool build_module(build *b, const ir_target *target, uint32_t n, const ir_schedule *const *schedules) {
     b->machine = machine_create(target, b->diags);
     if (!b->machine) return false;
@@ -113,6 +118,7 @@ static bool optimize(build *b) {
     return !failed;
 }
 
+/* Refused here, the name of the function that is missing is still known; the linker would look it up in this process and might even find it. */
 static LLVMMemoryBufferRef object_of(build *b) {
     char *text = NULL;
     LLVMMemoryBufferRef object = NULL;
@@ -153,6 +159,7 @@ static LLVMOrcLLJITRef link_object(LLVMMemoryBufferRef object, base_diags *diags
     return NULL;
 }
 
+/* The first look-up links the object. A function in an integer: copied, since ISO C has no cast from data to function. */
 static bool find_kernels(LLVMOrcLLJITRef jit, const build *b, uint32_t n, const ir_schedule *const *schedules, rt_kernel *kernels) {
     for (uint32_t k = 0; k < n; k++) {
         LLVMOrcExecutorAddress at = 0;
@@ -165,6 +172,7 @@ static bool find_kernels(LLVMOrcLLJITRef jit, const build *b, uint32_t n, const 
     return true;
 }
 
+/* Code owns the linker's session; the module and the machine are done with once the object is written. */
 static ir_code *compile(const ir_target *target, uint32_t n, const ir_schedule *const *schedules, rt_kernel *kernels, base_diags *diags) {
     build b = {.arena = diags->arena, .diags = diags};
     LLVMMemoryBufferRef object = build_object(&b, target, n, schedules);

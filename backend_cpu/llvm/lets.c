@@ -4,6 +4,7 @@
 
 cpu_val cpu_extent(cpu_emitter *e, int32_t axis) { return cpu_expr(e, e->k->axes[axis].extent); }
 
+/* Row-major position among the axes of a role. `last` is put innermost, whatever its place in the list: lanes need neighbours side by side. */
 cpu_val cpu_role_index(cpu_emitter *e, uint8_t role, int32_t last) {
     cpu_val at = NULL;
     const bool has_last = last >= 0 && e->k->axes[last].role == role;
@@ -34,6 +35,7 @@ cpu_val cpu_kept_at(cpu_emitter *e, uint32_t k, ir_expr at, cpu_val row, cpu_val
 /* Row of the tile, and columns of the block from its first. */
 cpu_val cpu_tile_row(cpu_emitter *e) { return e->row0 && e->s->row_axis >= 0 ? LLVMBuildSub(e->b, e->axis[e->s->row_axis], e->row0, "row") : cpu_int(e, 0); }
 
+/* A TERM that fills a block of scratch was computed for this row and column before; here it is loaded, by lanes if they run along the block. */
 static cpu_val block_term(cpu_emitter *e, uint32_t k) {
     const uint8_t rank = e->k->lets[k].rank;
     const bool cols = rank & IR_COL;
@@ -43,6 +45,7 @@ static cpu_val block_term(cpu_emitter *e, uint32_t k) {
     return cpu_load(e, cpu_type(e, (char)e->k->lets[k].sort), at, cols && e->lane == e->block_axis ? e->lanes : 1);
 }
 
+/* While lanes run along rows a fold is a vector in a slot. Along columns it is one number per row, in scratch, as of the last block. */
 static cpu_val fold(cpu_emitter *e, uint32_t k) {
     LLVMTypeRef t = cpu_type(e, (char)e->k->lets[k].sort);
     if (e->slot[k]) return LLVMBuildLoad2(e->b, LLVMGetAllocatedType(e->slot[k]), e->slot[k], "");
@@ -55,6 +58,7 @@ cpu_val cpu_acc_at(cpu_emitter *e, uint32_t k) {
     if (e->s->lanes != IR_COL) return cpu_kept_at(e, k, e->s->lets[k].at, index, cpu_int(e, e->s->width), cpu_int(e, 0));
     return cpu_kept_at(e, k, e->s->lets[k].at, cpu_tile_row(e), cpu_role_count(e, IR_VAL), index);
 }
+/* A vector where the lanes run along values, or along rows that the sum varies over; else one number. */
 static cpu_val acc(cpu_emitter *e, uint32_t k) {
     const bool by_value = e->lane >= 0 && e->k->axes[e->lane].role == IR_VAL, by_row = e->s->lanes != IR_COL && e->lane >= 0 && ir_set_has(e->u, e->let_reach[k], e->k->axes[e->lane].var);
     return cpu_load(e, e->real, cpu_acc_at(e, k), by_value || by_row ? e->lanes : 1);
@@ -70,6 +74,7 @@ static void name_let(cpu_emitter *e, cpu_val v, uint32_t k) {
     const char *name = times ? base_printf(e->arena, "let%u.%u", k, times) : base_printf(e->arena, "let%u", k);
     LLVMSetValueName2(v, name, strlen(name));
 }
+/* Only the two walks give folds and accs their values, in order; expressions and terms are computed wherever somebody asks first. */
 cpu_val cpu_let(cpu_emitter *e, uint32_t k) {
     const ir_let *l = &e->k->lets[k];
     cpu_val v = NULL;
@@ -83,6 +88,7 @@ cpu_val cpu_let(cpu_emitter *e, uint32_t k) {
     return v;
 }
 
+/* Counters are always there; an axis without an index is not. */
 static bool all_bound(cpu_emitter *e, ir_set reach) {
     for (uint32_t i = 0; i < ir_set_size(e->u, reach); i++) {
         const int32_t axis = cpu_axis_of(e, ir_set_at(e->u, reach, i));
@@ -90,6 +96,8 @@ static bool all_bound(cpu_emitter *e, ir_set reach) {
     }
     return true;
 }
+/* Called at the places where a row, or a row after a sweep, begins: what is computed here serves all columns and values behind it. Without it
+ * a line would be computed where it is first wanted, in the innermost loop, and forgotten at that loop's end. */
 void cpu_lets_ready(cpu_emitter *e, uint32_t sweep) {
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
         const ir_let *l = &e->k->lets[k];
@@ -108,11 +116,13 @@ static void with_lane(cpu_emitter *e, int32_t axis, cpu_val index, cpu_val tail,
 /* AVX-512 masks an instruction at no cost; elsewhere a masked load is several. */
 bool cpu_masks_are_free(const cpu_emitter *e) { return e->target->lanes == 16; }
 
+/* One loop whose every vector is masked: half the code, and the mask costs nothing where instructions take one. */
 static void masked_lanes(cpu_emitter *e, int32_t axis, cpu_val lo, cpu_val hi, cpu_body *body, void *env) {
     cpu_loop l = cpu_loop_begin(e, lo, hi, e->s->width, "lanes");
     with_lane(e, axis, l.index, cpu_tail(e, l.index, hi), body, env);
     cpu_loop_end(e, &l);
 }
+/* Else a loop of whole vectors, and one masked vector behind it if anything is left. Width is a power of two, so `and` rounds down. */
 void cpu_lanes(cpu_emitter *e, int32_t axis, cpu_val lo, cpu_val hi, cpu_body *body, void *env) {
     const int32_t w = e->s->width;
     if (w > 1 && cpu_masks_are_free(e)) {
@@ -138,6 +148,7 @@ void cpu_lanes(cpu_emitter *e, int32_t axis, cpu_val lo, cpu_val hi, cpu_body *b
     cpu_if_end(e, &rest);
 }
 
+/* A recursion over the axes of the kernel in their order, which is one in which extents depend on earlier axes only. */
 typedef struct { uint32_t wanted; int32_t lane; cpu_body *body; void *env; } walk;
 static void walk_from(cpu_emitter *e, const walk *w, uint32_t a) {
     while (a < e->k->n_axes && (!(w->wanted >> a & 1) || (int32_t)a == w->lane)) a++;

@@ -13,6 +13,7 @@ typedef struct {                 /* the floating type at hand and the integers o
     int mantissa, bias;
 } fp;
 
+/* All constants of a type in one place, so that each function is written once for f32 and f64, scalars and vectors. */
 static fp fp_of(cpu_emitter *e, cpu_val x) {
     LLVMTypeRef t = LLVMTypeOf(x), element = cpu_is_vector(x) ? LLVMGetElementType(t) : t;
     const bool wide = LLVMGetTypeKind(element) == LLVMDoubleTypeKind;
@@ -74,6 +75,7 @@ static cpu_val clamp(const fp *f, cpu_val x, double lo, double hi) {      /* NaN
     return pick(f, less(f, real(f, hi), x), real(f, hi), x);
 }
 
+/* 2^x = 2^n * 2^r, n the nearest integer. The clamp keeps n within what `scale` takes, and its ends already give 0 and inf. */
 cpu_val cpu_exp2(cpu_emitter *e, cpu_val x) {
     static const double single[] = {0.0001546144469856913, 0.0013400428177615838, 0.009618056678524637, 0.05550327226670302, 0.24022650922288757, 0.6931472067028326, 1.0};
     static const double wide[] = {2.5733568308756892e-11, 4.456675341049206e-10, 7.054894386348348e-09, 1.0178051192960649e-07, 1.3215486815999978e-06,
@@ -103,6 +105,8 @@ cpu_val cpu_exp(cpu_emitter *e, cpu_val x) {
 /* ---- log2, log: x = m * 2^n with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh((m - 1) / (m + 1)) */
 
 typedef struct { cpu_val n, log_m; } log_parts;
+/* Subnormal numbers are scaled up first. Subtracting the bits of sqrt(1/2) puts the borrow where the exponent changes at sqrt(2), not at 2: so m is
+ * near 1 on both sides, and log m near 0 loses nothing. */
 static log_parts log_split(const fp *f, cpu_val x) {
     static const double single[] = {2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5, 2.0 / 3, 2.0};
     static const double wide[] = {2.0 / 23, 2.0 / 21, 2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13, 2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5, 2.0 / 3, 2.0};
@@ -118,6 +122,7 @@ static log_parts log_split(const fp *f, cpu_val x) {
     count = sub(f, count, pick(f, small, real(f, f->wide ? 54 : 25), real(f, 0)));
     return (log_parts){count, mul(f, s, p)};
 }
+/* Selected last, over whatever the bits above gave. */
 static cpu_val log_edges(const fp *f, cpu_val x, cpu_val y) {
     cpu_val inf = real(f, INFINITY), zero = real(f, 0);
     y = pick(f, LLVMBuildFCmp(f->e->b, LLVMRealOEQ, x, inf, ""), inf, y);
@@ -146,6 +151,7 @@ static cpu_val tanh_small(const fp *f, cpu_val x) {
     cpu_val p = f->wide ? over(f, POLY(f, z, above), POLY(f, z, below)) : POLY(f, z, single);
     return fma_(f, mul(f, p, z), x, x);
 }
+/* Far out exp overflows to inf and 2 / inf is 0: the limit needs no case. */
 cpu_val cpu_tanh(cpu_emitter *e, cpu_val x) {
     const fp f = fp_of(e, x);
     cpu_val a = magnitude(&f, x);
@@ -156,6 +162,7 @@ cpu_val cpu_tanh(cpu_emitter *e, cpu_val x) {
 
 /* ---- erf. f32: N. Juffa's two polynomials, the second in the exponent. f64: x P(x^2) up to 1, then 1 - e^(-x^2) Q((x - 2) / (x + 2)) */
 
+/* Beyond 5 the result is 1 in f32. */
 static cpu_val erf_single(const fp *f, cpu_val x) {
     static const double small[] = {-5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1};
     cpu_val s = mul(f, x, x), near_zero = fma_(f, POLY(f, s, small), x, x);
@@ -191,6 +198,7 @@ cpu_val cpu_erf(cpu_emitter *e, cpu_val x) {
 /* ---- sin, cos, both types in f64: x = k pi/2 + r with pi/2 in three parts, of which the first two have 33 bits, so that k times them is exact
  * without fused instructions too; a polynomial on [-pi/4, pi/4] chosen by k mod 2, the sign by k mod 4. From 2^20 on, wave.c finds k and r. */
 
+/* phase 0: sine, 1: cosine, which is the sine a quarter ahead. */
 static cpu_val quarter_wave(const fp *f, cpu_val x, int64_t phase) {
     static const double sine[] = {-7.6471637318198165e-13, 1.6059043836821613e-10, -2.5052108385441720e-08,
                                   2.7557319223985893e-06, -1.9841269841269841e-04, 8.3333333333333332e-03, -1.6666666666666666e-01};

@@ -7,6 +7,7 @@
 
 typedef struct { cpu_emitter *e; uint32_t sweep, let; cpu_val weight, where, factor; } column;
 
+/* A line has the shape that it will have for the whole loop from the start: a slot that begins as a scalar could not become a vector later. */
 static cpu_val shaped(cpu_emitter *e, cpu_val v, uint32_t k) {
     const bool varies = e->lane >= 0 && ir_set_has(e->u, e->let_reach[k], e->k->axes[e->lane].var);
     return varies ? cpu_splat(e, v, e->lanes) : v;
@@ -30,6 +31,7 @@ static uint32_t axes_of(const cpu_emitter *e, uint8_t role) {
         if (e->k->axes[a].role == role) all |= 1u << a;
     return all;
 }
+/* Folds are slots. An acc has as many values as the kernel has value positions, which only the run knows, so it lies in scratch. */
 static void begin_let(cpu_emitter *e, uint32_t k) {
     const ir_let *l = &e->k->lets[k];
     column c = {.e = e, .let = k};
@@ -38,6 +40,8 @@ static void begin_let(cpu_emitter *e, uint32_t k) {
 }
 static bool of_sweep(const ir_let *l, uint32_t sweep) { return l->kind >= IR_LET_FOLD && l->sweep == sweep; }
 
+/* References begin where their folds are the identity: the first column moves them, and what is multiplied then is still 0. The scope forgets what was
+ * computed to get there: it reads the folds, which change from now on. */
 static void begin_sweep(cpu_emitter *e, uint32_t sweep) {
     for (uint32_t k = 0; k < e->k->n_lets; k++)
         if (of_sweep(&e->k->lets[k], sweep)) begin_let(e, k);
@@ -63,6 +67,7 @@ static cpu_val factor_of(cpu_emitter *e, uint32_t r) {
     return e->factor[r] = cpu_pick(e, same, cpu_real(e, 1), ratio);
 }
 
+/* The guard selects between sums, so a hidden column may hold anything, NaN included. */
 static void fold_column(cpu_emitter *e, uint32_t k) {
     const ir_let *l = &e->k->lets[k];
     cpu_val y = cpu_expr(e, l->e), where = ir_is_bool(e->u, l->where, true) ? NULL : cpu_expr(e, l->where), old = slot_load(e, e->slot[k]);
@@ -95,6 +100,7 @@ static void acc_column(cpu_emitter *e, uint32_t k) {
     cpu_walk(e, axes_of(e, IR_VAL), -1, acc_value, &c);
 }
 
+/* In order: a later line of the sweep reads earlier folds as they are now. Factors are per column. */
 static void one_column(cpu_emitter *e, void *env) {
     const column *c = env;
     for (uint32_t k = 0; k < e->k->n_lets; k++) e->factor[k] = NULL;
@@ -105,6 +111,7 @@ static void one_column(cpu_emitter *e, void *env) {
     }
 }
 
+/* All folds and accs of a sweep run over the same columns. */
 static uint32_t columns_of(const cpu_emitter *e, uint32_t sweep) {
     uint32_t all = 0;
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
@@ -116,6 +123,7 @@ static uint32_t columns_of(const cpu_emitter *e, uint32_t sweep) {
 
 /* ---- the epilogue */
 
+/* A store runs over the columns and values that its places mention and that have no index yet. */
 typedef struct { const ir_kernel_store *store; } one_store;
 static void store_here(cpu_emitter *e, void *env) {
     const one_store *s = env;
@@ -148,6 +156,7 @@ static void one_row(cpu_emitter *e, void *env) {
     stores(e);
 }
 
+/* Where the lanes are an item, the loop over vectors is one round; where they are a tile of an axis, it runs over the tile. */
 void cpu_nest(cpu_emitter *e) {
     const int32_t axis = e->s->lane_axis;
     cpu_scope_push(e, 0);

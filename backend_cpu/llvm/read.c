@@ -7,6 +7,7 @@
 cpu_val cpu_at(cpu_emitter *e, cpu_val base, cpu_val index, LLVMTypeRef element) { return LLVMBuildGEP2(e->b, element, base, &index, 1, ""); }
 cpu_val cpu_scratch(cpu_emitter *e, ir_expr byte_offset) { return cpu_at(e, e->scratch, cpu_expr(e, byte_offset), e->i8); }
 
+/* In memory a truth value is a byte, in registers a bit. */
 static LLVMTypeRef stored_type(const cpu_emitter *e, uint8_t dtype) {
     switch (dtype) {
     case IR_TYPE_F32: return e->f32;
@@ -31,6 +32,7 @@ static cpu_val alignment(cpu_emitter *e, LLVMTypeRef t) { return LLVMConstInt(e-
 
 /* ---- neighbours and scattered elements */
 
+/* Buffers are dense but begin anywhere, so a vector is aligned to its element only. Masked lanes are not touched and read as 0. */
 static cpu_val load(cpu_emitter *e, LLVMTypeRef element, cpu_val at, int32_t lanes, cpu_val mask) {
     LLVMTypeRef type = shape(element, lanes);
     if (lanes > 1 && mask) {
@@ -52,6 +54,7 @@ static void store(cpu_emitter *e, LLVMTypeRef element, cpu_val value, cpu_val at
 static cpu_val all_lanes(cpu_emitter *e, cpu_val mask, int32_t lanes) {
     return mask ? mask : LLVMConstAllOnes(LLVMVectorType(e->i1, (unsigned)lanes));
 }
+/* Lane by lane; the mask keeps lanes that do not exist from touching memory. */
 static cpu_val gather(cpu_emitter *e, LLVMTypeRef element, cpu_val at, int32_t lanes, cpu_val mask) {
     LLVMTypeRef type = shape(element, lanes);
     cpu_val args[] = {at, alignment(e, element), all_lanes(e, mask, lanes), LLVMConstNull(type)};
@@ -87,6 +90,7 @@ typedef struct {
     bool exact;                  /* every position is proved in range */
 } address;
 
+/* Buffers are dense and row-major: a stride is the product of the extents behind. */
 static ir_expr stride_of(cpu_emitter *e, const ir_type *t, uint32_t axis) {
     ir_expr stride = ir_int(e->u, 1);
     for (uint32_t a = axis + 1; a < t->rank; a++) stride = ir_mul(e->u, stride, t->dim[a]);
@@ -103,6 +107,7 @@ static cpu_val times(cpu_emitter *e, cpu_val a, ir_expr b) {
     x[1] = cpu_expr(e, b);
     return cpu_apply(e, IR_MUL, x, 2);
 }
+/* Into the buffer, whatever the position: a check has reported it, or nobody wants the value. An empty axis gives 0, and every buffer has room for one. */
 static cpu_val clamped(cpu_emitter *e, cpu_val at, ir_expr extent) {
     cpu_val last[] = {cpu_expr(e, ir_sub(e->u, extent, ir_int(e->u, 1))), at}, zero[] = {NULL, cpu_int(e, 0)};
     zero[0] = cpu_apply(e, IR_MIN, last, 2);
@@ -180,6 +185,7 @@ static bool is_step(cpu_emitter *e, const address *a, int64_t step) {
     int64_t found;
     return !a->scattered && ir_is_int(e->u, a->step, &found) && found == step;
 }
+/* Each lane's own: base, steps, and what is neither. */
 static cpu_val lane_addresses(cpu_emitter *e, const address *a) {
     cpu_val index = times(e, cpu_iota(e, e->i64, e->lanes), a->step);
     return plus(e, plus(e, a->scattered, index), a->base);
@@ -208,6 +214,7 @@ static cpu_val widened(cpu_emitter *e, uint8_t dtype, cpu_val v) {
     default: return LLVMBuildICmp(e->b, LLVMIntNE, v, LLVMConstNull(LLVMTypeOf(v)), "");
     }
 }
+/* Inputs do not change while a kernel runs, so their loads may be moved out of loops past stores to results. */
 static cpu_val mark_invariant(cpu_emitter *e, ir_value value, cpu_val load_) {
     if (!is_result(e, value)) LLVMSetMetadata(load_, e->invariant, LLVMMetadataAsValue(e->c, LLVMMDNodeInContext2(e->c, NULL, 0)));
     return load_;
@@ -227,6 +234,7 @@ cpu_val cpu_read(cpu_emitter *e, ir_expr read) {
 
 /* ---- writing */
 
+/* What does not fit becomes the nearest that does. */
 static cpu_val saturated(cpu_emitter *e, cpu_val v) {
     cpu_val low[] = {v, cpu_int(e, INT32_MIN)}, high[] = {NULL, cpu_int(e, INT32_MAX)};
     high[0] = cpu_apply(e, IR_MAX, low, 2);
@@ -243,6 +251,7 @@ static cpu_val narrowed(cpu_emitter *e, uint8_t dtype, cpu_val v) {
     }
 }
 
+/* `+=` reads, adds and writes back; launches with such stores have one item, so nobody else is at that place. */
 static void write_one(cpu_emitter *e, const ir_store *at, uint8_t dtype, cpu_val value, cpu_val place) {
     if (at->mode == IR_STORE_ADD) {
         cpu_val sum[] = {widened(e, dtype, load(e, stored_type(e, dtype), place, 1, NULL)), value};

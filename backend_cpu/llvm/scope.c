@@ -2,12 +2,14 @@
  * a branch is forgotten at its end; and a scope that gives a variable another value hides what varies over it. */
 #include "emit.h"
 
+/* rebound: variables whose value is another inside. Entries outside that vary over them are hidden, not lost: the scope's end shows them again. */
 void cpu_scope_push(cpu_emitter *e, ir_set rebound) {
     if (e->n_scopes == sizeof e->scope / sizeof *e->scope) cpu_give_up(e, "loops nested too deep");
     e->scope[e->n_scopes].known = e->known.n;
     e->scope[e->n_scopes++].rebound = rebound;
 }
 
+/* Values of a scope that ends do not dominate what comes behind it, so they are forgotten; `last` gets the entry before back. */
 void cpu_scope_pop(cpu_emitter *e) {
     const uint32_t keep = e->scope[--e->n_scopes].known;
     while (e->known.n > keep) {
@@ -16,6 +18,7 @@ void cpu_scope_pop(cpu_emitter *e) {
     }
 }
 
+/* Binding is the one way in which an axis gets an index, so it is also where what is known about the axis becomes out of date. */
 /* An axis that is bound again (a feature inside another TERM's loop) is no lane there. */
 void cpu_bind(cpu_emitter *e, int32_t axis, cpu_val index) {
     const ir_var v = e->k->axes[axis].var;
@@ -41,6 +44,7 @@ void cpu_unbind(cpu_emitter *e, int32_t axis) {
     cpu_scope_pop(e);
 }
 
+/* Expressions are made while kernels are emitted (strides, steps), so arrays by expression grow. */
 static void room(cpu_emitter *e, ir_expr x) {
     if (x < e->n_last) return;
     const uint32_t n = e->u->expr.n + 64;
@@ -48,6 +52,7 @@ static void room(cpu_emitter *e, ir_expr x) {
     e->n_last = n;
 }
 
+/* The entry was made in `scope`; any scope opened since may have given a variable of it another value. */
 static bool hidden(cpu_emitter *e, ir_expr x, uint32_t scope) {
     const ir_set reach = cpu_reach(e, x);
     for (uint32_t s = scope + 1; s < e->n_scopes; s++)
@@ -78,6 +83,7 @@ static bool visit(const ir_unit *u, void *env, ir_expr x) {
     return true;
 }
 
+/* Free variables do not look through lines, reach does: $6 has no free variable, but varies over what its expression varies over. */
 ir_set cpu_reach(cpu_emitter *e, ir_expr x) {
     if (x >= e->n_reach) {
         const uint32_t n = e->u->expr.n + 64;

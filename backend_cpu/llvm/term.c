@@ -2,6 +2,7 @@
  * is scalar and the schedule says so, lanes run along a feature and are summed at the end. */
 #include "emit.h"
 
+/* Computed where it is wanted, when no block of scratch holds it. */
 typedef struct { uint32_t let; cpu_val sum; } term;
 
 static cpu_val shaped(cpu_emitter *e, cpu_val v, bool vector) { return vector ? cpu_splat(e, v, e->lanes) : v; }
@@ -26,12 +27,15 @@ static void one_feature(cpu_emitter *e, void *env) {
     LLVMBuildStore(e->b, shaped(e, step(e, t->let, sum), cpu_is_vector(sum)), t->sum);
 }
 
+/* As bits of axes, the form in which cpu_walk takes them. */
 static uint32_t features_of(const cpu_emitter *e, const ir_let *l) {
     uint32_t all = 0;
     for (uint32_t i = 0; i < l->n_over; i++) all |= 1u << cpu_axis_of(e, l->over[i]);
     return all;
 }
 
+/* Three shapes. The place is a vector already: each lane sums for itself. The place is a scalar and features are neighbours in memory: lanes along
+ * the feature, summed at the end. Else a scalar. */
 cpu_val cpu_term(cpu_emitter *e, uint32_t k) {
     const ir_let *l = &e->k->lets[k];
     const ir_let_schedule *s = &e->s->lets[k];
@@ -51,6 +55,8 @@ cpu_val cpu_term(cpu_emitter *e, uint32_t k) {
  * pair of row and column has a vector of partial sums; lanes along columns: each row has some vectors of sums. */
 
 enum { MAX_ROWS = IR_MICRO, MAX_COLS = IR_MICRO };
+/* Why tiles: a product needs two loads. A tile of 4 rows and 4 columns loads 8 factors for 16 products, and 16 sums in registers hide the latency of
+ * the multiplications. MAX_* bound the arrays here; the schedule stays below them. */
 typedef struct {
     uint32_t let;
     bool by_column;              /* lanes along columns */
@@ -83,6 +89,7 @@ static void unbind_pair(cpu_emitter *e) {
     cpu_unbind_row(e);
 }
 
+/* Sums are slots while they are emitted and registers after sroa. */
 static cpu_val old_sum(cpu_emitter *e, const tile *t, int32_t i, int32_t j) {
     return LLVMBuildLoad2(e->b, LLVMGetAllocatedType(t->sum[i][j]), t->sum[i][j], "");
 }
@@ -123,6 +130,7 @@ static void pack_row(cpu_emitter *e, void *env) {
     cpu_lets_ready(e, 0);
     cpu_walk(e, features_of(e, &e->k->lets[k]), packing_lane(e, k), pack_feature, env);
 }
+/* Once per tile of rows, before all columns: a rotary prologue is not computed again for each block of keys. */
 void cpu_term_pack(cpu_emitter *e, uint32_t k) {
     if (!e->s->lets[k].packed) return;
     cpu_phase(e, "load_row");
@@ -157,6 +165,7 @@ static void products(cpu_emitter *e, const tile *t, bool masked) {
             LLVMBuildStore(e->b, masked ? cpu_pick(e, e->tail, next, old) : next, t->sum[i][j]);
         }
 }
+/* The general case, where a factor varies over both or something is guarded, computes each pair by itself. */
 static void tile_feature(cpu_emitter *e, void *env) {
     const tile *t = env;
     const ir_let *l = &e->k->lets[t->let];
@@ -176,6 +185,7 @@ static void tile_feature(cpu_emitter *e, void *env) {
         }
 }
 
+/* Identities, as many as the tile has pairs. */
 static void tile_begin(cpu_emitter *e, tile *t) {
     cpu_val identity = cpu_splat(e, cpu_identity(e, &e->k->lets[t->let]), e->s->width);
     for (int32_t i = 0; i < t->rows; i++)
@@ -212,6 +222,7 @@ static void tile_end(cpu_emitter *e, const tile *t) {
         for (int32_t j = 0; j < t->cols; j++) cpu_store(e, old_sum(e, t, i, j), place(e, t, i, j));
 }
 
+/* One tile: identities, the loops over features, results into scratch. */
 static void tile_columns(cpu_emitter *e, void *env, cpu_val from, int32_t n, cpu_val tail) {
     tile *t = env;
     const int32_t lane = t->by_column || e->s->width == 1 ? -1 : e->s->lets[t->let].lane_axis;
@@ -230,6 +241,7 @@ static void tile_rows(cpu_emitter *e, void *env, cpu_val row, int32_t rows) {
     else cpu_spans(e, e->block_lo, e->block_hi, t->by_column ? e->s->width : 1, e->s->micro_cols, tile_columns, t);
 }
 
+/* The schedule says whether a TERM has a place in scratch. One without columns is filled before the blocks, the others in the block of their column. */
 bool cpu_term_in_block(cpu_emitter *e, uint32_t k) {
     const ir_let *l = &e->k->lets[k];
     const ir_let_schedule *s = &e->s->lets[k];
@@ -238,6 +250,7 @@ bool cpu_term_in_block(cpu_emitter *e, uint32_t k) {
     if (e->block_axis < 0 || !ir_set_has(e->u, e->let_reach[k], e->k->axes[e->block_axis].var)) return false;
     return s->lanes == IR_FEAT || s->lane_axis == e->block_axis;
 }
+/* From now on, cpu_let loads the TERM from here until forget_terms. */
 void cpu_term_block(cpu_emitter *e, uint32_t k) {
     const bool rows = (e->k->lets[k].rank & IR_ROW) && e->s->row_axis >= 0;
     tile t = {.let = k, .by_column = e->s->lets[k].lanes == IR_COL};

@@ -1,12 +1,14 @@
 /* Unrolled tiles: a few rows and a few vectors whose accumulators stay in registers. */
 #include "emit.h"
 
+/* From here to cpu_unbind, `axis` stands for as many neighbours as a vector has lanes. tail NULL: all of them exist. */
 void cpu_bind_lane(cpu_emitter *e, int32_t axis, cpu_val from, cpu_val tail) {
     cpu_bind(e, axis, from);
     e->lane = axis;
     e->lanes = e->s->width;
     e->tail = tail;
 }
+/* Lane numbers in 32 bits: they fit, and the comparison is half as wide. */
 cpu_val cpu_tail(cpu_emitter *e, cpu_val from, cpu_val hi) {
     const int32_t w = e->s->width;
     cpu_val left[] = {LLVMBuildSub(e->b, hi, from, ""), cpu_int(e, w)};
@@ -32,6 +34,8 @@ static cpu_val whole_end(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step) {
     return LLVMBuildAdd(e->b, lo, LLVMBuildSub(e->b, count, rest, ""), "whole");
 }
 
+/* Rows by tiles, then what a tile does not divide one by one. Each body is emitted twice, with its own number of rows: register tiles are unrolled,
+ * so their size is a constant of the code. */
 void cpu_row_tiles(cpu_emitter *e, int32_t rows, cpu_tile *body, void *env) {
     if (e->s->row_axis < 0) {
         body(e, env, cpu_int(e, 0), 1);
@@ -53,6 +57,7 @@ void cpu_row_tiles(cpu_emitter *e, int32_t rows, cpu_tile *body, void *env) {
     cpu_loop_end(e, &l);
 }
 
+/* A scope around the body: what it computed does not dominate the next span. */
 static void span_loop(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step, int32_t n, cpu_span *body, void *env) {
     cpu_loop l = cpu_loop_begin(e, lo, hi, step * n, "span");
     cpu_scope_push(e, 0);
@@ -60,6 +65,7 @@ static void span_loop(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step, int3
     cpu_scope_pop(e);
     cpu_loop_end(e, &l);
 }
+/* Three times the same body: n steps at once, one step, and one masked step. */
 void cpu_spans(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step, int32_t n, cpu_span *body, void *env) {
     cpu_val from = lo;
     if (n > 1) {
