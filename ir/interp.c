@@ -476,16 +476,19 @@ static bool run_kernel(running *r, const int64_t *counters, base_diags *diags) {
 }
 
 bool ir_kernel_run(const ir_kernel *k, ir_frame *frame, const int64_t *counters, ir_interp_mode mode, base_arena *arena, base_diags *diags) {
-    jmp_buf no_memory;
+    jmp_buf no_memory;                           /* of both arenas: the scratch must not be lost, whichever runs out */
     base_arena *scratch = base_arena_create(NULL, &no_memory);
     if (!scratch) base_arena_fail(arena);
+    jmp_buf *outside = base_arena_recover(arena, &no_memory);
     if (setjmp(no_memory)) {
         base_arena_destroy(scratch);
+        base_arena_recover(arena, outside);
         base_arena_fail(arena);
     }
     running *r = BASE_NEW(scratch, running);
     *r = (running){.k = k, .frame = frame, .arena = arena, .scratch = scratch, .mode = mode};
     bool ok = run_kernel(r, counters, diags);
     base_arena_destroy(scratch);
+    base_arena_recover(arena, outside);
     return ok;
 }

@@ -37,18 +37,9 @@ static void put_type(writer *w, uint8_t dtype, const ir_type *type, const uint8_
 
 /* ---------------------------------------------------------------- sources */
 
-static void put_float(base_text *out, float value) {      /* the shortest text that reads back as this float */
-    char text[40];
-    for (int digits = 1; digits <= 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)value);
-        if ((float)strtod(text, NULL) == value) break;
-    }
-    base_text_add(out, strpbrk(text, ".ein") ? "%s" : "%s.0", text);
-}
-
 static void put_element(const writer *w, uint8_t dtype, const void *data, int64_t k) {
     switch (dtype) {
-    case IR_TYPE_F32: put_float(out_of(w), ((const float *)data)[k]); break;
+    case IR_TYPE_F32: base_text_add(out_of(w), "%s", base_float_text(out_of(w)->arena, ((const float *)data)[k])); break;
     case IR_TYPE_F64: base_text_add(out_of(w), "%s", base_real_text(w->expr.arena, ((const double *)data)[k])); break;
     case IR_TYPE_I32: base_text_add(out_of(w), "%d", ((const int32_t *)data)[k]); break;
     case IR_TYPE_I64: base_text_add(out_of(w), "%lld", (long long)((const int64_t *)data)[k]); break;

@@ -162,7 +162,7 @@ double ir_reads_real(ir_reader *r) {
     if (ir_eats(r, "inf")) return (double)INFINITY;
     if (ir_eats(r, "nan")) return (double)NAN;
     if (r->token.kind != IR_TOKEN_INT && r->token.kind != IR_TOKEN_REAL) expected(r, "a number");
-    double value = strtod(base_strndup(r->arena, r->text + r->token.start, r->token.end - r->token.start), NULL);
+    double value = base_real_read(base_strndup(r->arena, r->text + r->token.start, r->token.end - r->token.start));
     ir_next(r);
     return value;
 }

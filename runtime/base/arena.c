@@ -57,7 +57,11 @@ void base_arena_destroy(base_arena *arena) {
     used.free(used.self, arena, sizeof *arena);
 }
 
-void base_arena_recover(base_arena *arena, jmp_buf *on_failure) { arena->on_failure = on_failure; }
+jmp_buf *base_arena_recover(base_arena *arena, jmp_buf *on_failure) {
+    jmp_buf *before = arena->on_failure;
+    arena->on_failure = on_failure;
+    return before;
+}
 
 void base_arena_fail(base_arena *arena) {
     if (!arena->on_failure) {   /* an owner that sets no recovery point has chosen to end with its memory */

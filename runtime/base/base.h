@@ -30,7 +30,7 @@ base_allocator base_allocator_or_malloc(const base_allocator *given);   /* `give
 typedef struct base_arena base_arena;
 base_arena *base_arena_create(const base_allocator *allocator, jmp_buf *on_failure);   /* NULL when there is no memory */
 void base_arena_destroy(base_arena *arena);                                            /* NULL is allowed */
-void base_arena_recover(base_arena *arena, jmp_buf *on_failure);                       /* moves the recovery point */
+jmp_buf *base_arena_recover(base_arena *arena, jmp_buf *on_failure);                   /* moves the recovery point; answers where it was */
 _Noreturn void base_arena_fail(base_arena *arena);                                     /* as if memory had run out */
 void *base_alloc(base_arena *arena, size_t bytes);                                     /* zeroed, aligned to 16 */
 void *base_alloc_array(base_arena *arena, size_t n, size_t size);                      /* checked n * size */
@@ -60,6 +60,8 @@ void base_text_init(base_text *text, base_arena *arena);
 void base_text_add(base_text *text, const char *format, ...) BASE_PRINTF(2, 3);
 void base_text_put(base_text *text, const char *bytes, size_t n);
 const char *base_real_text(base_arena *arena, double value);     /* shortest text that reads back; always with . or e, or inf, nan */
+const char *base_float_text(base_arena *arena, float value);     /* likewise, read back as a float */
+double base_real_read(const char *text);                         /* all of these are the same in every locale */
 
 /* ---- map.c: names to numbers */
 typedef struct base_map base_map;
@@ -110,6 +112,7 @@ void base_position(const base_file *file, uint32_t offset, uint32_t *line, uint3
 /* ---- arithmetic that says when it does not fit */
 static inline bool base_mul(int64_t a, int64_t b, int64_t *out) { return !__builtin_mul_overflow(a, b, out); }
 static inline bool base_add(int64_t a, int64_t b, int64_t *out) { return !__builtin_add_overflow(a, b, out); }
+/* Of a pair whose quotient is int64: not by 0, not the least number by -1. The remainder has the sign of b. */
 static inline int64_t base_floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
-static inline int64_t base_floor_mod(int64_t a, int64_t b) { return a - b * base_floor_div(a, b); }
+static inline int64_t base_floor_mod(int64_t a, int64_t b) { return a % b + (a % b != 0 && (a < 0) != (b < 0) ? b : 0); }   /* b * quotient may not fit */
 #endif

@@ -1,4 +1,6 @@
 /* Strings in arenas, text that grows, and numbers as text. */
+#define _GNU_SOURCE                      /* strtod_l */
+#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,13 +68,30 @@ void base_text_add(base_text *text, const char *format, ...) {
     va_end(list);
 }
 
-const char *base_real_text(base_arena *arena, double value) {
+/* A host may have set a locale that writes 0,5: texts of programs and kernels must not follow it. */
+static locale_t plain_locale(void) { return newlocale(LC_ALL_MASK, "C", (locale_t)0); }
+
+double base_real_read(const char *text) {
+    locale_t plain = plain_locale();
+    double value = plain ? strtod_l(text, NULL, plain) : strtod(text, NULL);
+    if (plain) freelocale(plain);
+    return value;
+}
+
+static const char *shortest(base_arena *arena, double value, bool single) {
     if (isnan(value)) return "nan";
     if (isinf(value)) return value > 0 ? "inf" : "-inf";
     char text[40];
+    locale_t plain = plain_locale(), before = uselocale(plain);          /* of this thread alone; no locale: nothing changes */
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) break;
+        double back = strtod(text, NULL);
+        if (single ? (float)back == (float)value : back == value) break;
     }
+    uselocale(before);
+    if (plain) freelocale(plain);
     return base_printf(arena, strpbrk(text, ".e") ? "%s" : "%s.0", text);
 }
+
+const char *base_real_text(base_arena *arena, double value) { return shortest(arena, value, false); }
+const char *base_float_text(base_arena *arena, float value) { return shortest(arena, (double)value, true); }
