@@ -45,7 +45,7 @@ bool rt_file_read(const char *path, base_arena *arena, base_diags *diags, const 
     size_t size;
     if (!file_size(path, diags, &size)) return false;
     unsigned char *to = base_alloc(arena, size + 1);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    /* it may have become a pipe meanwhile, which would wait */
     if (fd < 0) return rt_cannot(diags, BASE_MSG_FILE_READ, path, errno);
     bool fine = read_all(fd, to, size, n);
     int error = errno;
@@ -61,6 +61,7 @@ static bool write_all(int fd, const rt_bytes *parts, size_t n_parts) {
         for (size_t left = parts[k].n; left;) {
             ssize_t put = write(fd, at, left);
             if (put < 0 && errno == EINTR) continue;
+            if (put == 0) errno = EIO;           /* nothing was written, and nobody said why */
             if (put <= 0) return false;
             at += put;
             left -= (size_t)put;

@@ -8,6 +8,7 @@
  * Who computes an item never changes its result; splits are in the items, which depend on shapes alone.
  */
 #define _GNU_SOURCE                  /* CPU_COUNT */
+#include <fenv.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sched.h>
@@ -27,6 +28,7 @@ enum {
 typedef struct task task;
 struct task {                        /* a job that runs; on its caller's stack */
     const rt_job *job;
+    const fenv_t *mode;              /* the caller's rounding and treatment of subnormal numbers: it may differ from that of the threads */
     int64_t chunk;
     _Atomic int64_t next;            /* first item that nobody has claimed */
     _Atomic int inside;              /* workers in it, the caller not counted; changed under the lock */
@@ -46,7 +48,7 @@ struct rt_pool {
     task *tasks;                     /* newest first: inner jobs before those that wait for them */
     _Atomic uint32_t epoch;          /* counts jobs; idle threads watch it */
     int n_parked;
-    bool stop;
+    bool stop, no_more;              /* no_more: the system refused a thread; it is not asked again */
     pthread_t *threads;
     block *blocks;                   /* scratch that nobody uses */
 };
@@ -124,6 +126,7 @@ static void take_part(rt_pool *pool, task *t) {
     }
     t->inside++;
     pthread_mutex_unlock(&pool->lock);
+    fesetenv(t->mode);
     compute(t, b ? b->raw : NULL);
     pthread_mutex_lock(&pool->lock);
     block_put(pool, b);
@@ -160,19 +163,24 @@ static void *worker(void *self) {
     return NULL;
 }
 
-/* Under the lock. Threads take no signals: those are for the host's. Fewer threads than wished is no failure. */
+/* Under the lock. Threads take no signals: those are for the host's, but for faults of their own. Fewer threads than wished is no failure. */
 static void start_threads(rt_pool *pool) {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
     sigset_t all, old;
     sigfillset(&all);
+    for (size_t k = 0; k < sizeof faults / sizeof *faults; k++) sigdelset(&all, faults[k]);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    while (pool->n_started < pool->n_threads - 1 && !pthread_create(&pool->threads[pool->n_started], NULL, worker, pool)) pool->n_started++;
+    while (pool->n_started < pool->n_threads - 1 && !pool->no_more) {
+        pool->no_more = pthread_create(&pool->threads[pool->n_started], NULL, worker, pool) != 0;
+        if (!pool->no_more) pool->n_started++;
+    }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 /* ---- callers */
 
 static void publish(rt_pool *pool, task *t) {
-    if (pool->n_started < pool->n_threads - 1) start_threads(pool);
+    if (pool->n_started < pool->n_threads - 1 && !pool->no_more) start_threads(pool);
     t->link = pool->tasks;
     pool->tasks = t;
     atomic_fetch_add(&pool->epoch, 1);
@@ -200,7 +208,9 @@ static bool pool_run(void *self, const rt_job *job) {
     if (job->items <= 0) return !cancelled(job);
     if (!worth_sharing(pool, job)) return compute_alone(&pool->allocator, job);
     int64_t chunk = job->items / pool->n_threads / CHUNKS_PER_SHARE;
-    task t = {.job = job, .chunk = chunk > 0 ? chunk : 1};
+    fenv_t mode;
+    fegetenv(&mode);
+    task t = {.job = job, .mode = &mode, .chunk = chunk > 0 ? chunk : 1};
     pthread_mutex_lock(&pool->lock);
     block *b = job->scratch_bytes ? block_take(pool, (size_t)job->scratch_bytes) : NULL;
     bool fine = b || !job->scratch_bytes;

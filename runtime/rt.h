@@ -53,8 +53,7 @@ typedef struct {
 typedef struct {
     const char *path;
     int fd;                                      /* -1: closed */
-    rt_stored_tensor *tensors; uint32_t n_tensors;
-    base_map *by_name;
+    rt_stored_tensor *tensors; uint32_t n_tensors;         /* sorted by name: a hash could be led into collisions by a file made for it */
 } rt_safetensors;
 /* Opens and checks everything that the header says. The caller sets fd to -1 before and closes afterwards, also on failure. */
 bool rt_safetensors_open(rt_safetensors *s, const char *path, base_arena *arena, base_diags *diags);

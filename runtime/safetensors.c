@@ -156,10 +156,7 @@ static bool take_json(reading *r, const char *text, size_t n) {
     return fine;
 }
 
-static void make_map(reading *r) {
-    r->s->by_name = base_map_create(r->arena);
-    for (uint32_t k = 0; k < r->s->n_tensors; k++) base_map_put(r->s->by_name, r->s->tensors[k].name, k);
-}
+static int by_name(const void *a, const void *b) { return strcmp(((const rt_stored_tensor *)a)->name, ((const rt_stored_tensor *)b)->name); }
 
 /* false: r->why says what is wrong, or it is empty and errno does. */
 static bool read_header(reading *r, uint64_t file_bytes) {
@@ -175,7 +172,7 @@ static bool read_header(reading *r, uint64_t file_bytes) {
     r->data = 8 + n;
     r->data_bytes = file_bytes - r->data;
     if (!take_json(r, text, (size_t)n) || !no_overlap(r)) return false;
-    make_map(r);
+    qsort(r->s->tensors, r->s->n_tensors, sizeof *r->s->tensors, by_name);
     return true;
 }
 
@@ -199,8 +196,8 @@ void rt_safetensors_close(rt_safetensors *s) {
 }
 
 const rt_stored_tensor *rt_safetensors_find(const rt_safetensors *s, const char *name) {
-    uint32_t k;
-    return base_map_get(s->by_name, name, &k) ? &s->tensors[k] : NULL;
+    const rt_stored_tensor key = {.name = name};
+    return bsearch(&key, s->tensors, s->n_tensors, sizeof key, by_name);
 }
 
 bool rt_safetensors_read(const rt_safetensors *s, const rt_stored_tensor *t, void *out, base_diags *diags) {

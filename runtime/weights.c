@@ -190,9 +190,9 @@ bool rt_param_load(const rt_safetensors *s, rt_param *param, base_arena *arena, 
     for (uint32_t k = 0; k < l.n_stacked; k++) probed |= param->dim[k] < 0;
     probe_stacked(&l);
     int64_t n_slices, n_slice, bytes, all;
-    if (!rt_count(l.n_stacked, param->dim, &n_slices)) return false;
-    if ((n_slices > 0 || probed || l.n_stacked == 0) && !first_fits(&l)) return false;
-    if (!rt_count(param->rank - l.n_stacked, param->dim + l.n_stacked, &n_slice) || !base_mul(n_slice, rt_dtypes[param->dtype].bytes, &bytes) ||
+    bool counted = rt_count(l.n_stacked, param->dim, &n_slices);
+    if (counted && (n_slices > 0 || probed) && !first_fits(&l)) return false;    /* without places in the name there is one slice */
+    if (!counted || !rt_count(param->rank - l.n_stacked, param->dim + l.n_stacked, &n_slice) || !base_mul(n_slice, rt_dtypes[param->dtype].bytes, &bytes) ||
         !base_mul(bytes, n_slices, &all)) {
         base_report(diags, BASE_MSG_TENSOR_LARGE, nowhere, param->name);
         return false;

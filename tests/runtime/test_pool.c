@@ -1,4 +1,5 @@
 /* The task pool: every item once, jobs inside jobs, several callers, cancelling, no memory for scratch, fork. */
+#include <fenv.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,6 +7,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -182,11 +184,71 @@ static void child_computes_alone(void **state) {
     rt_pool_destroy(pool);
 }
 
+static void thirds(const rt_frame *frame, int64_t first, int64_t last, void *scratch) {
+    (void)scratch;
+    float *out = frame->buffers[0];
+    volatile float one = 1, three = 3;
+    for (int64_t k = first; k < last; k++) out[k] = one / three;
+}
+
+/* Threads round as their caller does, whatever they did when they started. */
+static void rounding_is_the_callers(void **state) {
+    (void)state;
+    rt_pool *pool = rt_pool_create(NULL, 4);
+    rt_executor e = rt_pool_executor(pool);
+    static float out[ITEMS];
+    rt_frame frame = {NULL, (void *[]){out}};
+    rt_job job = job_of(thirds, &frame, ITEMS);
+    assert_true(e.run(e.self, &job));
+    float nearest = out[0];
+    for (int turn = 0; turn < 20; turn++) {
+        fesetround(turn % 2 ? FE_TONEAREST : FE_DOWNWARD);
+        bool fine = e.run(e.self, &job);
+        fesetround(FE_TONEAREST);
+        assert_true(fine);
+        for (int k = 0; k < ITEMS; k++) assert_true(turn % 2 ? out[k] == nearest : out[k] < nearest);
+    }
+    rt_pool_destroy(pool);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static void no_threads_is_no_failure(void **state) {
+    (void)state;
+    print_message("skipped: sanitizers need more address space than this test leaves\n");
+    skip();
+}
+#else
+static int compute_without_threads(void) {
+    struct rlimit limit = {64 << 20, 64 << 20};          /* of address space: no stack fits */
+    static _Atomic int seen[ITEMS];
+    rt_pool *pool = rt_pool_create(NULL, 64);
+    rt_executor e = rt_pool_executor(pool);
+    rt_frame frame = {NULL, (void *[]){(void *)seen}};
+    rt_job job = job_of(count, &frame, ITEMS);
+    if (setrlimit(RLIMIT_AS, &limit) || !e.run(e.self, &job) || !e.run(e.self, &job)) return 1;
+    for (int k = 0; k < ITEMS; k++)
+        if (seen[k] != 2) return 2;
+    rt_pool_destroy(pool);
+    return 0;
+}
+
+static void no_threads_is_no_failure(void **state) {
+    (void)state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) _exit(compute_without_threads());
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+#endif
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_item_once),     cmocka_unit_test(scratch_is_private),      cmocka_unit_test(jobs_run_jobs),
         cmocka_unit_test(several_callers),    cmocka_unit_test(cancel_leaves_items_out), cmocka_unit_test(no_scratch_is_false),
-        cmocka_unit_test(child_computes_alone),
+        cmocka_unit_test(child_computes_alone), cmocka_unit_test(rounding_is_the_callers), cmocka_unit_test(no_threads_is_no_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
