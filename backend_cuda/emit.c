@@ -9,6 +9,7 @@
 
 /* ---- lines */
 
+/* One line of C at the depth of the braces; what follows a line break in the text (names come from programs) is dropped. */
 static void put_line(cuda_writer *w, const char *format, va_list list, const char *end) {
     const char *text = base_vprintf(w->arena, format, list);
     size_t n = strcspn(text, "\n");
@@ -35,6 +36,7 @@ void cuda_close(cuda_writer *w) {
     cuda_line(w, "}");
 }
 
+/* The first reason is the one that is told; printing goes on to keep every caller simple, and the text is thrown away. */
 void cuda_fail(cuda_writer *w, const char *why) {
     if (!w->failed) base_report(w->diags, BASE_MSG_CUDA_KERNEL, w->k->span, w->k->name, why);
     w->failed = true;
@@ -56,6 +58,7 @@ ir_set cuda_axes_set(const cuda_writer *w, cuda_axes axes) {
     return s;
 }
 
+/* Roles are compared, not masked: an item is role 0. */
 static bool has_role(uint8_t role, uint32_t n_roles, const uint8_t *roles) {
     bool found = false;
     for (uint32_t i = 0; i < n_roles; i++) found |= roles[i] == role;
@@ -77,6 +80,8 @@ cuda_axes cuda_axes_of_vars(const cuda_writer *w, uint32_t n, const ir_var *vars
     return axes;
 }
 
+/* A position among axes can be taken apart into digits only where no extent depends on another of these axes; what stands before stays a
+ * loop of its own. */
 uint32_t cuda_axes_free_suffix(const cuda_writer *w, cuda_axes axes) {
     uint32_t first = axes.n;
     for (bool ok = true; ok && first > 0; first -= ok)
@@ -91,6 +96,7 @@ void cuda_loops(cuda_writer *w, const uint32_t *axes, uint32_t n) {
     }
 }
 
+/* An extent below 0 counts as 0, or the product of two of them would be a number of points. */
 const char *cuda_count(cuda_writer *w, const char *name, const uint32_t *axes, uint32_t n) {
     base_text t;
     base_text_init(&t, w->arena);
@@ -99,6 +105,7 @@ const char *cuda_count(cuda_writer *w, const char *name, const uint32_t *axes, u
     return base_printf(w->arena, "n_%s", name);
 }
 
+/* Row-major, the last axis fastest; the first needs no division, it is what is left. */
 void cuda_digits(cuda_writer *w, const char *name, const char *from, const uint32_t *axes, uint32_t n) {
     if (n > 1) cuda_line(w, "i64 rest_%s = %s;", name, from);
     for (uint32_t i = n; i-- > 1;) {
@@ -117,6 +124,7 @@ bool cuda_store_has(const cuda_writer *w, const ir_kernel_store *s, ir_var v) {
     return found;
 }
 
+/* All items and rows: each has something to store. Of columns and values those that move the place. */
 cuda_axes cuda_store_axes(const cuda_writer *w, const ir_kernel_store *s, uint32_t n_roles, const uint8_t *roles) {
     cuda_axes axes = axes_room(w);
     for (uint32_t i = 0; i < w->k->n_axes; i++) {
@@ -126,6 +134,7 @@ cuda_axes cuda_store_axes(const cuda_writer *w, const ir_kernel_store *s, uint32
     return axes;
 }
 
+/* Integers saturate, reals are rounded to the element. */
 static const char *stored(cuda_writer *w, uint8_t dtype, const char *value) {
     if (dtype == IR_TYPE_I32) return base_printf(w->arena, "saturate_i32(%s)", value);
     return base_printf(w->arena, "(%s)(%s)", cuda_element(dtype), value);
@@ -163,6 +172,7 @@ static const char *name_new(cuda_writer *w, base_map *used, const char *prefix, 
     return unique;
 }
 
+/* Dimensions, counters, axes, buffers; the second of a name gets a number. */
 static void name_all(cuda_writer *w) {
     const ir_kernel *k = w->k;
     base_map *used = base_map_create(w->arena);
@@ -184,6 +194,7 @@ const char *cuda_symbol(base_arena *arena, uint32_t index, const ir_kernel *k) {
     return name;
 }
 
+/* What is stored into is not const, also where it is read (`+=`). */
 static bool is_result(const ir_kernel *k, ir_value v) {
     bool found = false;
     for (uint32_t i = 0; i < k->n_stores; i++) found |= k->stores[i].at.result == v;
@@ -215,6 +226,7 @@ static void comment(cuda_writer *w) {
     }
 }
 
+/* The kernel's own text stands above it as a comment, and every line below carries the number it has there. */
 static void entry(cuda_writer *w, uint32_t index) {
     const char *symbol = cuda_symbol(w->arena, index, w->k);
     cuda_line(w, "%s", "");

@@ -31,11 +31,13 @@ const char *cuda_element(uint8_t dtype) {
 
 /* ---- literals */
 
+/* The least integer has no literal in C: its digits alone do not fit. */
 static const char *int_text(cuda_writer *w, int64_t x) {
     if (x == INT64_MIN) return "(-9223372036854775807LL - 1)";
     return base_printf(w->arena, x < 0 ? "(%lldLL)" : "%lldLL", (long long)x);
 }
 
+/* Infinity and NaN have no literal without a header; f32 gets the shortest digits that read back, and a suffix. */
 static const char *real_text(cuda_writer *w, double x) {
     bool f32 = w->k->real != IR_TYPE_F64;
     if (isnan(x)) return f32 ? "(inf_f32() - inf_f32())" : "(inf_f64() - inf_f64())";
@@ -52,6 +54,7 @@ const char *cuda_identity(cuda_writer *w, uint8_t red, uint8_t sort) {
 
 /* ---- the nodes below an expression */
 
+/* Ids are an order of evaluation. */
 static int by_id(const void *a, const void *b) {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
@@ -83,6 +86,7 @@ typedef struct {
     double *size;                /* of the tree; may be astronomical */
 } printing;
 
+/* The nodes are sorted, so the place is found by halving. */
 static uint32_t place_of(const printing *p, ir_expr e) {
     const uint32_t *at = bsearch(&e, p->nodes.at, p->nodes.n, sizeof e, by_id);
     return (uint32_t)(at - p->nodes.at);
@@ -122,6 +126,7 @@ static bool in_range(cuda_writer *w, const ir_type *type, uint32_t n, const ir_e
     return ok;
 }
 
+/* Proved positions are used as they are; others are kept inside the buffer, since a check has told or nobody wants the value. */
 static void print_read(printing *p, ir_expr e, base_text *out) {
     cuda_writer *w = p->w;
     ir_value value = ir_at(w->u, e)->u.ref;
@@ -217,6 +222,7 @@ static void measure(printing *p, uint32_t i) {
     }
 }
 
+/* A constant of the C text, printed before the line that is being made. */
 static void name_node(printing *p, uint32_t i) {
     cuda_writer *w = p->w;
     base_text t;

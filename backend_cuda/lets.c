@@ -3,6 +3,7 @@
 #include "writer.h"
 
 static const ir_let *let_at(const cuda_writer *w, uint32_t i) { return &w->k->lets[i]; }
+/* All expressions of a line: what it reads and varies over is theirs together. */
 static uint32_t parts(const ir_let *l, ir_expr *out) {
     uint32_t n = 0;
     const ir_expr all[] = {l->where, l->e, l->a, l->b};
@@ -11,6 +12,7 @@ static uint32_t parts(const ir_let *l, ir_expr *out) {
     return n;
 }
 
+/* What the other line reads is known already, so the relation closes as it grows. */
 static void note_read(cuda_writer *w, uint32_t let, uint32_t other) {
     uint32_t n = w->k->n_lets;
     w->reads[let * n + other] = true;
@@ -18,6 +20,7 @@ static void note_read(cuda_writer *w, uint32_t let, uint32_t other) {
     w->varies[let] = ir_set_union(w->u, w->varies[let], w->varies[other]);
 }
 
+/* A line varies over what its parts mention, less what it binds, plus what the extents of that mention. A reference is read too. */
 static void init_let(cuda_writer *w, uint32_t i) {
     const ir_let *l = let_at(w, i);
     ir_expr part[4];
@@ -45,6 +48,7 @@ bool cuda_reads(const cuda_writer *w, uint32_t let, uint32_t other) { return w->
 
 /* ---- visibility */
 
+/* Copies: scopes nest, and each gives back exactly what it found. */
 cuda_scope cuda_scope_begin(const cuda_writer *w) {
     return (cuda_scope){base_copy(w->arena, w->visible, w->k->n_lets * sizeof *w->visible), w->bound};
 }
@@ -54,6 +58,7 @@ void cuda_scope_end(cuda_writer *w, cuda_scope before) {
     w->bound = before.bound;
 }
 
+/* Could its value be computed here? Counters are bound from the start. */
 bool cuda_can(const cuda_writer *w, uint32_t let) { return ir_set_size(w->u, ir_set_minus(w->u, w->varies[let], w->bound)) == 0; }
 
 void cuda_bind(cuda_writer *w, ir_set vars) {
@@ -64,6 +69,7 @@ void cuda_bind(cuda_writer *w, ir_set vars) {
 
 /* ---- printing */
 
+/* The line as the kernel's text has it, for whoever reads the CUDA text beside it. */
 static void comment(cuda_writer *w, uint32_t i) {
     const ir_let *l = let_at(w, i);
     static const char *const kinds[] = {"", "term ", "fold ", "acc "};
@@ -86,10 +92,12 @@ void cuda_want(cuda_writer *w, ir_expr e) {
         if (ir_is(w->u, nodes.at[k], IR_LET)) cuda_want_let(w, ir_at(w->u, nodes.at[k])->u.ref);
 }
 
+/* Folds are never wanted: their sweep declares them. */
 static void want_let_outside(cuda_writer *w, uint32_t i, ir_set vars) {
     if (let_at(w, i)->kind <= IR_LET_TERM && !ir_set_meets(w->u, w->varies[i], vars) && cuda_can(w, i)) cuda_want_let(w, i);
 }
 
+/* What does not move with a loop is printed before it, deepest line first, or it would be printed inside and computed each time. */
 void cuda_want_outside(cuda_writer *w, ir_expr e, ir_set vars) {
     cuda_ids nodes = cuda_nodes(w, e);
     for (uint32_t k = 0; k < nodes.n; k++) {
@@ -101,6 +109,7 @@ void cuda_want_outside(cuda_writer *w, ir_expr e, ir_set vars) {
     }
 }
 
+/* What `where` hides is not evaluated here at all: this loop is one thread's own, and a branch parts nobody from a shuffle. */
 static void term_body(cuda_writer *w, uint32_t i) {
     const ir_let *l = let_at(w, i);
     bool guarded = !ir_is_bool(w->u, l->where, true);
@@ -131,6 +140,7 @@ static void term_loops(cuda_writer *w, uint32_t i) {
     cuda_scope_end(w, before);
 }
 
+/* Extents may read lines and tables; they are wanted where the loop begins. */
 static void want_extents(cuda_writer *w, const ir_let *l) {
     for (uint32_t k = 0; k < l->n_over; k++) cuda_want(w, w->u->var.at[l->over[k]].extent);
 }
@@ -144,6 +154,7 @@ static void want_term(cuda_writer *w, uint32_t i, bool declare) {
     term_loops(w, i);
 }
 
+/* Printed once per scope: the next that wants it finds it visible. A fold that is not visible is a defect of the schedule of sweeps. */
 void cuda_want_let(cuda_writer *w, uint32_t i) {
     const ir_let *l = let_at(w, i);
     if (w->visible[i] || w->failed) return;
@@ -162,6 +173,7 @@ void cuda_want_let(cuda_writer *w, uint32_t i) {
     w->visible[i] = true;
 }
 
+/* The variable stands outside of the sweep; braces keep what is only needed for the new value from being seen behind it. */
 void cuda_assign_let(cuda_writer *w, uint32_t i) {
     const ir_let *l = let_at(w, i);
     cuda_scope before = cuda_scope_begin(w);

@@ -7,6 +7,7 @@
 static const uint8_t roles[] = {IR_ITEM, IR_ROW, IR_COL, IR_VAL};
 enum { N_ROLES = sizeof roles };
 
+/* Axes come in the order of the kernel, so equal sets are equal lists. */
 static bool same_axes(cuda_axes a, cuda_axes b) {
     bool same = a.n == b.n;
     for (uint32_t i = 0; same && i < a.n; i++) same = a.at[i] == b.at[i];
@@ -25,6 +26,7 @@ static void part(const cuda_writer *w, cuda_axes all, cuda_axes *points, cuda_ax
     }
 }
 
+/* The axis of the result that the variable moves. */
 static uint32_t place_with(const cuda_writer *w, const ir_kernel_store *s, uint32_t axis) {
     uint32_t i = 0;
     while (i < s->at.n_places && !ir_depends(w->u, s->at.places[i], w->k->axes[axis].var)) i++;
@@ -59,6 +61,7 @@ static bool ordered(const cuda_writer *w, const ir_kernel_store *first, cuda_axe
     return found;
 }
 
+/* All stores over these axes, in one loop over points: what they have in common is computed once. */
 static void group(cuda_writer *w, const ir_kernel_store *s, cuda_axes all) {
     cuda_axes points, loops;
     bool in_order = ordered(w, s, all);
@@ -76,6 +79,7 @@ static void group(cuda_writer *w, const ir_kernel_store *s, cuda_axes all) {
     cuda_scope_end(w, before);
 }
 
+/* Each set of axes once, with the first store that has it. */
 void cuda_points(cuda_writer *w) {
     const ir_kernel *k = w->k;
     for (uint32_t i = 0; i < k->n_stores; i++) {

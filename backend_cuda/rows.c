@@ -32,18 +32,22 @@ static void load_row(cuda_writer *w, uint32_t number) {
 
 /* ---- what a sweep consists of */
 
+/* Does the line read a fold of this sweep? Then its value changes while the sweep runs. */
 static bool stands_on(const cuda_writer *w, const sweep *s, uint32_t let) {
     bool found = false;
     for (uint32_t i = 0; i < let; i++) found |= in_sweep(w, s, i) && cuda_reads(w, let, i);
     return found;
 }
 
+/* Is its running value read within the sweep, by a later fold or a reference? */
 static bool wanted_in(const cuda_writer *w, const sweep *s, uint32_t let) {
     bool found = false;
     for (uint32_t i = let + 1; i < w->k->n_lets; i++) found |= in_sweep(w, s, i) && cuda_reads(w, i, let);
     return found;
 }
 
+/* From the last line up: a line that stands on folds and is wanted later in the sweep is running, and makes those folds running too, as far up
+ * as they go. All other folds are each lane's own until the end. */
 static sweep sweep_of(const cuda_writer *w, uint32_t number) {
     sweep s = {.number = number, .running = BASE_ARRAY(w->arena, w->k->n_lets, bool)};
     for (uint32_t i = w->k->n_lets; i-- > 0;) {
@@ -55,6 +59,7 @@ static sweep sweep_of(const cuda_writer *w, uint32_t number) {
     return s;
 }
 
+/* Running lines are variables, computed once at the identities: so a reference has a value before the first block. */
 static void declare(cuda_writer *w, const sweep *s) {
     for (uint32_t i = 0; i < w->k->n_lets; i++) {
         const ir_let *l = let_at(w, i);
@@ -69,6 +74,7 @@ static void declare(cuda_writer *w, const sweep *s) {
 
 /* ---- a block of columns */
 
+/* `in`: the lane has a column. Lanes without one go along, computing the last column again. */
 static const char *condition(cuda_writer *w, const ir_let *l) {
     cuda_want(w, l->where);
     return ir_is_bool(w->u, l->where, true) ? "in" : base_printf(w->arena, "in && %s", cuda_expr(w, l->where));
@@ -88,6 +94,7 @@ static void scores(cuda_writer *w, const sweep *s, uint32_t i) {
     }
 }
 
+/* Other running lines have nothing kept relative to them. */
 static bool is_reference(const cuda_writer *w, const sweep *s, uint32_t let) {
     bool found = false;
     for (uint32_t i = 0; i < w->k->n_lets; i++) found |= in_sweep(w, s, i) && let_at(w, i)->ref == (int32_t)let;
@@ -108,6 +115,7 @@ static void normalise(cuda_writer *w, const sweep *s, uint32_t ref) {
     }
 }
 
+/* 32 neighbouring values per slot, one per lane, so that a warp reads them as one piece. Unrolled: slots are registers only if their number is a constant. */
 static void open_slots(cuda_writer *w) {
     cuda_axes val = cuda_axes_of_role(w, 1, val_role);
     cuda_line(w, "#pragma unroll");
@@ -141,6 +149,7 @@ static void accumulate(cuda_writer *w, const sweep *s, uint32_t i) {
     cuda_scope_end(w, before);
 }
 
+/* Lines in order, as the kernel has them: that is what makes a running value mean the same here and in the interpreter. */
 static void block(cuda_writer *w, const sweep *s) {
     for (uint32_t i = 0; i < w->k->n_lets && !w->failed; i++) {
         if (in_sweep(w, s, i) && let_at(w, i)->kind == IR_LET_ACC) accumulate(w, s, i);
@@ -171,6 +180,7 @@ static void merge(cuda_writer *w, const sweep *s) {
         if (in_sweep(w, s, i) && let_at(w, i)->kind == IR_LET_FOLD && !s->running[i]) cuda_line(w, "let%u = warp_%s(let%u);", i, ir_reds[let_at(w, i)->red].text, i);
 }
 
+/* Braces around the columns: what was declared for them is gone when the parts meet. */
 static void one_sweep(cuda_writer *w, uint32_t number) {
     sweep s = sweep_of(w, number);
     cuda_line(w, "// sweep %u", number);
@@ -183,6 +193,7 @@ static void one_sweep(cuda_writer *w, uint32_t number) {
 
 /* ---- epilogue: the stores of a row */
 
+/* Rows that a split does not have: computed like the others, not stored. */
 static bool open_inside(cuda_writer *w) {
     bool guarded = !ir_is_bool(w->u, w->k->inside, true);
     if (!guarded) return false;
@@ -212,6 +223,7 @@ static void store_values(cuda_writer *w, const ir_kernel_store *s) {
     for (uint32_t i = 0; i < col.n + 1 + (in_order(s) ? 2 : 0); i++) cuda_close(w);
 }
 
+/* Lanes side by side along the columns; in order, lane 0 alone. */
 static void store_columns(cuda_writer *w, const ir_kernel_store *s, cuda_axes col) {
     uint32_t first = cuda_axes_free_suffix(w, col);
     cuda_loops(w, col.at, first);
@@ -223,6 +235,7 @@ static void store_columns(cuda_writer *w, const ir_kernel_store *s, cuda_axes co
     for (uint32_t i = 0; i < first + 1; i++) cuda_close(w);
 }
 
+/* A row that is computed for each part of its values stores what has no values once, with the first part. */
 static void epilogue(cuda_writer *w, const ir_kernel_store *s, bool values) {
     cuda_axes val = cuda_store_axes(w, s, 1, val_role), col = cuda_store_axes(w, s, 1, col_role);
     cuda_scope before = cuda_scope_begin(w);
@@ -255,6 +268,8 @@ static bool any_in_order(const ir_kernel *k) {
     return found;
 }
 
+/* A warp takes rows with the stride of all warps. Stores whose places may meet need one warp, or their order would be that of the scheduler. The test of
+ * `inside` stands outside of all shuffles where it can. */
 void cuda_rows(cuda_writer *w) {
     cuda_axes rows = cuda_axes_of_role(w, 2, row_roles), val = cuda_axes_of_role(w, 1, val_role);
     cuda_line(w, "const int lane = thread_lane();");
