@@ -257,7 +257,9 @@ static void emit_function(cpu_emitter *e, const char *name) {
     finish_entry(e);
 }
 
-const char *cpu_emit_kernel(LLVMModuleRef module, const ir_target *target, const ir_schedule *s, const char *name, base_arena *arena) {
+/* The builder is the caller's, who disposes of it also when memory runs out in here. */
+const char *cpu_emit_kernel(LLVMModuleRef module, LLVMBuilderRef builder, const ir_target *target, const ir_schedule *s, const char *name,
+                            base_arena *arena) {
     jmp_buf give_up;
     cpu_emitter *e = BASE_NEW(arena, cpu_emitter);
     e->arena = arena;
@@ -268,8 +270,7 @@ const char *cpu_emit_kernel(LLVMModuleRef module, const ir_target *target, const
     e->u = s->kernel->unit;
     e->m = module;
     e->c = LLVMGetModuleContext(module);
-    e->b = LLVMCreateBuilderInContext(e->c);
+    e->b = builder;
     if (setjmp(give_up) == 0) emit_function(e, name);
-    LLVMDisposeBuilder(e->b);
     return e->wrong;
 }

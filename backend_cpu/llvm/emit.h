@@ -61,7 +61,7 @@ typedef struct cpu_emitter {
 } cpu_emitter;
 
 /* emit.c */
-const char *cpu_emit_kernel(LLVMModuleRef module, const ir_target *target, const ir_schedule *s, const char *name, base_arena *arena);  /* NULL, or what is wrong */
+const char *cpu_emit_kernel(LLVMModuleRef module, LLVMBuilderRef builder, const ir_target *target, const ir_schedule *s, const char *name, base_arena *arena);  /* NULL, or what is wrong */
 _Noreturn void cpu_give_up(cpu_emitter *e, const char *why);
 cpu_val cpu_slot(cpu_emitter *e, LLVMTypeRef type, const char *name);   /* a stack slot in the entry block */
 typedef struct { LLVMBasicBlockRef head, done, from; cpu_val index, hi, step; } cpu_loop;

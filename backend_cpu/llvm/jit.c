@@ -6,6 +6,8 @@
 #include <llvm-c/Target.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <pthread.h>
+#include <setjmp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "emit.h"
@@ -15,28 +17,97 @@ struct ir_code {
     LLVMOrcLLJITRef jit;
 };
 typedef struct {                 /* one compile; everything that must be disposed of, NULL where it is not (yet) */
+    const ir_target *target;
+    const ir_schedule *const *schedules;
+    uint32_t n;
     base_arena *arena;
     base_diags *diags;
     LLVMContextRef context;
     LLVMModuleRef module;
+    LLVMBuilderRef builder;
     LLVMTargetMachineRef machine;
+    LLVMMemoryBufferRef object;
+    ir_code *code;               /* the caller's if all goes well */
     char **names;                /* of the functions */
+    base_text *text;             /* for whom asks for text */
+    rt_kernel *kernels;          /* for whom asks for code */
+    jmp_buf no_memory;
+    jmp_buf **before;            /* where the arenas jumped to until now: that of `arena`, that of `diags`, those of the kernels' units */
 } build;
+
+/* ---- messages: LLVM's text is given back before it is reported, since reporting may run out of memory and jump */
+
+enum { MESSAGE = 1024 };
 
 /* Whatever LLVM reports is a defect of ours, since schedules are verified: an internal error, not the user's. */
 static void say(base_diags *diags, const char *text) { base_report(diags, BASE_MSG_CODE_GENERATION, (base_span){0, 0, 0}, text); }
+
 static bool say_error(base_diags *diags, LLVMErrorRef error) {
+    char copy[MESSAGE];
     if (!error) return false;
     char *text = LLVMGetErrorMessage(error);
-    say(diags, text);
+    snprintf(copy, sizeof copy, "%s", text);
     LLVMDisposeErrorMessage(text);
+    say(diags, copy);
     return true;
 }
+
 static bool say_message(base_diags *diags, bool failed, char *text) {
-    if (failed) say(diags, text ? text : "LLVM failed without a message");
+    char copy[MESSAGE];
+    snprintf(copy, sizeof copy, "%s", text ? text : "LLVM failed without a message");
     if (text) LLVMDisposeMessage(text);
+    if (failed) say(diags, copy);
     return failed;
 }
+
+/* ---- memory that runs out. Arenas jump to whom they belong to, far beyond what LLVM holds for this compile. So for its time they jump here
+ * first; then everything is given back, and the jump goes on. */
+
+static base_arena *arena_at(const build *b, uint32_t k) { return k == 0 ? b->arena : k == 1 ? b->diags->arena : b->schedules[k - 2]->kernel->unit->arena; }
+
+static void catch(build *b) {
+    b->before = BASE_ARRAY(b->arena, b->n + 2, jmp_buf *);
+    for (uint32_t k = 0; k < b->n + 2; k++) b->before[k] = base_arena_recover(arena_at(b, k), &b->no_memory);
+}
+
+/* In reverse: an arena that stands twice gets back what the first time found. */
+static void uncatch(build *b) {
+    for (uint32_t k = b->n + 2; k-- > 0;) base_arena_recover(arena_at(b, k), b->before[k]);
+}
+
+static void code_dispose(ir_code *code) {
+    if (code && code->jit) LLVMConsumeError(LLVMOrcDisposeLLJIT(code->jit));
+    free(code);
+}
+
+/* The module goes before its context; disposing twice or not at all would be LLVM's crash or leak, so every way out of a compile comes here. */
+static void dispose(build *b) {
+    if (b->object) LLVMDisposeMemoryBuffer(b->object);
+    if (b->builder) LLVMDisposeBuilder(b->builder);
+    if (b->module) LLVMDisposeModule(b->module);
+    if (b->machine) LLVMDisposeTargetMachine(b->machine);
+    if (b->context) LLVMContextDispose(b->context);
+}
+
+typedef enum { BUILT, FAILED, NO_MEMORY } outcome;
+
+static outcome guarded(build *b, bool (*body)(build *b)) {
+    if (setjmp(b->no_memory)) return NO_MEMORY;
+    return body(b) ? BUILT : FAILED;
+}
+
+/* Runs a body that leaves what it makes in `b`. Its code survives if it succeeds, nothing else does. */
+static bool run(build *b, bool (*body)(build *b)) {
+    catch(b);
+    const outcome o = guarded(b, body);
+    uncatch(b);
+    dispose(b);
+    if (o != BUILT) code_dispose(b->code);
+    if (o == NO_MEMORY) base_arena_fail(b->arena);
+    return o == BUILT;
+}
+
+/* ---- from schedules to an object */
 
 static void initialize(void) {
     LLVMInitializeNativeTarget();
@@ -54,25 +125,17 @@ static LLVMTargetMachineRef machine_create(const ir_target *target, base_diags *
     LLVMTargetRef t = NULL;
     LLVMTargetMachineRef machine = NULL;
     const bool failed = LLVMGetTargetFromTriple(triple, &t, &error) != 0;
-    if (!say_message(diags, failed, error)) {
-        machine = LLVMCreateTargetMachine(t, triple, target->cpu, target->features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
-        if (!machine) say(diags, "no target machine");
-    }
+    if (!failed) machine = LLVMCreateTargetMachine(t, triple, target->cpu, target->features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
     LLVMDisposeMessage(triple);
+    if (!say_message(diags, failed, error) && !machine) say(diags, "no target machine");
     return machine;
-}
-
-/* The module goes before its context; disposing twice or not at all would be LLVM's crash or leak, so every way out of a compile comes here. */
-static void build_deinit(build *b) {
-    if (b->module) LLVMDisposeModule(b->module);
-    if (b->machine) LLVMDisposeTargetMachine(b->machine);
-    if (b->context) LLVMContextDispose(b->context);
 }
 
 /* Layout and triple have to be those of the machine, or sizes and alignments are guessed. */
 static void module_create(build *b) {
     b->context = LLVMContextCreate();
     b->module = LLVMModuleCreateWithNameInContext("attn", b->context);
+    b->builder = LLVMCreateBuilderInContext(b->context);
     char *triple = LLVMGetTargetMachineTriple(b->machine);
     LLVMSetTarget(b->module, triple);
     LLVMDisposeMessage(triple);
@@ -90,14 +153,14 @@ static char *function_name(base_arena *arena, uint32_t k, const char *name) {
 }
 
 /* All kernels of a compile share one module, and so one object and one link. The verifier is cheap beside code generation. */
-static bool build_module(build *b, const ir_target *target, uint32_t n, const ir_schedule *const *schedules) {
-    b->machine = machine_create(target, b->diags);
+static bool build_module(build *b) {
+    b->machine = machine_create(b->target, b->diags);
     if (!b->machine) return false;
     module_create(b);
-    b->names = BASE_ARRAY(b->arena, n, char *);
-    for (uint32_t k = 0; k < n; k++) {
-        b->names[k] = function_name(b->arena, k, schedules[k]->kernel->name);
-        const char *wrong = cpu_emit_kernel(b->module, target, schedules[k], b->names[k], b->arena);
+    b->names = BASE_ARRAY(b->arena, b->n, char *);
+    for (uint32_t k = 0; k < b->n; k++) {
+        b->names[k] = function_name(b->arena, k, b->schedules[k]->kernel->name);
+        const char *wrong = cpu_emit_kernel(b->module, b->builder, b->target, b->schedules[k], b->names[k], b->arena);
         if (wrong) {
             say(b->diags, wrong);
             return false;
@@ -113,99 +176,91 @@ static bool build_module(build *b, const ir_target *target, uint32_t n, const ir
 static bool optimize(build *b) {
     static const char passes[] = "function(sroa,early-cse<memssa>,simplifycfg,loop-mssa(licm),early-cse)";
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-    const bool failed = say_error(b->diags, LLVMRunPasses(b->module, passes, b->machine, options));
+    LLVMErrorRef error = LLVMRunPasses(b->module, passes, b->machine, options);
     LLVMDisposePassBuilderOptions(options);
-    return !failed;
+    return !say_error(b->diags, error);
 }
 
 /* Refused here, the name of the function that is missing is still known; the linker would look it up in this process and might even find it. */
-static LLVMMemoryBufferRef object_of(build *b) {
+static bool make_object(build *b) {
     char *text = NULL;
-    LLVMMemoryBufferRef object = NULL;
-    const bool failed = LLVMTargetMachineEmitToMemoryBuffer(b->machine, b->module, LLVMObjectFile, &text, &object) != 0;
-    if (say_message(b->diags, failed, text)) return NULL;
-    const char *symbol = cpu_undefined_symbol(LLVMGetBufferStart(object), LLVMGetBufferSize(object));
-    if (!symbol) return object;
-    say(b->diags, base_printf(b->arena, "a kernel calls %s", symbol));
-    LLVMDisposeMemoryBuffer(object);
-    return NULL;
+    const bool failed = LLVMTargetMachineEmitToMemoryBuffer(b->machine, b->module, LLVMObjectFile, &text, &b->object) != 0;
+    if (say_message(b->diags, failed, text)) return false;
+    const char *symbol = cpu_undefined_symbol(LLVMGetBufferStart(b->object), LLVMGetBufferSize(b->object));
+    if (symbol) say(b->diags, base_printf(b->arena, "a kernel calls %s", symbol));
+    return !symbol;
 }
 
-static LLVMMemoryBufferRef build_object(build *b, const ir_target *target, uint32_t n, const ir_schedule *const *schedules) {
-    return build_module(b, target, n, schedules) && optimize(b) ? object_of(b) : NULL;
+static bool build_object(build *b) { return build_module(b) && optimize(b) && make_object(b); }
+
+/* ---- what is asked for: text, code, or the object itself */
+
+static bool emit_text(build *b) {
+    if (!build_module(b)) return false;
+    char *text = LLVMPrintModuleToString(b->module);
+    b->object = LLVMCreateMemoryBufferWithMemoryRangeCopy(text, strlen(text), "text");      /* which is given back whatever happens */
+    LLVMDisposeMessage(text);
+    base_text_put(b->text, LLVMGetBufferStart(b->object), LLVMGetBufferSize(b->object));
+    return true;
 }
 
 static bool emit(const ir_target *target, uint32_t n, const ir_schedule *const *schedules, base_text *out, base_diags *diags) {
-    build b = {.arena = out->arena, .diags = diags};
-    const bool ok = build_module(&b, target, n, schedules);
-    if (ok) {
-        char *text = LLVMPrintModuleToString(b.module);
-        base_text_put(out, text, strlen(text));
-        LLVMDisposeMessage(text);
-    }
-    build_deinit(&b);
-    return ok;
+    build b = {.target = target, .n = n, .schedules = schedules, .arena = out->arena, .diags = diags, .text = out};
+    return run(&b, emit_text);
 }
 
-/* Owns `object` from the call on. */
-static LLVMOrcLLJITRef link_object(LLVMMemoryBufferRef object, base_diags *diags) {
-    LLVMOrcLLJITRef jit = NULL;
-    if (say_error(diags, LLVMOrcCreateLLJIT(&jit, NULL))) {
-        LLVMDisposeMemoryBuffer(object);
-        return NULL;
-    }
-    if (!say_error(diags, LLVMOrcLLJITAddObjectFile(jit, LLVMOrcLLJITGetMainJITDylib(jit), object))) return jit;
-    LLVMConsumeError(LLVMOrcDisposeLLJIT(jit));
-    return NULL;
+/* The JIT owns the object from then on, also if it refuses it. */
+static bool link_object(build *b) {
+    LLVMMemoryBufferRef object = b->object;
+    if (say_error(b->diags, LLVMOrcCreateLLJIT(&b->code->jit, NULL))) return false;
+    b->object = NULL;
+    return !say_error(b->diags, LLVMOrcLLJITAddObjectFile(b->code->jit, LLVMOrcLLJITGetMainJITDylib(b->code->jit), object));
 }
 
 /* The first look-up links the object. A function in an integer: copied, since ISO C has no cast from data to function. */
-static bool find_kernels(LLVMOrcLLJITRef jit, const build *b, uint32_t n, const ir_schedule *const *schedules, rt_kernel *kernels) {
-    for (uint32_t k = 0; k < n; k++) {
+static bool find_kernels(build *b) {
+    for (uint32_t k = 0; k < b->n; k++) {
         LLVMOrcExecutorAddress at = 0;
-        if (say_error(b->diags, LLVMOrcLLJITLookup(jit, &at, b->names[k]))) return false;
-        const ir_kernel *from = schedules[k]->kernel;
+        if (say_error(b->diags, LLVMOrcLLJITLookup(b->code->jit, &at, b->names[k]))) return false;
+        const ir_kernel *from = b->schedules[k]->kernel;
         const uintptr_t address = (uintptr_t)at;
-        kernels[k] = (rt_kernel){.name = from->name, .n_ints = from->n_dims + from->n_counters, .n_buffers = from->n_values};
-        memcpy(&kernels[k].fn, &address, sizeof address);
+        b->kernels[k] = (rt_kernel){.name = from->name, .n_ints = from->n_dims + from->n_counters, .n_buffers = from->n_values};
+        memcpy(&b->kernels[k].fn, &address, sizeof address);
     }
     return true;
 }
 
-/* Code owns the linker's session; the module and the machine are done with once the object is written. */
-static ir_code *compile(const ir_target *target, uint32_t n, const ir_schedule *const *schedules, rt_kernel *kernels, base_diags *diags) {
-    build b = {.arena = diags->arena, .diags = diags};
-    LLVMMemoryBufferRef object = build_object(&b, target, n, schedules);
-    ir_code *code = object ? calloc(1, sizeof *code) : NULL;
-    if (object && !code) LLVMDisposeMemoryBuffer(object);
-    if (code) code->jit = link_object(object, diags);
-    if (code && (!code->jit || !find_kernels(code->jit, &b, n, schedules, kernels))) {
-        if (code->jit) LLVMConsumeError(LLVMOrcDisposeLLJIT(code->jit));
-        free(code);
-        code = NULL;
-    }
-    build_deinit(&b);
-    return code;
+static bool make_code(build *b) {
+    if (!build_object(b)) return false;
+    b->code = calloc(1, sizeof *b->code);
+    if (!b->code) base_arena_fail(b->arena);
+    return link_object(b) && find_kernels(b);
 }
 
-static void release(ir_code *code) {
-    if (!code) return;
-    LLVMConsumeError(LLVMOrcDisposeLLJIT(code->jit));
-    free(code);
+/* Code owns the linker's session; the module and the machine are done with once the object is written. */
+static ir_code *compile(const ir_target *target, uint32_t n, const ir_schedule *const *schedules, rt_kernel *kernels, base_diags *diags) {
+    build b = {.target = target, .n = n, .schedules = schedules, .arena = diags->arena, .diags = diags, .kernels = kernels};
+    return run(&b, make_code) ? b.code : NULL;
+}
+
+static void release(ir_code *code) { code_dispose(code); }
+
+typedef struct { build b; const void *copy; size_t bytes; } copying;
+
+static bool copy_object(build *b) {
+    copying *c = (copying *)b;
+    if (!build_object(b)) return false;
+    c->bytes = LLVMGetBufferSize(b->object);
+    c->copy = base_copy(b->arena, LLVMGetBufferStart(b->object), c->bytes);
+    return true;
 }
 
 static const void *object(const ir_target *target, uint32_t n, const ir_schedule *const *schedules, base_arena *arena, size_t *bytes,
                           base_diags *diags) {
-    build b = {.arena = arena, .diags = diags};
-    LLVMMemoryBufferRef buffer = build_object(&b, target, n, schedules);
-    const void *copy = NULL;
-    if (buffer) {
-        *bytes = LLVMGetBufferSize(buffer);
-        copy = base_copy(arena, LLVMGetBufferStart(buffer), *bytes);
-        LLVMDisposeMemoryBuffer(buffer);
-    }
-    build_deinit(&b);
-    return copy;
+    copying c = {.b = {.target = target, .n = n, .schedules = schedules, .arena = arena, .diags = diags}};
+    if (!run(&c.b, copy_object)) return NULL;
+    *bytes = c.bytes;
+    return c.copy;
 }
 
 static const char *version(void) { return CPU_LLVM_VERSION; }

@@ -40,7 +40,7 @@ enum { ROWS = 700 };
 
 /* y is w*x and s the sum of squares; true if both are. */
 static bool run_once(attn_context *context, attn_model *model, float weight, float *sum) {
-    static _Thread_local float x[ROWS][3], y[ROWS][3];
+    float x[ROWS][3], y[ROWS][3];
     for (int n = 0; n < ROWS; n++)
         for (int d = 0; d < 3; d++) x[n][d] = (float)((n * 3 + d) % 11) / 8;
     attn_argument in = {"x", NULL}, out[] = {{"y", NULL}, {"s", NULL}};
