@@ -4,6 +4,7 @@
 
 static uint16_t depth_of(const fe_expr *e) { return e ? e->depth : 0; }
 
+/* The greatest depth among the expressions of a list; ranges have two each. */
 static uint16_t items_depth(const fe_items *items)
 {
     uint16_t depth = 0;
@@ -35,6 +36,7 @@ static fe_expr *node_new(fe_scan *s, fe_expr_kind kind, base_span at, uint16_t b
     return node_over(s, e, at, below);
 }
 
+/* Operators and leaves alike: a leaf has no operands, so its depth is 1. The caller fills in what the kind holds. */
 fe_expr *fe_expr_new(fe_scan *s, fe_expr_kind kind, base_span at, fe_expr *a, fe_expr *b)
 {
     uint16_t below = depth_of(a) > depth_of(b) ? depth_of(a) : depth_of(b);
@@ -44,6 +46,7 @@ fe_expr *fe_expr_new(fe_scan *s, fe_expr_kind kind, base_span at, fe_expr *a, fe
     return e;
 }
 
+/* The first comparison of a chain. Its terms are kept side by side, so that `0 <= i - j < w` evaluates i - j once. */
 fe_expr *fe_chain_new(fe_scan *s, base_span at, fe_expr *a, fe_relation relation, fe_expr *b)
 {
     fe_expr *e = node_new(s, FE_CHAIN, at, depth_of(a));

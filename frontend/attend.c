@@ -50,6 +50,7 @@ static fe_env pair_env(fe_lower *l, const fe_attend *a, const fe_env *cur)
     return env;
 }
 
+/* The pair that env stands at: the key of the memos. */
 static const ir_expr *positions(fe_lower *l, const fe_attend *a, const fe_env *env)
 {
     ir_expr *at = BASE_ARRAY(l->arena, a->n_names + 1, ir_expr);
@@ -57,6 +58,7 @@ static const ir_expr *positions(fe_lower *l, const fe_attend *a, const fe_env *e
     return at;
 }
 
+/* Does env stand at the attend's own pair? Then its own variables serve, else new ones are needed. */
 static bool is_own(const fe_attend *a, const fe_env *env)
 {
     for (uint32_t k = 0; k < a->n_names; k++)
@@ -64,6 +66,7 @@ static bool is_own(const fe_attend *a, const fe_env *env)
     return true;
 }
 
+/* Scores are asked for again and again, in the mask of scores, in the sums, in clauses; lists of memos are short. */
 static bool recall(const fe_attend *a, memo_kind kind, uint32_t stage, const ir_expr *at, ir_expr *out)
 {
     for (uint32_t k = 0; k < a->memos.n; k++) {
@@ -84,6 +87,7 @@ static ir_expr remember(fe_lower *l, fe_attend *a, memo_kind kind, uint32_t stag
 
 /* ---- scopes of clauses */
 
+/* s, w and `visible` as things taken by name: computed for whatever pair they are asked at. */
 static const fe_thunk *pair_thunk(fe_lower *l, fe_attend *a, fe_thunk_kind kind, uint32_t stage, bool final)
 {
     fe_thunk t = {.kind = (uint8_t)kind, .attend = a, .stage = stage, .final = final};
@@ -95,6 +99,7 @@ static fe_env with_score(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t 
     return fe_bind_thunk(l, env, l->program->word_s, pair_thunk(l, a, FE_THUNK_SCORE, stage, final));
 }
 
+/* For reductions inside of weights and adjust. */
 static const fe_vis *visible_pairs(fe_lower *l, fe_attend *a)
 {
     fe_vis vis = {a->names, a->n_names, pair_thunk(l, a, FE_THUNK_VISIBLE, 0, false)};
@@ -127,6 +132,7 @@ static const fe_link *identity_links(fe_lower *l, const fe_env *env, uint32_t *n
     return links.at;
 }
 
+/* A let is text, so it is evaluated for the pair where its name is met. */
 static fe_env with_let(fe_lower *l, const fe_env *env, const fe_clause *let)
 {
     fe_thunk t = {.kind = FE_THUNK_TEXT, .text = let->e, .env = *env};
@@ -145,6 +151,7 @@ static bool clause_env(fe_lower *l, const fe_attend *a, uint32_t k, fe_env *env)
 
 /* ---- mask, score, visible */
 
+/* Nothing to test where the index is the variable that runs over just this range. */
 static ir_expr key_test(fe_lower *l, const fe_env *env, const key_index *key)
 {
     const fe_index *index = &fe_bound(env, key->name)->index[0];
@@ -157,6 +164,7 @@ static ir_expr key_test(fe_lower *l, const fe_env *env, const key_index *key)
     return ir_and(u, above, ir_op2(u, IR_LT, index->at, hi));
 }
 
+/* A later line is evaluated where the earlier ones hold: that is the meaning of joining them by `and`. */
 static ir_expr mask_of(fe_lower *l, fe_attend *a, const fe_env *env)
 {
     ir_expr m = ir_bool(l->u, true);
@@ -170,6 +178,7 @@ static ir_expr mask_of(fe_lower *l, fe_attend *a, const fe_env *env)
     return m;
 }
 
+/* The mask of a pair, made once. */
 static ir_expr mask_at(fe_lower *l, fe_attend *a, const fe_env *env)
 {
     const ir_expr *at = positions(l, a, env);
@@ -177,6 +186,7 @@ static ir_expr mask_at(fe_lower *l, fe_attend *a, const fe_env *env)
     return recall(a, MEMO_MASK, 0, at, &m) ? m : remember(l, a, MEMO_MASK, 0, at, mask_of(l, a, env));
 }
 
+/* 1/sqrt of the number of terms, unless a clause says another. */
 static ir_expr scale_at(fe_lower *l, fe_attend *a, const fe_env *env)
 {
     for (uint32_t k = 0; k < a->clauses.n; k++) {
@@ -214,6 +224,7 @@ static uint32_t clause_number(const fe_attend *a, clause_kind kind, uint32_t sta
         if (a->clauses.at[k].kind == kind && --stage == 0) return k;
 }
 
+/* Stage 0 is the similarity, stage n what the n-th line makes of stage n - 1. */
 static ir_expr score_of(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage)
 {
     if (stage == 0) return product_at(l, a, env);
@@ -229,6 +240,7 @@ static ir_expr score_at(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t s
     return recall(a, MEMO_SCORE, stage, at, &s) ? s : remember(l, a, MEMO_SCORE, stage, at, score_of(l, a, env, stage));
 }
 
+/* Visible: the mask holds and the score is not -inf. The second is asked only where the first holds. */
 static ir_expr visible_at(fe_lower *l, fe_attend *a, const fe_env *env)
 {
     const ir_expr *at = positions(l, a, env);
@@ -264,6 +276,7 @@ static fe_env row_env(fe_lower *l, fe_attend *a, const fe_env *env, ir_var *vars
 
 typedef struct { ir_var vars[IR_AXES]; uint32_t n; ir_expr visible, score, most, sum; } row;
 
+/* Over the visible keys of a row; any mistake in a part makes it poison. */
 static ir_expr row_reduce(fe_lower *l, const row *r, ir_red kind, ir_expr body)
 {
     for (uint32_t k = 0; k < r->n; k++)
@@ -300,6 +313,7 @@ static bool is_default(const fe_lower *l, const fe_attend *a, const fe_expr *e)
     return true;
 }
 
+/* In weights and adjust s is the final score, and reductions run over visible pairs. */
 static fe_env weights_env(fe_lower *l, fe_attend *a, const fe_env *env)
 {
     fe_env inner = with_score(l, a, env, a->n_score, true);
@@ -307,6 +321,7 @@ static fe_env weights_env(fe_lower *l, fe_attend *a, const fe_env *env)
     return inner;
 }
 
+/* The clause if there is one, else the softmax over all keys. */
 static ir_expr weights_of(fe_lower *l, fe_attend *a, const fe_env *env)
 {
     for (uint32_t k = 0; k < a->clauses.n; k++) {
@@ -321,6 +336,7 @@ static ir_expr weights_of(fe_lower *l, fe_attend *a, const fe_env *env)
     return ir_op2(l->u, IR_DIV, ir_op1(l->u, IR_EXP, ir_sub(l->u, s, r.most)), r.sum);
 }
 
+/* w of the n-th line is what the line before made of it. */
 static ir_expr adjusted_of(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage)
 {
     uint32_t k = clause_number(a, CLAUSE_ADJUST, stage);
@@ -329,6 +345,7 @@ static ir_expr adjusted_of(fe_lower *l, fe_attend *a, const fe_env *env, uint32_
     return clause_env(l, a, k, &inner) ? fe_lower_real(l, &inner, a->clauses.at[k].text->e) : 0;
 }
 
+/* Evaluated only where the pair is visible, so no test for that stands inside. */
 static ir_expr weight_at(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage)
 {
     const ir_expr *at = positions(l, a, env);
@@ -361,6 +378,7 @@ ir_expr fe_attend_thunk(fe_lower *l, const fe_thunk *t, const fe_env *cur)
 
 static void clauses_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_clauses *clauses, const fe_module *module, const scope *s, uint32_t depth);
 
+/* A variant's clauses take the place of the line that uses it; `s` is the chain of variants around, which must not hold it already. */
 static void variant_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_clause *c, const fe_module *module, const scope *s, uint32_t depth)
 {
     fe_env there = *env;
@@ -386,6 +404,7 @@ static void variant_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_c
     clauses_add(l, env, a, variant->variant.clauses, variant->module, base_copy(l->arena, &inner, sizeof inner), depth + 1);
 }
 
+/* scale and weights say one thing each; the others compose. */
 static bool once(fe_lower *l, const fe_env *env, const fe_attend *a, clause_kind kind, const fe_clause *c)
 {
     for (uint32_t k = 0; k < a->clauses.n; k++)
@@ -397,6 +416,7 @@ static bool once(fe_lower *l, const fe_env *env, const fe_attend *a, clause_kind
     return true;
 }
 
+/* Names of clauses are no keywords, so they are told apart here. */
 static void clause_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_clause *c, const scope *s)
 {
     static const char *const names[] = {"scale", "score", "mask", "weights", "adjust"};
@@ -416,6 +436,7 @@ static void clause_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_cl
     BASE_PUSH(l->arena, &a->clauses, flat);
 }
 
+/* All clauses flat, in the order in which they take effect. */
 static void clauses_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_clauses *clauses, const fe_module *module, const scope *s, uint32_t depth)
 {
     for (uint32_t k = 0; k < clauses->n; k++) {
@@ -431,6 +452,7 @@ static void clauses_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_c
     }
 }
 
+/* The index is missing from the other operand, or from the left side. */
 static void report_role(fe_lower *l, const fe_env *env, fe_name name, const char *where)
 {
     base_diag *diag = fe_report(l, env, BASE_MSG_ROLE, name.at, name.text, where);
@@ -473,6 +495,7 @@ static bool find_sums(fe_lower *l, fe_attend *a)
     return ok;
 }
 
+/* All single indices in scope: at other values of any of them the pair is another one. */
 static void set_names(fe_lower *l, fe_attend *a)
 {
     BASE_VEC(const char *) names = {0};
@@ -507,6 +530,7 @@ static bool use_axes(fe_lower *l, fe_attend *a, const fe_bound_indices *bound)
     return true;
 }
 
+/* Keys get their extents from operands and clauses alike: a key may stand in a table of the mask alone. */
 static bool bind_keys(fe_lower *l, fe_attend *a, fe_bound_indices *bound)
 {
     const fe_expr *e = a->text;
@@ -544,6 +568,7 @@ static void tell_text(fe_lower *l, fe_attend *a)
     }
 }
 
+/* Clauses first, since variants are found by their names; then keys, then what is summed. */
 fe_attend *fe_attend_create(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     const fe_items *operands = e->attend.operands;
@@ -570,6 +595,7 @@ fe_attend *fe_attend_create(fe_lower *l, const fe_env *env, const fe_expr *e)
     return l->failures == before ? a : NULL;
 }
 
+/* The test for a visible key stands around the sum: a row without one gives 0 whatever the weights are. */
 ir_expr fe_attend_value(fe_lower *l, fe_attend *a)
 {
     ir_unit *u = l->u;
@@ -586,6 +612,7 @@ ir_expr fe_attend_value(fe_lower *l, fe_attend *a)
     return ir_select(u, some, row_reduce(l, &r, IR_RED_SUM, ir_mul(u, w, value)), ir_real(u, 0.0));
 }
 
+/* Of the visible final scores, whatever the weights say. */
 ir_expr fe_attend_lse(fe_lower *l, fe_attend *a)
 {
     ir_unit *u = l->u;
@@ -595,6 +622,7 @@ ir_expr fe_attend_lse(fe_lower *l, fe_attend *a)
     return ir_select(u, some, ir_add(u, r.most, ir_op1(u, IR_LOG, r.sum)), ir_real(u, -INFINITY));
 }
 
+/* lse has those axes of the left side on which the weights depend: not the one of v. */
 ir_set fe_attend_depends(fe_lower *l, fe_attend *a)
 {
     ir_expr v = visible_at(l, a, &a->env), s = score_at(l, a, &a->env, a->n_score);

@@ -15,6 +15,7 @@ static void report_count(fe_lower *l, const fe_env *env, base_message message, b
 
 typedef struct { fe_lower *l; const fe_env *env; const fe_decl *decl; const fe_formals *formals; const fe_items *binders, *args; base_span at; } call;
 
+/* One index formal takes any number of indices: normalise over e, or over i and e. */
 static bool check_counts(const call *c)
 {
     uint32_t want = c->formals->indices->n, have = c->binders->n;
@@ -25,6 +26,7 @@ static bool check_counts(const call *c)
     return indices && values;
 }
 
+/* Ranges and named items have their places; as arguments they mean nothing. */
 static bool check_items(const call *c)
 {
     for (uint32_t k = 0; k < c->args->n; k++) {
@@ -135,6 +137,7 @@ static void bind_clause_names(fe_lower *l, const fe_env *env, const fe_link *lin
     }
 }
 
+/* For messages inside of the body. */
 static void add_chain(fe_lower *l, fe_env *env, const char *name, base_span at)
 {
     fe_chain chain = {name, at, env->calls};
@@ -163,6 +166,7 @@ bool fe_call_env(fe_lower *l, const fe_env *env, const fe_decl *decl, const fe_f
     return ok;
 }
 
+/* Marks of the search for recursion; the list is empty between searches. */
 static bool is_expanding(const fe_lower *l, const fe_decl *fn)
 {
     for (uint32_t k = 0; k < l->expanding.n; k++)
@@ -218,6 +222,7 @@ static bool reaches(fe_lower *l, const fe_decl *from, const fe_expr *e, const fe
     }
 }
 
+/* Asked once per function: the answer does not depend on the call. */
 static bool is_recursive(fe_lower *l, const fe_decl *fn)
 {
     const char *key = base_printf(l->arena, "%p r", (const void *)fn);
@@ -230,6 +235,7 @@ static bool is_recursive(fe_lower *l, const fe_decl *fn)
     return found;
 }
 
+/* No call remains: the body is lowered as if it stood here. */
 static ir_expr lower_function(fe_lower *l, const fe_env *env, const fe_expr *e, const fe_decl *fn)
 {
     if (is_recursive(l, fn)) {
@@ -246,6 +252,7 @@ static ir_expr lower_function(fe_lower *l, const fe_env *env, const fe_expr *e, 
 
 /* ---- built-in functions of scalars */
 
+/* What all functions of scalars ask: plain arguments, no indices, the right number. */
 static bool takes(fe_lower *l, const fe_env *env, const fe_expr *e, uint32_t n)
 {
     const fe_items *args = e->call.args;
@@ -263,6 +270,7 @@ static bool takes(fe_lower *l, const fe_env *env, const fe_expr *e, uint32_t n)
     return false;
 }
 
+/* The operators' own table has the names; builtin.def says which of them are functions. */
 static ir_op op_named(const char *name)
 {
     for (int op = 0; op < IR_N_OPS; op++)
@@ -270,6 +278,7 @@ static ir_op op_named(const char *name)
     return IR_NONE;
 }
 
+/* `sort` is the operator's own letter: b truth, i integer, f real, else any number. */
 static ir_expr argument(fe_lower *l, const fe_env *env, const fe_expr *e, uint32_t k, char sort)
 {
     const fe_expr *arg = e->call.args->at[k].e;
@@ -332,6 +341,7 @@ static ir_expr lower_several(fe_lower *l, const fe_env *env, const fe_expr *e, i
     return ok ? all : 0;
 }
 
+/* The extent, which for several indices at once is the number of positions. */
 static ir_expr lower_size(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     const fe_items *args = e->call.args;
@@ -346,6 +356,7 @@ static ir_expr lower_size(fe_lower *l, const fe_env *env, const fe_expr *e)
     return n;
 }
 
+/* max and min are two things: over an index, or of several values. */
 static ir_expr lower_builtin(fe_lower *l, const fe_env *env, const fe_expr *e, fe_builtin which)
 {
     bool over = e->call.binders->n > 0;
@@ -361,6 +372,7 @@ static ir_expr lower_builtin(fe_lower *l, const fe_env *env, const fe_expr *e, f
     }
 }
 
+/* A file's own functions and imports come before the built-in ones. */
 ir_expr fe_lower_call(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     fe_decl *fn = fe_find(l, env, FE_SPACE_FUNCTION, e->call.name);

@@ -9,6 +9,7 @@ static const char *const later_types[] = {"f16", "bf16", "f8e4m3", "i8", "u8"};
 
 bool fe_is_dim_type(const fe_type *type) { return strcmp(type->element.text, "dim") == 0 && type->dims->n == 0; }
 
+/* Types of later versions are known by name, so that they are not taken for misspellings. */
 ir_dtype fe_element(fe_lower *l, const fe_env *env, const fe_type *type)
 {
     const char *text = type->element.text;
@@ -25,6 +26,7 @@ ir_dtype fe_element(fe_lower *l, const fe_env *env, const fe_type *type)
 
 /* ---- names */
 
+/* A symbol, and where it was first named: that is the place to complain about if nothing binds it. */
 ir_expr fe_new_dim(fe_lower *l, fe_name name)
 {
     ir_dim d = ir_dim_new(l->u, name.text);
@@ -50,6 +52,7 @@ static bool mentions(const fe_expr *e, const char *name, base_span *at)
     return mentions(e->op.a, name, at) || mentions(e->op.b, name, at);
 }
 
+/* For params: which of them can say how large a dimension of the file is. */
 static bool type_mentions(const fe_type *type, const char *name, base_span *at)
 {
     for (uint32_t k = 0; k < type->dims->n; k++) {
@@ -69,6 +72,7 @@ static const fe_decl *param_with(const fe_module *m, const char *name, uint32_t 
     return NULL;
 }
 
+/* Dimensions of the graph, then those that params of the file name. The latter become symbols when they are first used. */
 bool fe_dim_of(fe_lower *l, const fe_env *env, fe_name name, ir_expr *out)
 {
     uint32_t k;
@@ -92,6 +96,7 @@ bool fe_dim_of(fe_lower *l, const fe_env *env, fe_name name, ir_expr *out)
 
 /* ---- shapes */
 
+/* Free names are reported as dimensions, before lowering would call them names that are bound by nothing. */
 ir_expr fe_dim_expr(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     fe_names unknown = {0};
@@ -104,6 +109,7 @@ ir_expr fe_dim_expr(fe_lower *l, const fe_env *env, const fe_expr *e)
     return 0;
 }
 
+/* One axis, or one part of a packed axis. `joined` parts continue the host axis of the part before. */
 static bool shape_add(fe_lower *l, const fe_env *env, const fe_dim *d, const char *who, bool joined, fe_shape *out)
 {
     if (d->kind == FE_DIM_GROWING) {
@@ -121,6 +127,7 @@ static bool shape_add(fe_lower *l, const fe_env *env, const fe_dim *d, const cha
     return e != 0;
 }
 
+/* All axes are looked at, also after one that is wrong: each mistake is told. */
 bool fe_type_shape(fe_lower *l, const fe_env *env, const fe_type *type, const char *who, fe_shape *out)
 {
     *out = (fe_shape){0};
@@ -140,6 +147,7 @@ bool fe_type_shape(fe_lower *l, const fe_env *env, const fe_type *type, const ch
 
 typedef struct { const ir_unit *u; const bool *bound; ir_dim unknown; uint32_t n_unknown; bool simple; } solve;
 
+/* Only sums, differences and products of dimensions can be solved for one of them. */
 static bool solve_visit(const ir_unit *u, void *env, ir_expr e)
 {
     solve *s = env;
@@ -174,6 +182,7 @@ static bool type_binds(fe_lower *l, const ir_type *type, const uint8_t *packed, 
     return any;
 }
 
+/* One binding may make another dimension the only unknown of its axis, so it goes on until nothing changes. */
 static void solve_all(fe_lower *l, bool *bound)
 {
     bool any = true;
@@ -207,6 +216,7 @@ static bool bring_params(fe_lower *l, fe_frame *f, const bool *bound)
     return l->sources.n > before;
 }
 
+/* Asked at the end of a graph, when it is known which params it reads. */
 bool fe_dims_are_bound(fe_lower *l, fe_frame *f)
 {
     bool ok = true, *bound;

@@ -4,6 +4,7 @@
 
 fe_env fe_env_of_frame(fe_frame *frame) { return (fe_env){.module = frame->module, .frame = frame}; }
 
+/* The innermost binding of a name. Lists are short: a few indices and arguments. */
 const fe_binding *fe_bound(const fe_env *env, const char *name)
 {
     for (const fe_binding *b = env->first; b; b = b->next)
@@ -11,6 +12,7 @@ const fe_binding *fe_bound(const fe_env *env, const char *name)
     return NULL;
 }
 
+/* Envs are values that share their outer bindings; binding a name copies one of them, never changes it. */
 static fe_env with_binding(fe_lower *l, const fe_env *env, fe_binding b)
 {
     fe_env inner = *env;
@@ -29,6 +31,7 @@ fe_env fe_bind_thunk(fe_lower *l, const fe_env *env, const char *name, const fe_
     return with_binding(l, env, (fe_binding){.name = name, .thunk = thunk});
 }
 
+/* Remembers a truth that holds wherever this env is used; only what a test would repeat is looked up again. */
 fe_env fe_assume(fe_lower *l, const fe_env *env, ir_expr truth)
 {
     fe_env inner = *env;
@@ -45,6 +48,7 @@ bool fe_is_assumed(const fe_lower *l, const fe_env *env, ir_expr truth)
     return false;
 }
 
+/* The variable runs from 0, as all variables of the IR do; the index is lo plus it. */
 fe_index fe_index_over(fe_lower *l, const char *name, ir_expr lo, ir_expr hi)
 {
     if (!lo || !hi) return (fe_index){0};
@@ -60,6 +64,7 @@ static fe_env relink(fe_lower *l, fe_env env, const fe_link *link, const fe_env 
     return env;
 }
 
+/* Where the evaluating body has bound an index formal anew, say to the variable of a sum, the indices that it stands for get that value. */
 fe_env fe_thunk_env(fe_lower *l, const fe_thunk *t, const fe_env *cur)
 {
     fe_env env = t->env;
@@ -68,6 +73,7 @@ fe_env fe_thunk_env(fe_lower *l, const fe_thunk *t, const fe_env *cur)
     return env;
 }
 
+/* A thunk is evaluated each time it is met; equal results are one expression, since the IR shares them. */
 ir_expr fe_thunk_eval(fe_lower *l, const fe_thunk *t, const fe_env *cur)
 {
     if (t->kind != FE_THUNK_TEXT && t->kind != FE_THUNK_BACK) return fe_attend_thunk(l, t, cur);
@@ -84,6 +90,7 @@ bool fe_is_counter(const fe_lower *l, ir_var v)
     return false;
 }
 
+/* What a shape may hold: literals and dimensions, and counters, which are fixed within a round. */
 bool fe_of_dims(const fe_lower *l, ir_expr e)
 {
     if (!e || ir_has_op(l->u, e, IR_READ) || ir_has_op(l->u, e, IR_RED)) return false;

@@ -32,11 +32,13 @@ ir_expr fe_not_minus_inf(fe_lower *l, ir_expr e)
 
 /* ---- what is wanted of an expression */
 
+/* The one message about sorts: what was wanted, what was found. */
 static void report_sort(fe_lower *l, const fe_env *env, const fe_expr *e, const char *what, const char *expected, ir_sort found, const char *hint)
 {
     fe_expected(fe_report(l, env, BASE_MSG_SORT_DIFFERS, e->at, what), expected, fe_sort_text(found), hint);
 }
 
+/* For positions, bounds and dimensions. `what` is the sentence of the message. */
 ir_expr fe_lower_int(fe_lower *l, const fe_env *env, const fe_expr *e, const char *what)
 {
     ir_expr x = fe_lower_expr(l, env, e);
@@ -55,6 +57,7 @@ ir_expr fe_lower_bool(fe_lower *l, const fe_env *env, const fe_expr *e, const ch
     return 0;
 }
 
+/* Truth values are no numbers, in either direction. */
 static ir_expr lower_number(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     ir_expr x = fe_lower_expr(l, env, e);
@@ -74,6 +77,7 @@ static void promote(fe_lower *l, ir_expr *a, ir_expr *b)
     if (fe_sort(l, *b) == IR_SORT_REAL) *a = fe_real_of(l, *a);
 }
 
+/* Arithmetic and comparisons after promotion. Two truth values may be compared, nothing else meets a number. */
 ir_expr fe_ops(fe_lower *l, const fe_env *env, const fe_expr *at, ir_op op, ir_expr a, ir_expr b)
 {
     if (!a || !b) return 0;
@@ -83,18 +87,21 @@ ir_expr fe_ops(fe_lower *l, const fe_env *env, const fe_expr *at, ir_op op, ir_e
     return 0;
 }
 
+/* Both sides are lowered even if one fails: each may have a mistake of its own. */
 static ir_expr lower_arith(fe_lower *l, const fe_env *env, const fe_expr *e, ir_op op)
 {
     ir_expr a = lower_number(l, env, e->op.a), b = lower_number(l, env, e->op.b);
     return fe_ops(l, env, e, op, a, b);
 }
 
+/* 1/2 is a half, also between integers. */
 static ir_expr lower_div(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     ir_expr a = fe_lower_real(l, env, e->op.a), b = fe_lower_real(l, env, e->op.b);
     return a && b ? ir_op2(l->u, IR_DIV, a, b) : 0;
 }
 
+/* Division that could fail on data: the passes add the check of the divisor. */
 static ir_expr lower_floor_div(fe_lower *l, const fe_env *env, const fe_expr *e, ir_op op, const char *what)
 {
     ir_expr a = fe_lower_int(l, env, e->op.a, what), b = fe_lower_int(l, env, e->op.b, what);
@@ -124,6 +131,7 @@ static bool whole_exponent(const fe_expr *e, int64_t *n)
     return value <= 64;
 }
 
+/* A literal whole exponent is multiplications, so that integers stay integers and x^2 costs one. */
 static ir_expr lower_pow(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     ir_unit *u = l->u;
@@ -191,6 +199,7 @@ static ir_expr lower_chain(fe_lower *l, const fe_env *env, const fe_expr *e)
 
 /* ---- names and reads */
 
+/* An index formal that was given several indices has no single position. */
 static ir_expr lower_index(fe_lower *l, const fe_env *env, const fe_expr *e, const fe_binding *b)
 {
     if (b->n == 1) return b->index[0].at;
@@ -224,6 +233,7 @@ static ir_expr lower_name(fe_lower *l, const fe_env *env, const fe_expr *e)
     }
 }
 
+/* Fixed leading axes of a slice come first, then the positions that are written. */
 static ir_expr read_tensor(fe_lower *l, const fe_env *env, const fe_expr *e, const fe_tensor *t)
 {
     const fe_items *items = e->index.items;
@@ -248,6 +258,7 @@ static ir_expr read_tensor(fe_lower *l, const fe_env *env, const fe_expr *e, con
     return ok ? ir_read(l->u, t->value, n + rank, at) : 0;
 }
 
+/* s and w take their names in clauses; a tensor of that name cannot be read there. */
 static void report_hidden(fe_lower *l, const fe_env *env, const fe_expr *base, const fe_binding *b)
 {
     bool clause = b->thunk && b->thunk->kind != FE_THUNK_TEXT && (b->name == l->program->word_s || b->name == l->program->word_w);
@@ -257,6 +268,7 @@ static void report_hidden(fe_lower *l, const fe_env *env, const fe_expr *base, c
     } else fe_report(l, env, BASE_MSG_POSITION_OF_VALUE, base->at, b->name);
 }
 
+/* name[...] and record.field[...]; anything else has no axes. */
 static ir_expr lower_positions(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     const fe_expr *base = e->index.base;
@@ -317,6 +329,7 @@ static ir_expr lower_replaced(fe_lower *l, const fe_env *env, const fe_expr *e)
     return ok ? value : 0;
 }
 
+/* One named item makes all of it a replacement; mixing is reported there. */
 static ir_expr lower_at(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     for (uint32_t k = 0; k < e->index.items->n; k++)
@@ -324,6 +337,7 @@ static ir_expr lower_at(fe_lower *l, const fe_env *env, const fe_expr *e)
     return lower_positions(l, env, e);
 }
 
+/* A field alone is a number if its rank is 0. */
 static ir_expr lower_member(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     fe_found found = fe_lookup_base(l, env, e);
@@ -338,6 +352,7 @@ static ir_expr lower_member(fe_lower *l, const fe_env *env, const fe_expr *e)
     return 0;
 }
 
+/* Functions hold no attend: what is summed in it would depend on names of the caller. */
 static ir_expr lower_attend(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     if (!env->frame) {
@@ -377,6 +392,7 @@ static ir_expr lower_kind(fe_lower *l, const fe_env *env, const fe_expr *e)
     }
 }
 
+/* The only way into an expression, so both bounds of an expansion are kept here: how deep, and how much. */
 ir_expr fe_lower_expr(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     if (l->steps > FE_MAX_STEPS) return 0;

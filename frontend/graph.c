@@ -24,6 +24,7 @@ static void lse_in_attend(fe_lower *l, fe_frame *f, const fe_expr *e)
     }
 }
 
+/* lse is computed only where it is read, and the statement that makes it comes before the one that reads it. */
 static void lse_in_expr(fe_lower *l, fe_frame *f, const fe_expr *e)
 {
     if (!e) return;
@@ -52,6 +53,7 @@ static void lse_in_block(fe_lower *l, fe_frame *f, const fe_stmts *stmts)
     }
 }
 
+/* By name: a name that is defined twice computes it twice, and the passes drop what nobody reads. */
 void fe_want_lse(fe_lower *l, fe_frame *f) { lse_in_block(l, f, f->decl->graph.body); }
 
 /* ---- the graph */
@@ -70,6 +72,7 @@ static void share_files(fe_lower *l)
     }
 }
 
+/* In the order of their text, so that the graph does not depend on which is used first. */
 static void sort_sources(fe_lower *l)
 {
     for (uint32_t k = 1; k < l->sources.n; k++)
@@ -82,6 +85,7 @@ static void sort_sources(fe_lower *l)
         }
 }
 
+/* Sources, then the statements, then the output: the order that a graph must have. */
 static ir_block join_blocks(fe_lower *l, ir_block body, ir_node *output)
 {
     ir_builder *all = ir_builder_create(l->u);
@@ -94,6 +98,7 @@ static ir_block join_blocks(fe_lower *l, ir_block body, ir_node *output)
     return ir_builder_block(all);
 }
 
+/* Under their declared names and types; the values may be called otherwise. */
 static void add_outputs(fe_lower *l, fe_frame *f, ir_graph *g)
 {
     const fe_fields *fields = f->decl->graph.outputs;
@@ -138,6 +143,7 @@ static ir_graph *finish(fe_lower *l, fe_frame *f)
     return g;
 }
 
+/* Each graph has a unit of its own: graphs share nothing, so several can be lowered at once. */
 ir_graph *fe_graph_lower(const fe_program *p, uint32_t k, base_arena *arena, base_diags *diags)
 {
     fe_lower *l = BASE_NEW(arena, fe_lower);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "lower.h"
 
+/* Starts empty: a called graph sees nothing of its caller but its arguments. */
 fe_frame *fe_frame_new(fe_lower *l, fe_frame *caller, const fe_decl *graph)
 {
     fe_frame *f = BASE_NEW(l->arena, fe_frame);
@@ -16,6 +17,7 @@ fe_frame *fe_frame_new(fe_lower *l, fe_frame *caller, const fe_decl *graph)
     return f;
 }
 
+/* Only a call that is the whole right side; inside of expressions it is refused. */
 bool fe_is_graph_call(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     if (e->kind != FE_CALL) return false;
@@ -33,6 +35,7 @@ typedef struct {
     BASE_VEC(equation) equations;
 } binding;
 
+/* At the argument, with a note at the declaration. */
 static void report_input(const binding *b, const fe_field *field, base_span at, const char *expected, const char *found)
 {
     fe_env env = fe_env_of_frame(b->caller);
@@ -62,6 +65,7 @@ static bool slice(const binding *b, const fe_expr *e, fe_tensor *t)
     return ok;
 }
 
+/* up[l] fixes axes, e[i = x] does not. */
 static bool is_positions(const fe_expr *e)
 {
     for (uint32_t k = 0; k < e->index.items->n; k++)
@@ -111,6 +115,7 @@ static bool argument(const binding *b, const fe_field *field, const fe_item *ite
     return number_argument(b, field, e, out);
 }
 
+/* The argument of a `dim` input becomes a dimension of the called graph; no tensor is made for it. */
 static bool bind_scalar(binding *b, const fe_field *field, const fe_item *item)
 {
     fe_env env = fe_env_of_frame(b->caller);
@@ -119,6 +124,7 @@ static bool bind_scalar(binding *b, const fe_field *field, const fe_item *item)
     return x != 0;
 }
 
+/* The caller's tensor under the callee's name; its axes become equations for the callee's dimensions. */
 static bool bind_tensor(binding *b, const fe_field *field, const fe_item *item)
 {
     fe_lower *l = b->l;
@@ -153,6 +159,7 @@ static bool bind_tensor(binding *b, const fe_field *field, const fe_item *item)
 
 /* ---- dimensions of the called graph */
 
+/* Dimensions are names and operators, so this is all there is to look at. */
 static bool mentions(const fe_expr *e, const char *name)
 {
     if (!e) return false;
@@ -189,6 +196,7 @@ static bool equation_solve(const binding *b, const equation *q)
     return x != 0;
 }
 
+/* Said at the argument: the declaration is right, the call is not. */
 static bool equation_check(const binding *b, const equation *q)
 {
     fe_lower *l = b->l;
@@ -201,6 +209,7 @@ static bool equation_check(const binding *b, const equation *q)
     return false;
 }
 
+/* Plain names first: f32[N] says N, f32[2*N] only checks it then. */
 static bool solve_all(const binding *b)
 {
     bool any = true, ok = true;
@@ -214,6 +223,7 @@ static bool solve_all(const binding *b)
     return ok;
 }
 
+/* All arguments are looked at before the dimensions are solved. */
 static bool bind_inputs(binding *b)
 {
     const fe_fields *fields = b->callee->decl->graph.inputs;
@@ -236,6 +246,7 @@ static bool bind_inputs(binding *b)
 
 /* ---- results */
 
+/* Shapes must be provably those that are declared; an element type of the same sort is converted when it is stored. */
 static bool check_shape(fe_lower *l, fe_frame *f, const fe_field *field, const fe_shape *want, const fe_tensor *t)
 {
     fe_env env = fe_env_of_frame(f);
@@ -253,6 +264,7 @@ static bool check_shape(fe_lower *l, fe_frame *f, const fe_field *field, const f
     return false;
 }
 
+/* Was there an attempt at least? Then its own mistake has been told. */
 static bool assigns(const fe_stmts *stmts, const char *name)
 {
     for (uint32_t k = 0; k < stmts->n; k++) {
@@ -262,6 +274,7 @@ static bool assigns(const fe_stmts *stmts, const char *name)
     return false;
 }
 
+/* What the name is at the end of the graph. */
 fe_tensor fe_frame_output(fe_lower *l, fe_frame *f, uint32_t k)
 {
     const fe_field *field = &f->decl->graph.outputs->at[k];
@@ -283,6 +296,7 @@ fe_tensor fe_frame_output(fe_lower *l, fe_frame *f, uint32_t k)
     return t;
 }
 
+/* One output is a tensor, several are a record. */
 static fe_slot results(fe_lower *l, fe_frame *f)
 {
     const fe_fields *fields = f->decl->graph.outputs;
@@ -294,6 +308,7 @@ static fe_slot results(fe_lower *l, fe_frame *f)
     return (fe_slot){.kind = t.value ? FE_SLOT_TENSOR : FE_SLOT_POISON, .tensor = t};
 }
 
+/* Graphs are expanded, so a circle would never end. */
 static bool may_call(fe_lower *l, fe_frame *f, const fe_decl *graph, base_span at)
 {
     fe_env env = fe_env_of_frame(f);
@@ -307,6 +322,7 @@ static bool may_call(fe_lower *l, fe_frame *f, const fe_decl *graph, base_span a
     return false;
 }
 
+/* The callee's statements are added to the block that is being filled. */
 void fe_lower_graph_call(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 {
     fe_env env = fe_env_of_frame(f);

@@ -2,6 +2,7 @@
  * the counter defines a tensor along the loop, which is a carry that starts as zeros and has one slice stored in each round. */
 #include "lower.h"
 
+/* Inner loops carry what outer ones carry, so the innermost is asked first. */
 fe_carry *fe_carry_of(const fe_frame *f, const char *name)
 {
     for (fe_loop *loop = f->loop; loop; loop = loop->outer)
@@ -10,6 +11,7 @@ fe_carry *fe_carry_of(const fe_frame *f, const char *name)
     return NULL;
 }
 
+/* Of this loop alone. */
 static fe_carry *own_carry(fe_loop *loop, const char *name)
 {
     for (uint32_t k = 0; k < loop->carries.n; k++)
@@ -34,6 +36,7 @@ static bool defines(const scan *s, const fe_left *left, const fe_names *counters
     return true;
 }
 
+/* A name from outside that the body assigns. Its value before the loop is where it starts. */
 static void carry_add(const scan *s, const fe_left *left)
 {
     fe_lower *l = s->l;
@@ -52,6 +55,7 @@ static void carry_add(const scan *s, const fe_left *left)
     BASE_PUSH(l->arena, &s->loop->carries, c);
 }
 
+/* The whole body, inner loops too: what they assign this loop carries as well. */
 static void scan_block(const scan *s, const fe_stmts *body, fe_names *counters)
 {
     for (uint32_t k = 0; k < body->n; k++) {
@@ -66,6 +70,7 @@ static void scan_block(const scan *s, const fe_stmts *body, fe_names *counters)
 
 /* ---- tensors along a loop */
 
+/* The loop whose counter a place names. */
 static fe_loop *loop_of(const fe_frame *f, const char *counter)
 {
     for (fe_loop *loop = f->loop; loop; loop = loop->outer)
@@ -91,6 +96,7 @@ static fe_loop *along(fe_lower *l, fe_frame *f, const fe_left *left)
     return outermost;
 }
 
+/* h[l, i] defines a tensor along the loop if the name is new, or is one already. */
 bool fe_left_is_along(fe_lower *l, fe_frame *f, const fe_left *left)
 {
     if (left->items->n > IR_RANK || !along(l, f, left)) return false;
@@ -111,6 +117,7 @@ static void along_begin(fe_lower *l, fe_loop *loop, const fe_loop *outermost, co
     BASE_PUSH(l->arena, &loop->carries, c);
 }
 
+/* Extents need not be the same expression, only provably equal. */
 static bool same_type(fe_lower *l, const ir_type *a, const ir_type *b)
 {
     bool same = a->rank == b->rank && a->dtype == b->dtype;
@@ -123,6 +130,7 @@ static const char *type_text(fe_lower *l, const ir_type *t)
     return base_printf(l->arena, "%s%s", ir_dtypes[t->dtype].text, t->rank ? fe_shape_text(l, t->dim, t->rank) : "");
 }
 
+/* One slice is stored into what the round began with; storing twice in a round stores into the first result. */
 static void along_store(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_bound_indices *bound, const ir_type *type, ir_expr body)
 {
     const fe_left *left = &stmt->define.left;
@@ -153,6 +161,7 @@ static void along_store(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_
     fe_slot_set(l, f, left->name.text, (fe_slot){.kind = FE_SLOT_TENSOR, .tensor = {.value = v}});
 }
 
+/* Extents of the places are the loops' upper bounds, the others those of fresh indices. */
 void fe_lower_along(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 {
     const fe_left *left = &stmt->define.left;
@@ -182,6 +191,7 @@ void fe_lower_along(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 
 /* ---- the loop itself */
 
+/* Bounds are known when the graph is called, so that loops can be planned. */
 static ir_expr bound_of(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     ir_expr x = fe_lower_int(l, env, e, "the bounds of a loop are integers");
@@ -205,6 +215,7 @@ static ir_value next_of(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_
     return 0;
 }
 
+/* What each name is at the end of the body is what the next round starts with. */
 static bool finish_carries(fe_lower *l, fe_frame *f, const fe_stmt *stmt, fe_loop *loop, ir_node *node)
 {
     uint32_t n = loop->carries.n;
@@ -225,6 +236,7 @@ static bool finish_carries(fe_lower *l, fe_frame *f, const fe_stmt *stmt, fe_loo
     return ok;
 }
 
+/* The body is lowered once, with carries as values of their own; outside, the names are the results afterwards. */
 void fe_lower_loop(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 {
     fe_env env = fe_env_of_frame(f);

@@ -47,18 +47,17 @@ struct fe_env {
     const fe_vis *vis;
     const fe_assumed *assumed;
     const fe_chain *calls;
-    const char *hides_w;                 /* not NULL: names that are values of attend here, for the message */
 };
 
 typedef struct { const char *formal; const char **actual; uint32_t n; } fe_link;
-typedef enum { FE_THUNK_TEXT, FE_THUNK_BACK, FE_THUNK_SCORE, FE_THUNK_WEIGHT, FE_THUNK_LET, FE_THUNK_VISIBLE } fe_thunk_kind;
+typedef enum { FE_THUNK_TEXT, FE_THUNK_BACK, FE_THUNK_SCORE, FE_THUNK_WEIGHT, FE_THUNK_VISIBLE } fe_thunk_kind;
 struct fe_thunk {
     uint8_t kind;
     const fe_expr *text;                 /* TEXT */
     fe_env env;                          /* TEXT, BACK: where it was written */
     const fe_link *links; uint32_t n_links;   /* TEXT, BACK: formals of the function that took it, and what they are in env */
     const fe_thunk *inner;               /* BACK: seen from inside a variant */
-    fe_attend *attend; uint32_t stage;   /* SCORE, WEIGHT: after so many lines; LET: line number */
+    fe_attend *attend; uint32_t stage;   /* SCORE, WEIGHT: after so many lines */
     bool final;                          /* SCORE: -inf where not visible */
 };
 
@@ -73,7 +72,6 @@ typedef struct {
     ir_expr e;                           /* SCALAR: an integer over dimensions; COUNTER: its variable */
     fe_field_value *fields; uint32_t n_fields;   /* RECORD; TENSOR: lse */
     fe_decl *decl;                       /* DECL: const, param or state inside the graph */
-    struct fe_loop *along;               /* TENSOR defined along this loop, seen inside it */
 } fe_slot;
 typedef struct { const char *name; uint32_t old; } fe_undo;
 typedef struct { ir_type type; uint8_t *packed; bool poison; } fe_shape;

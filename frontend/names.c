@@ -7,6 +7,7 @@ const ir_type *fe_value_type(const fe_lower *l, ir_value value) { return &l->u->
 uint32_t fe_tensor_rank(const fe_lower *l, const fe_tensor *t) { return fe_value_type(l, t->value)->rank - t->n_fixed; }
 ir_expr fe_tensor_dim(const fe_lower *l, const fe_tensor *t, uint32_t axis) { return fe_value_type(l, t->value)->dim[axis + t->n_fixed]; }
 
+/* Reports a clash of imports once; the caller treats it like a name that is not there. */
 fe_decl *fe_find(fe_lower *l, const fe_env *env, fe_space space, fe_name name)
 {
     bool clash;
@@ -17,12 +18,14 @@ fe_decl *fe_find(fe_lower *l, const fe_env *env, fe_space space, fe_name name)
 
 static fe_found found_bad(void) { return (fe_found){.kind = FE_FOUND_BAD}; }
 
+/* An expression that failed has been reported: the name is there, and its value is the poison. */
 static fe_found found_scalar(ir_expr e)
 {
     if (!e) return found_bad();
     return (fe_found){.kind = FE_FOUND_SCALAR, .e = e};
 }
 
+/* A bare name of rank 0 is a number; with brackets, x[], it would be the tensor. */
 static fe_found found_tensor(fe_lower *l, fe_tensor t, bool alone)
 {
     if (!t.value) return found_bad();
@@ -47,6 +50,7 @@ static fe_found found_constant(fe_lower *l, const fe_env *env, const fe_decl *d,
     return found_scalar(e);
 }
 
+/* Bodies of functions have no frame and see no params, so that a formula means the same wherever it is used. */
 static fe_found found_decl(fe_lower *l, const fe_env *env, const fe_decl *d, base_span at, bool alone)
 {
     if (d->kind == FE_DECL_CONST) return found_constant(l, env, d, at);
@@ -56,6 +60,7 @@ static fe_found found_decl(fe_lower *l, const fe_env *env, const fe_decl *d, bas
     return found_bad();
 }
 
+/* What a name of the graph is at this statement; statements further down may give it another meaning. */
 static fe_found found_slot(fe_lower *l, const fe_env *env, const fe_slot *slot, base_span at, bool alone)
 {
     switch (slot->kind) {
@@ -68,6 +73,7 @@ static fe_found found_slot(fe_lower *l, const fe_env *env, const fe_slot *slot, 
     }
 }
 
+/* Words, not keywords: a graph may have a tensor called pi. */
 static fe_found found_word(fe_lower *l, const char *name)
 {
     if (strcmp(name, "true") == 0) return found_scalar(ir_bool(l->u, true));
@@ -88,6 +94,7 @@ static bool is_state_length(const fe_module *m, const char *name)
     return false;
 }
 
+/* The order is the language's: names of the graph, dimensions, constants and params, words. */
 static fe_found found_global(fe_lower *l, const fe_env *env, fe_name name, bool alone)
 {
     fe_slot *slot = env->frame ? fe_slot_of(env->frame, name.text) : NULL;
@@ -114,6 +121,7 @@ fe_found fe_lookup(fe_lower *l, const fe_env *env, fe_name name)
     return found_global(l, env, name, true);
 }
 
+/* An index may have the name of a tensor: brackets say that the tensor is meant. */
 fe_found fe_lookup_tensor(fe_lower *l, const fe_env *env, fe_name name)
 {
     const fe_binding *b = fe_bound(env, name.text);
@@ -123,6 +131,7 @@ fe_found fe_lookup_tensor(fe_lower *l, const fe_env *env, fe_name name)
     return found;
 }
 
+/* t.y of a record, o.lse of an attend. Other names have no fields; what later versions have is named. */
 static fe_found found_field(fe_lower *l, const fe_env *env, const fe_expr *base)
 {
     fe_name name = base->member.base->name, field = base->member.field;

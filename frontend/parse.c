@@ -4,6 +4,7 @@
 #include "program.h"
 #include "scan.h"
 
+/* All errors of scanner and parser go through here. */
 base_diag *fe_syntax_error(fe_scan *s, base_message message, base_span at)
 {
     s->n_errors++;
@@ -23,6 +24,7 @@ static size_t sequence_size(const unsigned char *at, size_t left)
     return overlong || outside ? 0 : n;
 }
 
+/* The scanner works on bytes and meets wrong ones in comments and strings without noticing, so the text is looked through first. */
 static void check_utf8(fe_scan *s, size_t n)
 {
     const unsigned char *text = (const unsigned char *)s->text;
@@ -47,6 +49,7 @@ static const char *try_of(fe_program *p, const fe_scan *s, fe_doc_line line)
     return base_strndup(p->arena, at, (size_t)(end - at));
 }
 
+/* One blank behind ## is no part of the text; further ones are: formulas are indented. */
 static void doc_append(fe_scan *s, base_text *doc, fe_doc_line line)
 {
     const char *at = s->text + line.start, *end = s->text + line.end;
@@ -71,6 +74,7 @@ static void docs_attach(fe_program *p, fe_scan *s)
     }
 }
 
+/* Only the main file says how it is tried: what is imported is not run. */
 static void tries_collect(fe_program *p, const fe_scan *s)
 {
     for (uint32_t k = 0; k < s->docs.n; k++) {

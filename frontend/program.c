@@ -6,6 +6,7 @@
 #include "program.h"
 #include "builtin.h"
 
+/* From here on two names are the same if their pointers are. */
 const char *fe_intern(fe_program *p, const char *text, size_t n)
 {
     const char *copy = base_strndup(p->arena, text, n);
@@ -16,6 +17,7 @@ const char *fe_intern(fe_program *p, const char *text, size_t n)
     return copy;
 }
 
+/* x[..], f(..) and with v(..) never clash, so the same word may be declared once in each space. */
 static fe_space space_of(const fe_decl *d)
 {
     if (d->kind == FE_DECL_VARIANT) return FE_SPACE_VARIANT;
@@ -41,6 +43,7 @@ fe_decl *fe_resolve(const fe_module *m, fe_space space, const char *name, bool *
     return *clash ? NULL : found;
 }
 
+/* The first declaration of a name stands; a second is reported and otherwise ignored. */
 static void declare(fe_program *p, fe_module *m, uint32_t k)
 {
     fe_decl *d = m->decls.at[k];
@@ -59,6 +62,7 @@ static void declare(fe_program *p, fe_module *m, uint32_t k)
 
 static fe_module *module_load(fe_program *p, uint32_t file);
 
+/* Files are shared by the name that the loader gives, so two that import the same third see one module. */
 static fe_module *module_named(const fe_program *p, const char *name)
 {
     for (uint32_t k = 0; k < p->modules.n; k++)
@@ -66,15 +70,16 @@ static fe_module *module_named(const fe_program *p, const char *name)
     return NULL;
 }
 
+/* The library is text inside of the program; it is parsed when somebody imports it. */
 static fe_module *std_load(fe_program *p)
 {
     if (p->std) return p->std;
     uint32_t file = base_file_add(p->diags, "std", fe_std_text, fe_std_n);
     p->std = module_load(p, file);
-    p->std->library = true;
     return p->std;
 }
 
+/* A module that is still loading is one that this import would close a circle to. */
 static fe_module *import_path(fe_program *p, const fe_module *importer, const fe_decl *d)
 {
     const char *name = NULL, *text = NULL;
@@ -106,6 +111,7 @@ static fe_module *import_of(fe_program *p, const fe_module *importer, const fe_d
     return NULL;
 }
 
+/* Declarations first, imports after: an import that fails must not hide what the file declares itself. */
 static fe_module *module_load(fe_program *p, uint32_t file)
 {
     fe_module *m = fe_parse(p, file);
@@ -136,6 +142,7 @@ static void check_graph_name(fe_program *p, const fe_decl *d)
     base_report(p->diags, BASE_MSG_GRAPH_LIKE_FUNCTION, d->name.at, d->name.text);
 }
 
+/* Index formals and value formals share one list of names: both are plain names in the body. */
 static void check_formals(fe_program *p, const fe_formals *f)
 {
     uint32_t n = f->indices->n + f->values->n;
@@ -170,6 +177,7 @@ static void check_decl(fe_program *p, const fe_decl *d)
     check_fields(p, d->graph.outputs);
 }
 
+/* Stops where text or imports are wrong: what follows would be reports about what could not be read. */
 fe_program *fe_program_create(base_arena *arena, base_diags *diags, uint32_t file, fe_load *load, void *env)
 {
     fe_program *p = BASE_NEW(arena, fe_program);

@@ -12,7 +12,6 @@ typedef struct fe_module {
     const char *name;                    /* as shown in messages; the key for sharing */
     uint32_t file;
     bool loading;                        /* while its imports are read: an import of it then is a cycle */
-    bool library;                        /* std: nothing in it is checked for being used well */
     fe_decls decls;                      /* in order */
     base_map *by_name[FE_N_SPACES];      /* to 1 + index into decls */
     BASE_VEC(struct fe_module *) imports;

@@ -9,6 +9,7 @@
 
 /* ---- indices before a colon */
 
+/* In weights and adjust, `sum(j: ...)` over an index of the pair means the visible ones. */
 static bool is_visible_name(const fe_env *env, const char *name)
 {
     for (uint32_t k = 0; env->vis && k < env->vis->n; k++)
@@ -16,6 +17,7 @@ static bool is_visible_name(const fe_env *env, const char *name)
     return false;
 }
 
+/* ragged: the range moves with data or other indices. */
 static void add_bound(fe_lower *l, fe_bound_indices *out, const char *name, fe_index index)
 {
     fe_bound_index b = {name, index, !fe_of_dims(l, index.lo) || !fe_of_dims(l, index.hi)};
@@ -36,6 +38,7 @@ static bool inherit(fe_lower *l, fe_env *env, fe_name name, const fe_binding *b,
     return ok;
 }
 
+/* Its extent comes from where it stands in the texts; failing that, from the same index around, as in a function that reduces over a formal. */
 static bool bind_name(fe_lower *l, fe_env *env, fe_name name, const fe_expr *const *texts, uint32_t n_texts, fe_bound_indices *out)
 {
     const fe_binding *b = fe_bound(env, name.text);
@@ -56,6 +59,7 @@ static bool bind_name(fe_lower *l, fe_env *env, fe_name name, const fe_expr *con
     return index.at != 0;
 }
 
+/* Bounds see the indices before them, so `i in 0..N, j in 0..i` is a triangle. */
 static bool bind_range(fe_lower *l, fe_env *env, const fe_item *item, fe_bound_indices *out)
 {
     ir_expr lo = fe_lower_int(l, env, item->e, "a range has integer bounds"), hi = fe_lower_int(l, env, item->hi, "a range has integer bounds");
@@ -65,6 +69,7 @@ static bool bind_range(fe_lower *l, fe_env *env, const fe_item *item, fe_bound_i
     return index.at != 0;
 }
 
+/* Goes on after a mistake, so that each name is bound to something and told about once. */
 bool fe_bind_all(fe_lower *l, fe_env *env, const fe_items *binders, const fe_expr *const *texts, uint32_t n_texts, fe_bound_indices *out)
 {
     bool ok = true;
@@ -107,6 +112,7 @@ static bool axis_visit(const ir_unit *u, void *env, ir_expr e)
     return true;
 }
 
+/* The axis itself, not an extent: reads of several tensors with equal axes agree. */
 ir_expr fe_axis_of(fe_lower *l, ir_expr at, const ir_expr *bodies, uint32_t n)
 {
     axis_search s = {.l = l, .at = at};
@@ -139,6 +145,7 @@ static void replace(fe_lower *l, fold *f, ir_var var, ir_expr to)
     }
 }
 
+/* lo <= at is left out where it is plain: ranges mostly begin at 0. */
 static ir_expr range_test(fe_lower *l, ir_expr at, ir_expr lo, ir_expr hi)
 {
     ir_expr above = ir_at_least(l->u, ir_sub(l->u, at, lo), 0) ? ir_bool(l->u, true) : ir_op2(l->u, IR_LE, lo, at);
@@ -150,6 +157,7 @@ bool fe_is_within(fe_lower *l, const fe_index *range, ir_expr axis)
     return axis && fe_of_dims(l, axis) && ir_at_least(l->u, range->lo, 0) && ir_at_least(l->u, ir_sub(l->u, axis, range->hi), 0);
 }
 
+/* Runs the index over the whole axis and moves the range into the guard. What follows can then share one space with its neighbours. */
 static void use_axis(fe_lower *l, fold *f, uint32_t k)
 {
     fe_index *index = &f->bound.at[k].index;
@@ -193,12 +201,14 @@ static bool fold_begin(fe_lower *l, const fe_env *env, const fe_expr *e, fe_buil
     return f->where && f->body;
 }
 
+/* From the innermost: the range of an inner index may mention an outer one. */
 static void fold_ranges(fe_lower *l, fold *f)
 {
     for (uint32_t k = f->bound.n; k-- > 0;)
         if (f->bound.at[k].ragged && f->bound.at[k].index.var) use_axis(l, f, k);
 }
 
+/* Another reduction over the same space: max and sum of one softmax, say. */
 static ir_expr fold_as(fe_lower *l, const fold *f, ir_red kind, ir_expr where, ir_expr body)
 {
     ir_var vars[IR_AXES];
@@ -222,6 +232,7 @@ static ir_expr fold_count(fe_lower *l, const fold *f)
     return n;
 }
 
+/* Of nothing 0: the sum is 0 then and the count is taken as 1. */
 static ir_expr lower_mean(fe_lower *l, fold *f)
 {
     f->body = fe_real_of(l, f->body);
@@ -232,6 +243,7 @@ static ir_expr lower_mean(fe_lower *l, fold *f)
     return ir_op2(l->u, IR_DIV, fold_as(l, f, IR_RED_SUM, f->where, f->body), fe_real_of(l, n));
 }
 
+/* -inf has no position, so `there` asks the maximum; among integers every value counts, so it asks whether there was one. */
 static ir_expr lower_arg(fe_lower *l, const fe_env *env, const fe_expr *e, fold *f, bool max)
 {
     ir_unit *u = l->u;
@@ -284,6 +296,7 @@ ir_expr fe_lower_reduction(fe_lower *l, const fe_env *env, const fe_expr *e, fe_
 
 /* ---- softmax */
 
+/* softmax keeps its index, so somebody around must give it a value. */
 static bool in_scope(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     bool ok = true;
@@ -299,6 +312,7 @@ static bool in_scope(fe_lower *l, const fe_env *env, const fe_expr *e)
     return ok;
 }
 
+/* Shifted by the maximum, as everywhere; where all is -inf, or nothing is there, 0. */
 ir_expr fe_lower_softmax(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     ir_unit *u = l->u;

@@ -4,12 +4,14 @@
 
 enum { MAX_ERRORS = 100, MAX_NOTES = 8 };
 
+/* Spans of the tree count in the program's files; those of a report in the files of its own call. */
 base_span fe_at(const fe_lower *l, base_span at)
 {
     if (at.file && l->file_map) at.file = l->file_map[at.file];
     return at;
 }
 
+/* A body that is expanded twice would say the same twice, at the same place. */
 static bool first_time(const fe_lower *l, base_message message, base_span at)
 {
     for (const base_diag *d = l->diags->first; d; d = d->next)
@@ -17,6 +19,7 @@ static bool first_time(const fe_lower *l, base_message message, base_span at)
     return true;
 }
 
+/* From the innermost call outwards, then the graphs around. */
 static void note_calls(fe_lower *l, const fe_env *env, base_diag *diag)
 {
     uint32_t n = 0;
@@ -27,6 +30,7 @@ static void note_calls(fe_lower *l, const fe_env *env, base_diag *diag)
         base_diag_note(l->diags, diag, (base_span){0, 0, 0}, "in graph '%s', called from '%s'", f->decl->name.text, f->caller->decl->name.text);
 }
 
+/* Counts as a failure even if it is not said again: what depends on it must be poison. */
 base_diag *fe_report(fe_lower *l, const fe_env *env, base_message message, base_span at, ...)
 {
     l->failures++;
@@ -41,11 +45,13 @@ base_diag *fe_report(fe_lower *l, const fe_env *env, base_message message, base_
     return diag;
 }
 
+/* One message for all that later versions have; it names the construct. */
 base_diag *fe_not_yet(fe_lower *l, const fe_env *env, base_span at, const char *construct)
 {
     return fe_report(l, env, BASE_MSG_NOT_YET, at, construct);
 }
 
+/* The parts of a message beside its text; a report that was not the first has none. */
 void fe_expected(base_diag *diag, const char *expected, const char *found, const char *hint)
 {
     if (!diag) return;
@@ -54,6 +60,7 @@ void fe_expected(base_diag *diag, const char *expected, const char *found, const
     diag->hint = hint;
 }
 
+/* Dimensions are shown as the IR prints them, which is how they are written. */
 const char *fe_expr_text(fe_lower *l, ir_expr e)
 {
     base_text text;

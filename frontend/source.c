@@ -4,6 +4,7 @@
 
 /* ---- inputs */
 
+/* Inputs become sources in the order in which they are declared. */
 static ir_node *input_node(fe_lower *l, const fe_field *field, const fe_shape *shape)
 {
     ir_value v = ir_value_new(l->u, field->name.text, &shape->type);
@@ -22,6 +23,7 @@ static void names_of_dim(fe_lower *l, fe_frame *f, const fe_expr *e)
     for (uint32_t k = 0; k < unknown.n; k++) fe_frame_dim(l, f, unknown.at[k].text, fe_new_dim(l, unknown.at[k]));
 }
 
+/* Growing axes have no dimension that could be named; they are refused later. */
 static void names_of_type(fe_lower *l, fe_frame *f, const fe_type *type)
 {
     for (uint32_t k = 0; k < type->dims->n; k++) {
@@ -46,6 +48,7 @@ static void scalar_input(fe_lower *l, fe_frame *f, const fe_field *field)
     BASE_PUSH(l->arena, &l->scalar_dims, ir_at(l->u, e)->u.ref);
 }
 
+/* One that is wrong is poison: the graph is looked at all the same. */
 static bool tensor_input(fe_lower *l, fe_frame *f, const fe_field *field)
 {
     fe_env env = fe_env_of_frame(f);
@@ -60,6 +63,7 @@ static bool tensor_input(fe_lower *l, fe_frame *f, const fe_field *field)
     return ok;
 }
 
+/* All names of dimensions first: an input may be declared before the one that binds its dimension. Then facts, which simplify the shapes. */
 bool fe_frame_inputs(fe_lower *l, fe_frame *f)
 {
     const fe_fields *fields = f->decl->graph.inputs;
@@ -138,6 +142,7 @@ static void choice_add(fe_lower *l, ir_expr dim, const int64_t *values, uint32_t
     if (divisor > 1) ir_fact_add(u, ir_op2(u, IR_EQ, ir_op2(u, IR_MOD, dim, ir_int(u, divisor)), ir_int(u, 0)));
 }
 
+/* In the graph that the host calls it lists values; in a called graph it is something to be proved. */
 static void fact_one_of(fe_lower *l, fe_frame *f, const fe_fact *fact)
 {
     fe_env env = fe_env_of_frame(f);
@@ -186,6 +191,7 @@ bool fe_frame_outputs(fe_lower *l, fe_frame *f)
     return ok;
 }
 
+/* The declared shape of an output, for statements that define it. */
 const fe_shape *fe_declared(const fe_frame *f, const char *name)
 {
     for (uint32_t k = 0; k < f->decl->graph.outputs->n; k++)
@@ -210,6 +216,7 @@ static bool check_storage(fe_lower *l, const fe_env *env, const fe_decl *d, uint
     return false;
 }
 
+/* A source of its own; read by no statement, it is not even there. */
 static void param_add(fe_lower *l, const fe_env *env, const fe_decl *d, fe_source *out)
 {
     fe_env scope = {.module = d->module};
@@ -226,6 +233,7 @@ static void param_add(fe_lower *l, const fe_env *env, const fe_decl *d, fe_sourc
 
 typedef struct { const fe_decl *decl; ir_type type; BASE_VEC(ir_expr) elements; int64_t dim[IR_RANK]; bool real, truth, integer; } table;
 
+/* Row by row; the shape was taken from the first row of each depth. */
 static bool table_collect(fe_lower *l, const fe_env *env, const fe_expr *e, uint32_t depth, table *t)
 {
     if (e->kind != FE_TABLE) {
@@ -263,6 +271,7 @@ static bool table_shape(fe_lower *l, const fe_env *env, const fe_expr *e, table 
     return true;
 }
 
+/* The values as they are stored: f32, i64 or bytes. */
 static const void *table_data(fe_lower *l, const table *t)
 {
     uint32_t n = t->elements.n;
@@ -295,6 +304,7 @@ static void table_add(fe_lower *l, const fe_env *env, const fe_decl *d, fe_sourc
     out->node->source.data = table_data(l, &t);
 }
 
+/* Made when it is first used, once per graph. */
 fe_tensor fe_source_of(fe_lower *l, const fe_env *env, const fe_decl *decl, base_span at)
 {
     (void)at;

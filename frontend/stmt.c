@@ -5,6 +5,7 @@
 
 /* ---- names of the graph */
 
+/* What a name of the graph is now; 0 in the map: it ended with its loop. */
 fe_slot *fe_slot_of(const fe_frame *f, const char *name)
 {
     uint32_t k;
@@ -12,6 +13,7 @@ fe_slot *fe_slot_of(const fe_frame *f, const char *name)
     return &f->slots.at[k - 1];
 }
 
+/* Notes what the name was before, so that the end of a loop can bring it back. */
 void fe_slot_set(fe_lower *l, fe_frame *f, const char *name, fe_slot slot)
 {
     fe_undo undo = {name, 0};
@@ -22,6 +24,7 @@ void fe_slot_set(fe_lower *l, fe_frame *f, const char *name, fe_slot slot)
     base_map_put(f->names, name, k);
 }
 
+/* Names that were first defined inside of a loop end with it. */
 void fe_slots_restore(fe_frame *f, uint32_t mark)
 {
     while (f->undo.n > mark) {
@@ -30,16 +33,19 @@ void fe_slots_restore(fe_frame *f, uint32_t mark)
     }
 }
 
+/* The name is known to be wrong: reads of it say nothing. */
 static void poison(fe_lower *l, fe_frame *f, const char *name) { fe_slot_set(l, f, name, (fe_slot){.kind = FE_SLOT_POISON}); }
 
 /* ---- nodes */
 
+/* Counted, since graphs that call graphs can grow without end. */
 void fe_node_add(fe_lower *l, ir_node *node)
 {
     l->nodes++;
     ir_builder_add(l->out, node);
 }
 
+/* One statement becomes one map: its left side's variables and the expression. */
 ir_value fe_map(fe_lower *l, base_span at, const char *name, ir_dtype dtype, const ir_var *outer, uint32_t n, ir_expr body)
 {
     ir_type type = {.dtype = (uint8_t)dtype, .rank = (uint8_t)n};
@@ -50,6 +56,7 @@ ir_value fe_map(fe_lower *l, base_span at, const char *name, ir_dtype dtype, con
     return v;
 }
 
+/* A whole tensor of what is a slice or a symbolic number, for what needs a value: carries, outputs. */
 ir_value fe_materialise(fe_lower *l, base_span at, const char *name, const fe_slot *slot)
 {
     if (slot->kind == FE_SLOT_SCALAR) return fe_map(l, at, name, IR_TYPE_I64, NULL, 0, slot->e);
@@ -77,6 +84,7 @@ static bool reads_f64(const ir_unit *u, void *env, ir_expr e)
     return !*found;
 }
 
+/* The widest real that is read, or the sort's own type. */
 ir_dtype fe_dtype_of(fe_lower *l, ir_expr e)
 {
     bool wide = false;
@@ -87,6 +95,7 @@ ir_dtype fe_dtype_of(fe_lower *l, ir_expr e)
     return wide ? IR_TYPE_F64 : IR_TYPE_F32;
 }
 
+/* Integer to real is the only conversion that happens by itself. */
 ir_expr fe_convert(fe_lower *l, const fe_env *env, base_span at, const char *name, ir_expr body, ir_dtype dtype)
 {
     ir_sort want = (ir_sort)ir_dtypes[dtype].sort, have = fe_sort(l, body);
@@ -97,6 +106,7 @@ ir_expr fe_convert(fe_lower *l, const fe_env *env, base_span at, const char *nam
     return 0;
 }
 
+/* In this order: written, carried by a loop around, declared as an output, read. */
 ir_dtype fe_left_dtype(fe_lower *l, fe_frame *f, const fe_stmt *stmt, ir_expr body)
 {
     fe_env env = fe_env_of_frame(f);
@@ -111,6 +121,7 @@ ir_dtype fe_left_dtype(fe_lower *l, fe_frame *f, const fe_stmt *stmt, ir_expr bo
 
 /* ---- indices of a left side */
 
+/* A name that means a number here is a place; names of tensors are free for indices. */
 bool fe_is_fresh(fe_lower *l, fe_frame *f, fe_name name)
 {
     fe_env env = fe_env_of_frame(f);
@@ -133,6 +144,7 @@ static ir_expr left_range(fe_lower *l, const fe_env *env, const fe_item *item)
     return 0;
 }
 
+/* The range that stands before the colon of the left side. */
 static const fe_item *range_of(const fe_items *binders, const char *name)
 {
     for (uint32_t k = 0; k < binders->n; k++)
@@ -140,6 +152,7 @@ static const fe_item *range_of(const fe_items *binders, const char *name)
     return NULL;
 }
 
+/* A range before the colon must be for an index behind it. */
 static bool check_binders(fe_lower *l, const fe_env *env, const fe_items *binders, const fe_items *items)
 {
     bool ok = true;
@@ -157,6 +170,7 @@ static bool check_binders(fe_lower *l, const fe_env *env, const fe_items *binder
     return ok;
 }
 
+/* Its own range, else the axes of the right side and of the declared output. */
 static ir_expr left_extent(fe_lower *l, const fe_env *env, const fe_stmt *stmt, const fe_item *item, ir_expr declared)
 {
     fe_name name = item->e->name;
@@ -192,6 +206,7 @@ bool fe_left_indices(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_ite
 
 /* ---- definitions */
 
+/* A node of its own, over the axes on which it depends; only if somebody reads it. */
 static void add_lse(fe_lower *l, fe_frame *f, const fe_stmt *stmt, fe_attend *a, const fe_bound_indices *left, fe_slot *slot)
 {
     uint32_t wanted;
@@ -227,6 +242,7 @@ static ir_expr right_side(fe_lower *l, fe_frame *f, const fe_env *env, const fe_
     return body;
 }
 
+/* name[i, j] = e: the ordinary statement. */
 static void define_indexed(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 {
     const fe_left *left = &stmt->define.left;
@@ -312,6 +328,7 @@ static void define_scalar(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 
 /* ---- which statement it is */
 
+/* Then it defines; one place among them makes it an update. */
 static bool all_fresh(fe_lower *l, fe_frame *f, const fe_items *items)
 {
     for (uint32_t k = 0; k < items->n; k++) {
@@ -339,6 +356,7 @@ static bool may_define(fe_lower *l, fe_frame *f, const fe_left *left)
     return false;
 }
 
+/* An update of nothing is a mistake in any version; others are not yet. */
 static void report_update(fe_lower *l, fe_frame *f, const fe_left *left)
 {
     fe_env env = fe_env_of_frame(f);
@@ -355,6 +373,7 @@ static void report_update(fe_lower *l, fe_frame *f, const fe_left *left)
     else fe_not_yet(l, &env, left->at, "an update by position");
 }
 
+/* Which of the forms of a definition it is. */
 static void lower_define(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 {
     const fe_left *left = &stmt->define.left;
@@ -376,6 +395,7 @@ static void lower_define(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
     else if (!define_alias(l, f, stmt)) define_scalar(l, f, stmt);
 }
 
+/* const, param and state of the graph: found like those of the file, before them. */
 static void lower_local(fe_lower *l, fe_frame *f, const fe_decls *decls)
 {
     for (uint32_t k = 0; k < decls->n; k++) {
@@ -401,6 +421,7 @@ static void lower_stmt(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
     }
 }
 
+/* Statement by statement; one that fails leaves a poisoned name and the next goes on. */
 void fe_lower_block(fe_lower *l, fe_frame *f, const fe_stmts *stmts)
 {
     for (uint32_t k = 0; k < stmts->n; k++) {

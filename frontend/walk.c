@@ -16,6 +16,7 @@ typedef struct {
 
 static void walk_expr(const walk *w, const fe_expr *e, const hidden *h);
 
+/* A name that an inner binder has taken means something else there. */
 static bool is_hidden(const hidden *h, const char *name)
 {
     for (; h; h = h->next)
@@ -29,12 +30,14 @@ static const hidden *hide(const walk *w, const char *name, const hidden *h)
     return base_copy(w->l->arena, &more, sizeof more);
 }
 
+/* The name that stands before a colon, alone or with a range; NULL for what is no binder. */
 static const char *binder_name(const fe_item *item)
 {
     if (item->kind == FE_ITEM_RANGE) return item->name.text;
     return item->kind == FE_ITEM_EXPR && item->e->kind == FE_NAME ? item->e->name.text : NULL;
 }
 
+/* Collects names that nothing explains, each once, in the order in which they stand. */
 static void walk_name(const walk *w, fe_name name, const hidden *h)
 {
     if (!w->names || is_hidden(h, name.text)) return;
@@ -72,6 +75,7 @@ static void stand_add(const walk *w, const fe_found *found, uint32_t axis, const
     BASE_PUSH(w->l->arena, w->stands, stand);
 }
 
+/* `i` in x[b,i] is a stand: the extent of that axis is the extent of i. In x[b,i+1] it is not. */
 static void walk_positions(const walk *w, const fe_expr *e, const hidden *h)
 {
     const fe_expr *base = e->index.base;
@@ -88,6 +92,7 @@ static void walk_positions(const walk *w, const fe_expr *e, const hidden *h)
     if (!plain) walk_expr(w, base, h);
 }
 
+/* In e[i = x] the index i of e is not that of the place: x is outside, e is inside of the new binding. */
 static void walk_at(const walk *w, const fe_expr *e, const hidden *h)
 {
     const hidden *inner = h;
@@ -126,6 +131,7 @@ static void walk_function(const walk *w, const fe_expr *e, const fe_decl *fn, co
     walk_items(w, e->call.args, inner);
 }
 
+/* size(i) names an index and reads nothing, so it gives no extent. */
 static void walk_call(const walk *w, const fe_expr *e, const hidden *h)
 {
     fe_decl *fn = fe_find(w->l, w->env, FE_SPACE_FUNCTION, e->call.name);
@@ -142,6 +148,7 @@ static void walk_call(const walk *w, const fe_expr *e, const hidden *h)
     walk_items(w, e->call.args, inner);
 }
 
+/* A let hides its name in the clauses below it. */
 static void walk_clauses(const walk *w, const fe_clauses *clauses, const hidden *h)
 {
     for (uint32_t k = 0; k < clauses->n; k++) {
@@ -167,6 +174,7 @@ static const hidden *hide_contracted(const walk *w, const fe_expr *e, const hidd
     return inner;
 }
 
+/* Clauses count for extents, but not for what is summed: that is decided by q and k alone. */
 static void walk_attend(const walk *w, const fe_expr *e, const hidden *h)
 {
     const hidden *inner = walk_binders(w, e->attend.binders, h);
@@ -199,12 +207,14 @@ static void walk_expr(const walk *w, const fe_expr *e, const hidden *h)
     }
 }
 
+/* Names in e that neither env nor anything inside of e explains. */
 void fe_free_names(fe_lower *l, const fe_env *env, const fe_expr *e, fe_names *out)
 {
     walk w = {.l = l, .env = env, .names = out};
     walk_expr(&w, e, NULL);
 }
 
+/* Where index `name` stands alone in e. */
 void fe_stands_of(fe_lower *l, const fe_env *env, const char *name, const fe_expr *e, fe_stands *out)
 {
     walk w = {.l = l, .env = env, .name = name, .stands = out};
@@ -213,6 +223,7 @@ void fe_stands_of(fe_lower *l, const fe_env *env, const char *name, const fe_exp
 
 static const char *stand_text(fe_lower *l, const fe_stand *s) { return base_printf(l->arena, "%s in %s", fe_expr_text(l, s->extent), s->where); }
 
+/* The hint takes the first extent; which one is meant only the author knows. */
 static void report_differ(fe_lower *l, const fe_env *env, fe_name name, const fe_stand *a, const fe_stand *b)
 {
     base_diag *diag = fe_report(l, env, BASE_MSG_EXTENTS_DIFFER, name.at, name.text);
@@ -220,6 +231,7 @@ static void report_differ(fe_lower *l, const fe_env *env, fe_name name, const fe
                 base_printf(l->arena, "write its range: %s in 0..%s", name.text, fe_expr_text(l, a->extent)));
 }
 
+/* All axes on which an index stands alone must be provably equal; there must be one. */
 ir_expr fe_extent(fe_lower *l, const fe_env *env, fe_name name, const fe_stands *stands)
 {
     if (stands->n == 0) {
@@ -281,6 +293,7 @@ static bool mentions(const fe_env *env, const fe_expr *e, const char *name)
     }
 }
 
+/* One bit per argument; beyond 63 arguments they share the last bit, which is on the safe side. */
 static uint64_t formals_with(const fe_env *env, const fe_items *args, const char *name)
 {
     uint64_t with = 0;
@@ -295,6 +308,7 @@ enum { MAX_LOOK = 4000 };                /* functions of functions; what lies de
 static bool keeps_expr(const keeping *q, const fe_expr *e);
 static bool keeps_kind(const keeping *q, const fe_expr *e);
 
+/* A formal depends on the index if the argument that it stands for does. */
 static bool value_formal_keeps(const keeping *q, const char *name)
 {
     for (uint32_t k = 0; k < q->fn->fn.formals->values->n; k++)
@@ -320,6 +334,7 @@ static bool binds_name(const fe_items *binders, const char *index, uint32_t *whi
     return false;
 }
 
+/* The question goes on into the called function's body, with its own formals. */
 static bool keeps_callee(const keeping *q, const fe_expr *e, const fe_decl *callee, uint32_t which)
 {
     uint32_t n = callee->fn.formals->indices->n, formal = n == 1 ? 0 : which;
@@ -329,6 +344,7 @@ static bool keeps_callee(const keeping *q, const fe_expr *e, const fe_decl *call
     return formal < n ? fe_keeps(q->l, callee, formal, with) : true;
 }
 
+/* A reduction over the index uses it up; a range that mentions it does not. */
 static bool keeps_call(const keeping *q, const fe_expr *e)
 {
     const fe_items *binders = e->call.binders;
