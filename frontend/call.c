@@ -334,7 +334,9 @@ static ir_expr lower_several(fe_lower *l, const fe_env *env, const fe_expr *e, i
     ir_expr all = 0;
     bool ok = true;
     for (uint32_t k = 0; k < args->n; k++) {
-        ir_expr x = args->at[k].kind == FE_ITEM_EXPR ? argument(l, env, e, k, 'n') : 0;
+        bool plain = args->at[k].kind == FE_ITEM_EXPR;
+        if (!plain) fe_report(l, env, BASE_MSG_ITEM_FORM, args->at[k].at, "an argument is an expression");
+        ir_expr x = plain ? argument(l, env, e, k, 'n') : 0;
         ok = ok && x;
         all = k == 0 ? x : fe_ops(l, env, e, op, all, x);
     }

@@ -119,6 +119,7 @@ static bool argument(const binding *b, const fe_field *field, const fe_item *ite
 static bool bind_scalar(binding *b, const fe_field *field, const fe_item *item)
 {
     fe_env env = fe_env_of_frame(b->caller);
+    if (item->kind != FE_ITEM_EXPR) fe_report(b->l, &env, BASE_MSG_ITEM_FORM, item->at, "an argument is an expression");
     ir_expr x = item->kind == FE_ITEM_EXPR ? fe_dim_expr(b->l, &env, item->e) : 0;
     if (x) fe_frame_dim(b->l, b->callee, field->name.text, x);
     return x != 0;

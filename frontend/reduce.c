@@ -270,6 +270,8 @@ static bool check_form(fe_lower *l, const fe_env *env, const fe_expr *e)
         return false;
     }
     if (args->n == 1 && args->at[0].kind == FE_ITEM_EXPR) return true;
+    if (args->n == 1) fe_report(l, env, BASE_MSG_ITEM_FORM, args->at[0].at, "an argument is an expression");
+    if (args->n == 1) return false;
     fe_expected(fe_report(l, env, BASE_MSG_ARGUMENTS, e->at, name), "1 value", base_printf(l->arena, "%u", args->n), NULL);
     return false;
 }
