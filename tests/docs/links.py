@@ -13,7 +13,7 @@ LINK = re.compile(r"!?\[[^\]\n]*\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^ {0,3}(```|~~~)")
 
 
-PATH = re.compile(r"\b(?:tests|docs|bench|examples)/[\w./-]*\.(?:attnt|attn|ir|md|c|h|cpp|hpp|def|py|sh)\b")
+PATH = re.compile(r"\b(?!tests/CMakeFiles)(?:tests|docs|bench|examples)/[\w./-]*\.(?:attnt|attn|ir|md|c|h|cpp|hpp|def|py|sh)\b")
 SOURCES = (".c", ".h", ".def", ".y", ".l", ".cpp", ".hpp", ".cmake", ".txt", ".py", ".sh")
 
 
