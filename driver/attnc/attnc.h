@@ -44,12 +44,19 @@ typedef struct {
 extern const cli_verb cli_verbs[];
 extern const size_t cli_n_verbs;
 
+/* say.c: by the table messages.def; the arguments are those of its text */
+typedef enum {
+#define CLI_MSG(id, code, status, text) CLI_MSG_##id,
+#include "messages.def"
+} cli_message;
+int cli_say(cli_message m, ...);                             /* prints it; the exit status */
+void cli_say_expected(const char *name, bool first);         /* one name after the other in the line below; NULL ends it */
+
 /* options.c */
 typedef struct { const char *name; char letter, argument; const char *help; } cli_flag;   /* argument: 0, or what kind */
 extern const cli_flag cli_flags[];
 extern const size_t cli_n_flags;
 int cli_parse(int n, char **words, const cli_verb *verb, cli_options *out);      /* CLI_FINE, or CLI_USAGE after a message */
-int cli_usage(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));   /* prints the message; CLI_USAGE */
 void cli_options_free(cli_options *o);
 void cli_help(const cli_verb *verb, FILE *to);                                   /* NULL: all verbs */
 
@@ -64,7 +71,6 @@ void cli_drop_outputs(cli_session *s);
 void cli_drop_module(cli_session *s);                        /* and the model */
 void cli_close(cli_session *s);
 int cli_failed(cli_session *s, attn_status status);          /* prints the diagnostics; the exit status */
-int cli_no_memory(void);                                     /* prints it; CLI_WRONG */
 int cli_no_tensor(const cli_session *s, attn_tensor_kind kind, const char *name);        /* prints which there are; CLI_USAGE */
 int cli_flush(int status);                                   /* what was printed must have arrived */
 bool cli_colour(FILE *to);

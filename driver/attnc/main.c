@@ -48,7 +48,7 @@ int main(int n, char **words) {
         return cli_flush(CLI_FINE);
     }
     if (!verb) {
-        if (n > 1 && !asks) fprintf(stderr, "attnc: there is no verb '%s'\n", words[1]);
+        if (n > 1 && !asks) cli_say(CLI_MSG_VERB_UNKNOWN, words[1]);
         cli_help(n > 2 && asks ? find_verb(words[2]) : NULL, asks ? stdout : stderr);
         return asks ? cli_flush(CLI_FINE) : CLI_USAGE;
     }

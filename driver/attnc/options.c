@@ -1,6 +1,5 @@
 /* Words of the command line to options, by one table. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include "attnc.h"
@@ -23,16 +22,6 @@ const cli_flag cli_flags[] = {
 };
 const size_t cli_n_flags = sizeof cli_flags / sizeof *cli_flags;
 
-int cli_usage(const char *format, ...) {
-    va_list list;
-    va_start(list, format);
-    fputs("attnc: ", stderr);
-    vfprintf(stderr, format, list);
-    fputs(" (--help shows how it is used)\n", stderr);
-    va_end(list);
-    return CLI_USAGE;
-}
-
 /* One more element. `list` is the address of a pointer. */
 static bool grow(void *list, size_t n, size_t size) {
     void **at = list;
@@ -52,8 +41,8 @@ static char *copy(const char *text, size_t n) {
 /* The name is copied, since the word does not end with it; the path is the rest of the word. */
 static int add_file(cli_file **list, size_t *n, const char *word) {
     const char *equal = strchr(word, '=');
-    if (!equal || equal == word || !equal[1]) return cli_usage("'%s' is not name=file", word);
-    if (!grow(list, *n, sizeof **list)) return cli_no_memory();
+    if (!equal || equal == word || !equal[1]) return cli_say(CLI_MSG_NOT_NAME_FILE, word);
+    if (!grow(list, *n, sizeof **list)) return cli_say(CLI_MSG_MEMORY);
     (*list)[(*n)++] = (cli_file){copy(word, (size_t)(equal - word)), equal + 1};
     return CLI_FINE;
 }
@@ -66,11 +55,11 @@ static int add_dims(cli_options *o, const char *word) {
         char *end = NULL;
         errno = 0;
         long long value = equal ? strtoll(equal + 1, &end, 10) : 0;
-        if (!equal || equal == at || end == equal + 1 || end != at + n || errno || value < 0) return cli_usage("'%.*s' is not NAME=size", (int)n, at);
+        if (!equal || equal == at || end == equal + 1 || end != at + n || errno || value < 0) return cli_say(CLI_MSG_NOT_NAME_SIZE, (int)n, at);
         for (size_t k = 0; k < o->n_dims; k++)
             if (strlen(o->dims[k].name) == (size_t)(equal - at) && !strncmp(o->dims[k].name, at, (size_t)(equal - at)))
-                return cli_usage("--dims gives '%s' twice", o->dims[k].name);
-        if (!grow(&o->dims, o->n_dims, sizeof *o->dims)) return cli_no_memory();
+                return cli_say(CLI_MSG_NAME_TWICE, "--dims", "dimension", o->dims[k].name);
+        if (!grow(&o->dims, o->n_dims, sizeof *o->dims)) return cli_say(CLI_MSG_MEMORY);
         o->dims[o->n_dims++] = (attn_dim){copy(at, (size_t)(equal - at)), value};
         at += n + (at[n] == ',');
     }
@@ -82,7 +71,7 @@ static int number(const char *flag, const char *word, unsigned long long most, u
     char *end;
     errno = 0;
     *out = strtoull(word, &end, 10);
-    if (*word == '-' || end == word || *end || errno || *out > most) return cli_usage("%s takes a number up to %llu, not '%s'", flag, most, word);
+    if (*word == '-' || end == word || *end || errno || *out > most) return cli_say(CLI_MSG_NOT_A_NUMBER, flag, most, word);
     return CLI_FINE;
 }
 
@@ -99,7 +88,7 @@ static int take_text(cli_options *o, const cli_flag *f, const char *word) {
     const char **places[] = {&o->graph, &o->weights, &o->target, &o->after};
     static const char letters[] = "gwta";
     const char **at = places[strchr(letters, f->letter) - letters];
-    if (*at) return cli_usage("%s is given twice", f->name);
+    if (*at) return cli_say(CLI_MSG_OPTION_TWICE, f->name);
     *at = word;
     return CLI_FINE;
 }
@@ -107,7 +96,7 @@ static int take_text(cli_options *o, const cli_flag *f, const char *word) {
 static int take_real(cli_options *o, const cli_flag *f, const char *word) {
     char *end;
     o->tolerance = strtod(word, &end);
-    return end > word && !*end && o->tolerance > 0 ? CLI_FINE : cli_usage("%s takes a positive number, not '%s'", f->name, word);
+    return end > word && !*end && o->tolerance > 0 ? CLI_FINE : cli_say(CLI_MSG_NOT_POSITIVE, f->name, word);
 }
 
 static int take(cli_options *o, const cli_flag *f, const char *word) {
@@ -135,7 +124,7 @@ static const cli_flag *find_flag(const cli_verb *verb, const char *word) {
 /* One flag and its words; *k moves to the last of them. name=file flags take words until the next flag or the next word without '='. */
 static int take_flag(cli_options *o, const cli_flag *f, int n, char **words, int *k) {
     if (!f->argument) return switch_on(o, f->letter), CLI_FINE;
-    if (*k + 1 >= n) return cli_usage("%s needs an argument", f->name);
+    if (*k + 1 >= n) return cli_say(CLI_MSG_NO_ARGUMENT, f->name);
     int status = take(o, f, words[++*k]);
     while (status == CLI_FINE && f->argument == 'n' && *k + 1 < n && words[*k + 1][0] != '-' && strchr(words[*k + 1], '=')) status = take(o, f, words[++*k]);
     return status;
@@ -149,11 +138,11 @@ int cli_parse(int n, char **words, const cli_verb *verb, cli_options *o) {
         const cli_flag *f = find_flag(verb, words[k]);
         if (!strcmp(words[k], "--help") || !strcmp(words[k], "-h")) o->help = true;
         else if (f) status = take_flag(o, f, n, words, &k);
-        else if (words[k][0] == '-' && words[k][1]) status = cli_usage("%s has no option '%s'", verb->name, words[k]);
-        else if (o->file) status = cli_usage("one file at a time: '%s' and '%s'", o->file, words[k]);
+        else if (words[k][0] == '-' && words[k][1]) status = cli_say(CLI_MSG_OPTION_UNKNOWN, verb->name, words[k]);
+        else if (o->file) status = cli_say(CLI_MSG_TWO_FILES, o->file, words[k]);
         else o->file = words[k];
     }
-    if (status == CLI_FINE && !o->help && !o->file) status = cli_usage("%s needs a file", verb->name);
+    if (status == CLI_FINE && !o->help && !o->file) status = cli_say(CLI_MSG_NO_FILE, verb->name);
     return status;
 }
 

@@ -24,8 +24,8 @@ void cli_progress(const char *text) {
 /* A full disk behind stdout shows only when the buffer is written: exit 0 must mean that the results arrived. */
 int cli_flush(int status) {
     if (fflush(stdout) == 0 && !ferror(stdout)) return status;
-    fprintf(stderr, "attnc: cannot write the results: %s\n", strerror(errno));
-    return status == CLI_FINE ? CLI_WRONG : status;
+    int wrong = cli_say(CLI_MSG_NOT_WRITTEN, strerror(errno));
+    return status == CLI_FINE ? wrong : status;
 }
 
 /* Prints what was said, warnings of calls that succeeded too. Results before it go out first, so that the order on a terminal is right. */
@@ -51,14 +51,15 @@ int cli_open(cli_session *s, const cli_options *o) {
     return status == ATTN_OK ? CLI_FINE : cli_failed(s, status);
 }
 
-static void print_graphs(const cli_session *s, size_t n) {
-    fprintf(stderr, "attnc: %s has no graph '%s'; it has ", s->options->file, s->options->graph);
+static int no_such_graph(const cli_session *s, size_t n) {
+    int status = cli_say(CLI_MSG_GRAPH_UNKNOWN, s->options->file, s->options->graph);
     for (size_t k = 0; k < n; k++) {
         attn_graph_info info = ATTN_GRAPH_INFO_INIT;
         attn_program_graph(s->program, k, &info);
-        fprintf(stderr, "%s%s", k ? ", " : "", info.name);
+        cli_say_expected(info.name, k == 0);
     }
-    fputs(n ? "\n" : "none\n", stderr);
+    cli_say_expected(NULL, n == 0);
+    return status;
 }
 
 int cli_load(cli_session *s) {
@@ -75,9 +76,7 @@ int cli_load(cli_session *s) {
         }
     }
     if (s->graph) return CLI_FINE;
-    if (!s->options->graph) fprintf(stderr, "attnc: %s has no graph\n", s->options->file);
-    else print_graphs(s, n);
-    return s->options->graph ? CLI_USAGE : CLI_WRONG;
+    return s->options->graph ? no_such_graph(s, n) : cli_say(CLI_MSG_NO_GRAPH, s->options->file);
 }
 
 /* ---- tensors */
@@ -102,22 +101,17 @@ static bool is_given(const attn_argument *list, size_t n, const char *name) {
     return false;
 }
 
-int cli_no_memory(void) {
-    fputs("attnc: out of memory\n", stderr);
-    return CLI_WRONG;
-}
-
 int cli_no_tensor(const cli_session *s, attn_tensor_kind kind, const char *name) {
-    const char *word = kind == ATTN_INPUT ? "input" : "output", *comma = "";
-    fprintf(stderr, "attnc: graph %s has no %s '%s'; it has ", s->graph, word, name);
+    int status = cli_say(CLI_MSG_TENSOR_UNKNOWN, s->graph, kind == ATTN_INPUT ? "input" : "output", name);
+    bool first = true;
     for (size_t k = 0; k < s->n_tensors; k++) {
         attn_tensor_info info = tensor_info(s, k);
         if (info.kind != kind) continue;
-        fprintf(stderr, "%s%s", comma, info.name);
-        comma = ", ";
+        cli_say_expected(info.name, first);
+        first = false;
     }
-    fputs(*comma ? "\n" : "none\n", stderr);
-    return CLI_USAGE;
+    cli_say_expected(NULL, first);
+    return status;
 }
 
 /* Files of --in in the order given. Whether all inputs are there the run says, with their types. */
@@ -126,7 +120,7 @@ static int read_files(cli_session *s) {
         const cli_file *f = &s->options->ins[k];
         size_t at;
         if (!find_tensor(s, ATTN_INPUT, f->name, &at)) return cli_no_tensor(s, ATTN_INPUT, f->name);
-        if (is_given(s->inputs, s->n_inputs, f->name)) return cli_usage("--in gives input '%s' twice", f->name);
+        if (is_given(s->inputs, s->n_inputs, f->name)) return cli_say(CLI_MSG_NAME_TWICE, "--in", "input", f->name);
         attn_argument *a = &s->inputs[s->n_inputs];
         attn_status status = attn_tensor_read_npy(s->context, f->path, s->diagnostics, &a->tensor);
         if (status != ATTN_OK) return cli_failed(s, status);
@@ -195,7 +189,7 @@ static int draw(cli_session *s, attn_tensor_kind kind, attn_argument *list, size
 
 int cli_read_inputs(cli_session *s, bool drawn) {
     s->inputs = calloc(s->n_tensors + s->options->n_ins + 1, sizeof *s->inputs);
-    if (!s->inputs) return cli_no_memory();
+    if (!s->inputs) return cli_say(CLI_MSG_MEMORY);
     int status = read_files(s);
     return status == CLI_FINE && drawn ? draw(s, ATTN_INPUT, s->inputs, &s->n_inputs) : status;
 }
@@ -211,7 +205,7 @@ int cli_model(cli_session *s, bool drawn) {
     o.weights = s->options->weights;
     if (drawn && !o.weights && has_params(s) && !s->params) {
         s->params = calloc(s->n_tensors + 1, sizeof *s->params);
-        int status = s->params ? draw(s, ATTN_PARAM, s->params, &s->n_params) : cli_no_memory();
+        int status = s->params ? draw(s, ATTN_PARAM, s->params, &s->n_params) : cli_say(CLI_MSG_MEMORY);
         if (status != CLI_FINE) return status;
     }
     o.params = s->params;
@@ -225,7 +219,7 @@ int cli_model(cli_session *s, bool drawn) {
 static int name_outputs(cli_session *s) {
     if (s->outputs) return CLI_FINE;
     s->outputs = calloc(s->n_tensors + 1, sizeof *s->outputs);
-    if (!s->outputs) return cli_no_memory();
+    if (!s->outputs) return cli_say(CLI_MSG_MEMORY);
     for (size_t k = 0; k < s->n_tensors; k++) {
         attn_tensor_info info = tensor_info(s, k);
         if (info.kind == ATTN_OUTPUT) s->outputs[s->n_outputs++].name = info.name;

@@ -94,10 +94,7 @@ static void print_json(const cli_session *s, const attn_kernel_time *times, size
 /* Kernels and decisions are printed before anything runs, so they are there also when a run fails. One run warms up, the mean of five counts. */
 int verb_explain(cli_session *s) {
     int status = cli_load(s);
-    if (status == CLI_FINE && s->options->target && !strcmp(s->options->target, "eval")) {
-        fputs("attnc: the evaluator runs the graph as it is: there are no kernels to explain\n", stderr);
-        return CLI_USAGE;
-    }
+    if (status == CLI_FINE && s->options->target && !strcmp(s->options->target, "eval")) return cli_say(CLI_MSG_NO_KERNELS);
     if (status == CLI_FINE) status = cli_read_inputs(s, true);
     if (status == CLI_FINE) status = cli_compile(s, s->options->target);
     if (status != CLI_FINE) return status;

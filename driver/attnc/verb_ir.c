@@ -5,10 +5,7 @@ int verb_ir(cli_session *s) {
     char *text = NULL;
     int status = cli_load(s);
     if (status != CLI_FINE) return status;
-    if (s->options->code && s->options->after) {
-        fputs("attnc: --after and --code exclude each other (--help shows how it is used)\n", stderr);
-        return CLI_USAGE;
-    }
+    if (s->options->code && s->options->after) return cli_say(CLI_MSG_EXCLUDE, "--after", "--code");
     const char *target = s->options->target ? s->options->target : "cpu";
     attn_status made = s->options->code ? attn_program_emit(s->context, s->program, s->graph, target, s->diagnostics, &text)
                                         : attn_program_dump(s->context, s->program, s->graph, target, s->options->after, s->diagnostics, &text);

@@ -25,7 +25,7 @@ static int check_outputs(const cli_session *s) {
         if (!is_output(s, o->outs[k].name)) return cli_no_tensor(s, ATTN_OUTPUT, o->outs[k].name);
         for (size_t i = 0; i < k; i++) {
             bool name = !strcmp(o->outs[i].name, o->outs[k].name), path = !strcmp(o->outs[i].path, o->outs[k].path);
-            if (name || path) return cli_usage("--out gives %s '%s' twice", name ? "output" : "file", name ? o->outs[k].name : o->outs[k].path);
+            if (name || path) return cli_say(CLI_MSG_NAME_TWICE, "--out", name ? "output" : "file", name ? o->outs[k].name : o->outs[k].path);
         }
     }
     return CLI_FINE;
@@ -34,7 +34,7 @@ static int check_outputs(const cli_session *s) {
 static int write_outputs(cli_session *s) {
     size_t n = s->options->n_outs;
     attn_tensor_file *files = calloc(n + 1, sizeof *files);
-    if (!files) return cli_no_memory();
+    if (!files) return cli_say(CLI_MSG_MEMORY);
     for (size_t k = 0; k < n; k++) files[k] = (attn_tensor_file){s->options->outs[k].path, find_output(s, s->options->outs[k].name)->tensor};
     attn_status status = attn_tensors_write_npy(s->context, files, n, s->diagnostics);
     free(files);

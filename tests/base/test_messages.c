@@ -6,6 +6,17 @@
 
 static const char path[] = ATTN_SOURCE_DIR "/docs/messages.md";
 
+/* those of attnc, which stands on the public header alone and has a table of its own */
+#define USAGE "usage"
+#define WRONG "wrong"
+static const struct { const char *code, *class_, *text; } own[] = {
+#define CLI_MSG(id, code, status, text) {code, status, text},
+#include "../../driver/attnc/messages.def"
+};
+#undef USAGE
+#undef WRONG
+enum { N_OWN = sizeof own / sizeof *own };
+
 static int by_code(const void *a, const void *b) {
     return strcmp((*(const base_message_info *const *)a)->code, (*(const base_message_info *const *)b)->code);
 }
@@ -29,6 +40,12 @@ static void put_format(base_text *out, const char *format) {
     }
 }
 
+static void put_row(base_text *out, const char *code, const char *class_, const char *format) {
+    base_text_add(out, "| %s | %s | ", code, class_);
+    put_format(out, format);
+    base_text_add(out, " |\n");
+}
+
 static const char *page(base_arena *arena) {
     const base_message_info *all[BASE_N_MESSAGES];
     base_text out;
@@ -39,11 +56,10 @@ static const char *page(base_arena *arena) {
                         "the API was broken. internal: the compiler is wrong, please report it.\n\n| code | class | message |\n|---|---|---|\n");
     for (uint32_t k = 1; k < BASE_N_MESSAGES; k++) all[k - 1] = &base_messages[k];
     qsort(all, BASE_N_MESSAGES - 1, sizeof *all, by_code);
-    for (uint32_t k = 0; k + 1 < BASE_N_MESSAGES; k++) {
-        base_text_add(&out, "| %s | %s | ", all[k]->code, class_text(all[k]->class_));
-        put_format(&out, all[k]->text);
-        base_text_add(&out, " |\n");
-    }
+    for (uint32_t k = 0; k + 1 < BASE_N_MESSAGES; k++) put_row(&out, all[k]->code, class_text(all[k]->class_), all[k]->text);
+    base_text_add(&out, "\n## attnc itself\n\nWhat the command says of its own words, from `driver/attnc/messages.def`. usage: the exit status is 2. wrong: it is 1.\n\n"
+                        "| code | class | message |\n|---|---|---|\n");
+    for (uint32_t k = 0; k < N_OWN; k++) put_row(&out, own[k].code, own[k].class_, own[k].text);
     return out.at;
 }
 
@@ -75,7 +91,9 @@ static void codes_are_unique_and_well_formed(void **state) {
         const char *code = base_messages[k].code;
         assert_true(strlen(code) == 5 && (code[0] == 'E' || code[0] == 'W') && strspn(code + 1, "0123456789") == 4);
         for (uint32_t j = 1; j < k; j++) assert_string_not_equal(base_messages[j].code, code);
+        for (uint32_t j = 0; j < N_OWN; j++) assert_string_not_equal(own[j].code, code);
     }
+    for (uint32_t k = 1; k < N_OWN; k++) assert_true(strcmp(own[k - 1].code, own[k].code) < 0);
 }
 
 int main(void) {

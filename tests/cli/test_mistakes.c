@@ -7,7 +7,7 @@
 
 static void test_usage(void **state) {
     (void)state;
-    expect(2, "there is no verb 'frob'", "$A frob");
+    expect(2, "error E1001: there is no verb 'frob'", "$A frob");
     expect(2, "check needs a file", "$A check");
     expect(2, "check has no option '--threads'", "$A check a.attn --threads 2");
     expect(2, "one file at a time", "$A check a.attn b.attn");
@@ -20,7 +20,7 @@ static void test_usage(void **state) {
     expect(2, "'S' is not NAME=size", "$A run a.attn --dims S");
     expect(2, "'S=-1' is not NAME=size", "$A run a.attn --dims S=-1");
     expect(2, "'S=99999999999999999999' is not NAME=size", "$A run a.attn --dims S=99999999999999999999");
-    expect(2, "--dims gives 'S' twice", "$A run a.attn --dims S=1,S=2");
+    expect(2, "--dims gives dimension 'S' twice", "$A run a.attn --dims S=1,S=2");
     expect(2, "--in gives input 'q' twice", RUN "q=q.npy q=q.npy");
     expect(2, "--out gives output 'o' twice", RUN "q=q.npy --out o=a.npy o=b.npy");
     expect(2, "--out gives file 'a.npy' twice", RUN "q=q.npy --out o=a.npy l=a.npy");
@@ -32,9 +32,9 @@ static void test_usage(void **state) {
 
 static void test_names(void **state) {
     (void)state;
-    expect(2, "has no graph 'zz'; it has copy, att", "$A run a.attn --graph zz");
-    expect(2, "has no input 'zz'; it has q, k, v", RUN "zz=q.npy");
-    expect(2, "has no output 'zz'; it has o, l", RUN "q=q.npy --out zz=z.npy");
+    expect(2, "E1013: a.attn has no graph 'zz'\n  expected: copy, att", "$A run a.attn --graph zz");
+    expect(2, "E1014: graph att has no input 'zz'\n  expected: q, k, v", RUN "zz=q.npy");
+    expect(2, "has no output 'zz'\n  expected: o, l", RUN "q=q.npy --out zz=z.npy");
     expect(2, "E0957", RUN "q=q.npy --dims Z=3");
     expect(2, "expected: S, D, T", RUN "q=q.npy --dims Z=3");
     expect(2, "expected: eval, cpu", RUN "q=q.npy --target gpu");

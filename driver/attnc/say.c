@@ -1,0 +1,26 @@
+/* What attnc itself has to say, in the form of the library's messages. The library's own go through cli_failed. */
+#include <stdarg.h>
+#include "attnc.h"
+
+static const struct { const char *code, *text; int status; } messages[] = {
+#define CLI_MSG(id, code, status, text) {code, text, CLI_##status},
+#include "messages.def"
+};
+
+int cli_say(cli_message m, ...) {
+    const char *bold = cli_colour(stderr) ? "\033[1;31m" : "", *off = *bold ? "\033[0m" : "";
+    va_list list;
+    va_start(list, m);
+    cli_progress(NULL);
+    fflush(stdout);
+    fprintf(stderr, "%serror %s:%s ", bold, messages[m].code, off);
+    vfprintf(stderr, messages[m].text, list);
+    fputs("\n", stderr);
+    va_end(list);
+    return messages[m].status;
+}
+
+void cli_say_expected(const char *name, bool first) {
+    if (!name) fputs(first ? "  expected: none, there are none\n" : "\n", stderr);
+    else fprintf(stderr, "%s%s", first ? "  expected: " : ", ", name);
+}
