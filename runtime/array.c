@@ -12,6 +12,7 @@ const rt_dtype_info rt_dtypes[RT_N_DTYPES] = {
 };
 
 /* A zero anywhere makes the count zero, also where the product of the others would not fit. */
+/* An extent of 0 decides, whatever the others are: {0, 2^62, 2^62} has no element, and its product need not fit. */
 bool rt_count(uint32_t rank, const int64_t *dim, int64_t *out) {
     int64_t n = 1;
     bool empty = false;
@@ -25,6 +26,7 @@ bool rt_count(uint32_t rank, const int64_t *dim, int64_t *out) {
     return true;
 }
 
+/* Dims that do not multiply to an int64 are refused long before; without elements the strides are never used, so they may be 0. */
 void rt_array_dense(rt_array *a, uint32_t dtype, uint32_t rank, const int64_t *dim, void *data) {
     int64_t n, step = 1, own[RT_RANK] = {0};
     bool empty = rt_count(rank, dim, &n) && n == 0;
@@ -38,6 +40,7 @@ void rt_array_dense(rt_array *a, uint32_t dtype, uint32_t rank, const int64_t *d
 }
 
 /* Extents of 1 may have any stride, and arrays without elements any at all. */
+/* What stands along an axis with one index has no say. Alignment belongs to it: kernels use the element's own loads. */
 bool rt_array_is_dense(const rt_array *a) {
     int64_t step = 1, n;
     if ((uintptr_t)a->data % rt_dtypes[a->dtype].bytes) return false;
@@ -50,6 +53,7 @@ bool rt_array_is_dense(const rt_array *a) {
     return true;
 }
 
+/* Negative strides reach below `data`, positive ones above; the ends are those of the farthest element either way. */
 bool rt_array_span(const rt_array *a, int64_t *first, int64_t *last) {
     int64_t lo = 0, hi = 0, n;
     if (!rt_count(a->rank, a->dim, &n)) return false;
@@ -86,6 +90,7 @@ static bool advance(const rt_array *a, uint32_t axes, int64_t *at, int64_t *offs
 }
 
 /* Elements side by side go in one piece. */
+/* memcpy for single elements too: they may be aligned to nothing. */
 static void copy_line(unsigned char *to, const unsigned char *from, int64_t n, int64_t step, size_t bytes) {
     if (step == (int64_t)bytes) {
         memcpy(to, from, (size_t)n * bytes);

@@ -30,6 +30,7 @@ const char *rt_tensor_text(base_arena *arena, const rt_tensor_info *info) {
 }
 
 /* Every message about a tensor ends like this: as it is declared, as it was given. */
+/* Both shapes are said, so that a reader sees the axis that differs. The texts live as long as the report: in its arena. */
 static bool unfit(rt_call *call, base_diag *d, uint32_t k) {
     d->expected = rt_tensor_text(call->diags->arena, &call->instance->entry->tensors[k]);
     d->found = rt_array_text(call->diags->arena, &call->tensors[k]);
@@ -43,6 +44,7 @@ static bool is_dim(const rt_entry *e, const rt_tensor_info *info) {
     return found;
 }
 
+/* Type and rank before anything looks at an extent: the integer program takes both for granted. */
 static bool type_fits(rt_call *call, uint32_t k) {
     const rt_tensor_info *info = &call->instance->entry->tensors[k];
     const rt_array *a = &call->tensors[k];
@@ -62,6 +64,7 @@ static bool type_fits(rt_call *call, uint32_t k) {
 }
 
 /* Types and ranks of all, before any shape: shapes of a tensor of the wrong rank would be nonsense. */
+/* All of them are looked at, not the first alone: a caller who mixed up two tensors sees both. */
 static bool all_types_fit(rt_call *call) {
     const rt_entry *e = call->instance->entry;
     bool fine = true;

@@ -25,6 +25,7 @@ static double from_bf16(uint16_t h) {
 
 #define LOAD(type, at, k) (((const type *)(at))[k])      /* arenas align what they hand out */
 
+/* A double holds every stored real exactly, so one way through the middle serves all pairs. */
 static double load_real(uint8_t stored, const void *from, int64_t k) {
     switch (stored) {
     case RT_STORED_F64: return LOAD(double, from, k);
@@ -67,6 +68,7 @@ static bool convert_reals(uint8_t stored, const void *from, uint32_t dtype, void
     return true;
 }
 
+/* Integers to integers never go through a double, which has no room for the last bits of an i64. */
 static bool convert_ints(uint8_t stored, const void *from, uint32_t dtype, void *to, int64_t n) {
     int64_t value;
     for (int64_t k = 0; k < n; k++)
@@ -83,6 +85,7 @@ static bool convert_bools(const void *from, void *to, int64_t n) {
     return true;
 }
 
+/* What loses meaning is refused, not rounded: reals to integers, and truth values are nothing else. */
 bool rt_convert(uint8_t stored, const void *from, uint32_t dtype, void *to, int64_t n) {
     char has = rt_stored_types[stored].sort, wants = rt_dtypes[dtype].sort;
     if (has == 'b' && wants == 'b') return convert_bools(from, to, n);

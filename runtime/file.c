@@ -28,6 +28,7 @@ static bool file_size(const char *path, base_diags *diags, size_t *out) {
     return true;
 }
 
+/* A file may become shorter while it is read: what is there counts. A signal that interrupts is no error. */
 static bool read_all(int fd, unsigned char *to, size_t n, size_t *out) {
     size_t done = 0;
     while (done < n) {

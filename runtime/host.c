@@ -9,6 +9,7 @@ enum { ALIGNMENT = 64 };
 typedef struct { void *raw; size_t bytes; } header;      /* before each block */
 
 /* Blocks are aligned to a cache line, which is more than an allocator promises: the header before a block remembers where it began. */
+/* 64: a cache line and the widest vector. The allocator promises only 16, and wants back what it gave: that stands before the block. */
 static bool host_alloc(rt_device *self, size_t bytes, void **out) {
     rt_host *host = (rt_host *)self;
     size_t all;
@@ -32,6 +33,7 @@ static void host_free(rt_device *self, void *at, size_t bytes) {
     host->allocator.free(host->allocator.self, h.raw, h.bytes);
 }
 
+/* memmove costs no more, and a host that breaks the rule against overlapping tensors gets wrong numbers, nothing worse. */
 static bool host_copy(rt_device *self, void *to, const void *from, size_t bytes) {
     (void)self;
     if (bytes) memmove(to, from, bytes);
@@ -45,6 +47,7 @@ static bool host_zero(rt_device *self, void *at, size_t bytes) {
 }
 
 /* An executor says no when it is cancelled or out of memory; who called knows of a cancel. */
+/* A job that was cancelled is no failure of memory: the interpreter looks at the cancel flag first. */
 static bool host_launch(rt_device *self, const rt_launch *launch) {
     rt_host *host = (rt_host *)self;
     rt_job job = {sizeof job, launch->kernel->fn, &launch->frame, launch->items, launch->cost_of_item, launch->scratch_bytes, launch->cancel};

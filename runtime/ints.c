@@ -58,6 +58,7 @@ static bool fail(rt_ints_error *error, uint32_t status, uint64_t where, int64_t 
     return false;
 }
 
+/* Beyond 2^31 kernels would count wrongly inside a tile. The host has checked that no extent is negative. */
 static bool shape(const rt_int_op *op, const rt_array *tensors, int64_t *out, rt_ints_error *error) {
     *out = tensors[op->a].dim[op->b];
     return *out <= max_extent || fail(error, RT_INTS_EXTENT, (uint64_t)op->a << 8 | op->b, *out, max_extent);
@@ -89,6 +90,7 @@ static bool step(const rt_int_op *op, const rt_array *tensors, int64_t *slots, r
     return status == RT_INTS_OK || fail(error, status, 0, a, b);
 }
 
+/* Ends with the first test that fails: what follows may rest on it (a division by what was to be at least 1). */
 bool rt_ints_run(const rt_int_op *ops, uint32_t n, const rt_array *tensors, int64_t *slots, rt_ints_error *error) {
     *error = (rt_ints_error){.status = RT_INTS_OK};
     for (uint32_t k = 0; k < n; k++)
@@ -103,6 +105,7 @@ static bool operands_known(const rt_int_op *op, const rt_array *tensors, const b
     return (n < 1 || known[op->a]) && (n < 2 || known[op->b]) && (n < 3 || known[op->c]);
 }
 
+/* For questions about shapes before there are tensors: an operation is known if its operands are; one that fails is not, and nobody is told. */
 void rt_ints_partial(const rt_int_op *ops, uint32_t n, const rt_array *tensors, int64_t *slots, bool *known) {
     rt_ints_error ignored;
     for (uint32_t k = 0; k < n; k++) {

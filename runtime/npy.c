@@ -36,6 +36,7 @@ static bool take_word(header *h, const char *word) {
     return true;
 }
 
+/* No escapes: none of the keys and types has any, so a backslash makes the header damaged. */
 static bool take_string(header *h, char *out, size_t cap) {
     skip_blank(h);
     if (h->at == h->end || (*h->at != '\'' && *h->at != '"')) return false;
@@ -59,6 +60,7 @@ static bool take_extent(header *h, int64_t *out) {
 }
 
 /* "()", "(3,)", "(2, 3)", and "(2, 3,)" as some writers have it. */
+/* (), (3,), (2, 3), (2, 3,); (3) is taken for (3,). */
 static bool take_shape(header *h) {
     if (h->has_shape || !take(h, '(')) return false;
     for (h->has_shape = true; !take(h, ')');) {
@@ -76,6 +78,7 @@ static bool take_order(header *h) {
     return h->fortran || take_word(h, "False");
 }
 
+/* Each key once: of two shapes nobody could say which one the elements have. */
 static bool take_entry(header *h) {
     char key[16];
     if (!take_string(h, key, sizeof key) || !take(h, ':')) return false;
@@ -125,6 +128,7 @@ static bool find_dtype(const char *descr, uint32_t *dtype, bool *swap) {
 }
 
 /* From the other byte order, in place. */
+/* In place, on the arena's copy: the bytes of the file stay as they are. */
 static void swap_bytes(unsigned char *at, size_t n, size_t bytes) {
     for (; n--; at += bytes)
         for (size_t lo = 0, hi = bytes - 1; lo < hi; lo++, hi--) {
@@ -134,6 +138,7 @@ static void swap_bytes(unsigned char *at, size_t n, size_t bytes) {
         }
 }
 
+/* The first axis is the one whose neighbours are next to each other. No element, no step: the product may not fit. */
 static void fortran_strides(rt_array *a, int64_t n) {
     int64_t step = 1;
     for (uint32_t k = 0; k < a->rank && n; k++) {

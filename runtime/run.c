@@ -56,6 +56,7 @@ void rt_blocks_destroy(rt_blocks *blocks) {
     blocks->allocator.free(blocks->allocator.self, blocks, sizeof *blocks);
 }
 
+/* Its own record comes from the allocator, the memory from the device: only the device knows what its addresses mean. */
 static block *block_create(rt_blocks *blocks, size_t bytes) {
     rt_host host;
     rt_device *device = device_of(blocks, &host);
@@ -117,12 +118,14 @@ static int64_t bytes_of(const running *r, uint32_t k) {
 }
 
 /* Parts of the block start at multiples of 64; a sum beyond int64 is no size. */
+/* Places start at multiples of 64, as the block does. */
 static bool reserve(running *r, int64_t bytes, int64_t *offset) {
     *offset = r->total;
     return base_add(r->total, bytes, &r->total) && base_add(r->total, 63, &r->total) && (r->total &= ~(int64_t)63, true);
 }
 
 /* Params are never copied: the model has put them where the device reads them. */
+/* Params were put where the device wants them when the model was made. */
 static bool needs_copy(const running *r, uint32_t k) {
     const rt_array *a = &r->call->tensors[k];
     if (r->entry->tensors[k].kind == RT_TENSOR_PARAM) return false;
@@ -146,6 +149,7 @@ static void *tensor_at(const running *r, uint32_t k) {
     return r->entry->tensors[k].kind == RT_TENSOR_PARAM ? r->call->instance->params[k].data : r->call->tensors[k].data;
 }
 
+/* Addresses are found once per call, after the block is there; steps then only look them up. */
 static void find_buffers(running *r) {
     r->buffers = base_alloc_array(r->call->arena, r->entry->n_buffers, sizeof *r->buffers);
     for (uint32_t k = 0; k < r->entry->n_buffers; k++) {
@@ -206,6 +210,7 @@ static bool launch(running *r, const rt_step *s) {
     return l.items <= 0 || r->device->launch(r->device, &l) || failed(r);
 }
 
+/* Timing waits for each launch, so it is done only when somebody asks: launches of a device otherwise overlap. */
 static bool step_launch(running *r, const rt_step *s) {
     rt_kernel_time *time = r->call->times ? &r->call->times[s->kernel] : NULL;
     double start = time ? now() : 0;
@@ -219,6 +224,7 @@ static bool step_launch(running *r, const rt_step *s) {
     return true;
 }
 
+/* Sizes inside a loop may depend on its counter, so they are computed again in each turn, checked as before. */
 static bool run_ops(running *r, const rt_step *s) {
     rt_ints_error error;
     if (rt_ints_run(r->entry->ops + s->first_op, s->n_ops, r->call->tensors, r->call->slots, &error)) return true;
@@ -226,6 +232,7 @@ static bool run_ops(running *r, const rt_step *s) {
     return false;
 }
 
+/* The test stands at the head: a loop from 3 to 3 runs no turn. */
 static bool enter(running *r, const rt_step *loop, int64_t counter) {
     r->call->slots[loop->counter] = counter;
     if (counter < r->call->slots[loop->hi]) return run_ops(r, loop);
@@ -245,6 +252,7 @@ static bool step_next(running *r, const rt_step *s) {
 }
 
 /* Waits: what a check or a test reads must have been computed. */
+/* The host needs the value to go on, so everything launched so far must be over. */
 static bool fetch(running *r, uint32_t buffer, void *to, size_t bytes) {
     return (r->device->wait(r->device) && r->device->copy_out(r->device, to, r->buffers[buffer], bytes)) || failed(r);
 }
@@ -322,6 +330,7 @@ static bool run_steps(running *r) {
 }
 
 /* One array of each for all launches, as large as the largest needs: no allocation between steps. */
+/* One frame for all launches, as large as the largest: a launch has read it when it returns. */
 static void make_frames(running *r) {
     uint32_t n_ints = 0, n_buffers = 0;
     for (uint32_t k = 0; k < r->entry->n_kernels; k++) {
@@ -348,6 +357,7 @@ bool rt_run(rt_call *call) {
     return copy_inputs(&r) && run_steps(&r) && copy_outputs(&r);
 }
 
+/* Also after a failure, and after the arena jumped: the block is no arena memory, and the next call takes it. */
 void rt_release(rt_call *call) {
     block_put(call->instance->blocks, call->memory);
     call->memory = NULL;

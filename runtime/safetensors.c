@@ -44,6 +44,7 @@ static bool damaged_at(reading *r, const char *name, const char *why) {
     return false;
 }
 
+/* pread: several threads may load from one file. At most 2^30 bytes at a time, since Linux gives no more than 2^31 - 4096. */
 static bool read_at(int fd, void *out, uint64_t n, uint64_t offset) {
     unsigned char *to = out;
     while (n) {
@@ -105,6 +106,7 @@ static int by_offset(const void *a, const void *b) {
     return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
+/* The format forbids two tensors over the same bytes: such a file is damaged or made to mislead. */
 static bool no_overlap(reading *r) {
     uint32_t n = r->s->n_tensors;
     const rt_stored_tensor **order = base_alloc_array(r->arena, n, sizeof *order);
@@ -146,6 +148,7 @@ static bool take_tensors(reading *r, json_t *root) {
     return true;
 }
 
+/* Duplicate names are refused: JSON readers differ in which one they keep. */
 static bool take_json(reading *r, const char *text, size_t n) {
     json_error_t error;
     json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);

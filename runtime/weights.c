@@ -18,6 +18,7 @@ static const base_span nowhere = {0, 0, 0};
 /* ---- names */
 
 /* Places between braces. What stands in them is for people: order decides. */
+/* A place is {, anything, }: the name inside is for readers. */
 static uint32_t count_places(const char *storage) {
     uint32_t n = 0;
     for (const char *at = storage; (at = strchr(at, '{')) && (at = strchr(at, '}'));) n++;
@@ -100,6 +101,7 @@ static bool wrong_type(const loading *l, const rt_stored_tensor *t) {
 /* ---- shapes */
 
 /* Fills unknown dims from a tensor of the same rank. */
+/* Only where axes stand one to one: of a split or joined axis nobody could say how much belongs to which. */
 static void adopt(loading *l, const rt_stored_tensor *t) {
     uint32_t inner = l->param->rank - l->n_stacked;
     for (uint32_t k = 0; t->rank == inner && k < inner; k++)
@@ -122,6 +124,7 @@ static bool groups(const int64_t *a, uint32_t na, const int64_t *b, uint32_t nb)
     return true;
 }
 
+/* Without elements products say nothing ([0, 7] is no view of [5, 0]), so shapes must be the same. */
 static bool fits(loading *l, const rt_stored_tensor *t) {
     uint32_t inner = l->param->rank - l->n_stacked;
     const int64_t *dim = l->param->dim + l->n_stacked;
@@ -138,6 +141,7 @@ static bool fits(loading *l, const rt_stored_tensor *t) {
 /* ---- elements */
 
 /* Stored as the program wants it: read straight to its place. Truth values are looked at one by one. */
+/* Then the bytes go straight where they are wanted. Truth values take the other way, which looks at them. */
 static bool same_layout(uint8_t stored, uint32_t dtype) {
     static const uint8_t plain[RT_N_DTYPES] = {[RT_F32] = RT_STORED_F32, [RT_F64] = RT_STORED_F64, [RT_I32] = RT_STORED_I32, [RT_I64] = RT_STORED_I64,
                                                [RT_BOOL] = RT_STORED_BOOL};

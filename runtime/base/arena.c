@@ -39,6 +39,7 @@ base_allocator base_allocator_or_malloc(const base_allocator *given) {
     return given && given->alloc ? *given : (base_allocator){plain_alloc, plain_free, NULL};
 }
 
+/* The arena itself comes from the allocator too, so that nothing the library holds escapes the host's accounting. */
 base_arena *base_arena_create(const base_allocator *allocator, jmp_buf *on_failure) {
     base_allocator used = base_allocator_or_malloc(allocator);
     base_arena *arena = used.alloc(used.self, sizeof *arena);
@@ -80,6 +81,7 @@ static chunk *chunk_create(base_arena *arena, size_t room) {
     return c;
 }
 
+/* Behind the newest chunk, not before it: the newest is the one with room left. */
 static void *alloc_apart(base_arena *arena, size_t bytes) {
     chunk *c = chunk_create(arena, bytes);
     chunk **behind = arena->chunks ? &arena->chunks->next : &arena->chunks;
@@ -97,6 +99,7 @@ static void chunk_start(base_arena *arena) {
     if (arena->chunk_bytes < LAST_CHUNK) arena->chunk_bytes *= 2;
 }
 
+/* Zeroed, so that a struct that gains a member needs no new initialiser; a request for nothing still gets a place of its own. */
 void *base_alloc(base_arena *arena, size_t bytes) {
     if (bytes > SIZE_MAX - ALIGNMENT) base_arena_fail(arena);
     bytes = bytes ? (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
@@ -113,6 +116,7 @@ void *base_alloc_array(base_arena *arena, size_t n, size_t size) {
     return base_alloc(arena, bytes);
 }
 
+/* A copy: the old place stays until the arena ends, so pointers into it stay readable. */
 void *base_grow(base_arena *arena, void *old, size_t old_n, size_t new_n, size_t size) {
     void *at = base_alloc_array(arena, new_n, size);
     size_t kept = old_n < new_n ? old_n : new_n;

@@ -79,11 +79,13 @@ static const char *line_start(const base_file *file, const char *at) {
     return at;
 }
 
+/* \r ends a line too, so that files of other systems print as they look. */
 static const char *line_end(const base_file *file, const char *at) {
     while (at < file->text + file->n && *at != '\n' && *at != '\r') at++;
     return at;
 }
 
+/* A span may end one byte behind the text; anything further is cut, never read. */
 static const char *place(const base_file *file, uint32_t offset) { return file->text + (offset < file->n ? offset : file->n); }
 
 void base_position(const base_file *file, uint32_t offset, uint32_t *line, uint32_t *column) {
@@ -131,12 +133,14 @@ static void put_source(base_text *out, const char *from, const char *to) {
     }
 }
 
+/* Below the source line: a tab stays a tab, a character of several bytes is one blank. */
 static void put_blank(base_text *out, const char *from, const char *to) {
     for (; from < to; from++)
         if (*from == '\t') base_text_put(out, "\t", 1);
         else if (is_code_point(*from)) base_text_put(out, " ", 1);
 }
 
+/* One caret at least: an empty span still has a place. */
 static void print_caret(const printer *p, const char *from, const char *to) {
     uint32_t n = code_points(from, to);
     base_text_put(p->out, p->colours->caret, strlen(p->colours->caret));

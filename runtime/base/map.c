@@ -37,6 +37,7 @@ base_map *base_map_create(base_arena *arena) {
     return map;
 }
 
+/* Grows before it would be more than half full, so that a search always meets a free entry and ends. */
 void base_map_put(base_map *map, const char *key, uint32_t value) {
     uint32_t hash = hash_of(key);
     entry *e = entry_at(map, key, hash);

@@ -14,6 +14,7 @@ char *base_strndup(base_arena *arena, const char *text, size_t n) {
 
 char *base_strdup(base_arena *arena, const char *text) { return base_strndup(arena, text, strlen(text)); }
 
+/* Twice through the format: once to count, once to write. */
 char *base_vprintf(base_arena *arena, const char *format, va_list list) {
     va_list again;
     va_copy(again, list);
@@ -53,6 +54,7 @@ void base_text_put(base_text *text, const char *bytes, size_t n) {
     text->at[text->n] = 0;
 }
 
+/* Written into the room that is left; only if it does not fit, again into more. */
 void base_text_add(base_text *text, const char *format, ...) {
     va_list list;
     va_start(list, format);
