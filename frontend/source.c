@@ -78,6 +78,8 @@ bool fe_frame_inputs(fe_lower *l, fe_frame *f)
             if (!fe_dim_of(l, &env, fields->at[k].name, &e)) fe_frame_dim(l, f, fields->at[k].name.text, fe_new_dim(l, fields->at[k].name));
         }
     }
+    for (uint32_t k = 0; k < fields->n; k++)
+        if (!fe_is_dim_type(fields->at[k].type)) fe_slot_set(l, f, fields->at[k].name.text, (fe_slot){.kind = FE_SLOT_POISON});
     fe_frame_facts(l, f);
     for (uint32_t k = 0; k < fields->n; k++) {
         if (fe_is_dim_type(fields->at[k].type)) scalar_input(l, f, &fields->at[k]);
@@ -115,6 +117,16 @@ static void fact_split(fe_lower *l, fe_frame *f, ir_expr fact, base_span at)
         fact_split(l, f, a, at);
         fact_split(l, f, b, at);
     } else fact_keep(l, f, fact, at);
+}
+
+/* Poison without a report is a tensor of the graph that the host calls: it has no value yet when facts are read. */
+static void fact_lower(fe_lower *l, fe_frame *f, const fe_fact *fact)
+{
+    fe_env env = fe_env_of_frame(f);
+    uint32_t before = l->failures;
+    ir_expr e = fe_lower_bool(l, &env, fact->e, "a fact is a truth value");
+    if (!e && l->failures == before) fe_report(l, &env, BASE_MSG_FACT_FORM, fact->at);
+    fact_split(l, f, e, fact->at);
 }
 
 static int64_t gcd(int64_t a, int64_t b)
@@ -175,7 +187,7 @@ void fe_frame_facts(fe_lower *l, fe_frame *f)
         const fe_fact *fact = &facts->at[k];
         if (fact->e) names_of_dim(l, f, fact->e);        /* one that nothing binds is reported once, with the dimensions */
         if (fact->values) fact_one_of(l, f, fact);
-        else fact_split(l, f, fe_lower_bool(l, &env, fact->e, "a fact is a truth value"), fact->at);
+        else fact_lower(l, f, fact);
     }
 }
 
