@@ -155,10 +155,26 @@ ir_expr lower_something(ir_unit *u, ir_expr red) {
     return ir_reduce(u, IR_RED_ANY, n, over, where, ir_bool(u, true));
 }
 
+/* A reduction over nothing needs nothing of its body: what may be read only where there is something stays inside. */
+typedef struct { ir_unit *u; bool unproved; } reads_env;
+static bool reads_visit(const ir_unit *u, void *env, ir_expr e) {
+    reads_env *r = env;
+    if (!ir_is(u, e, IR_READ)) return !r->unproved;
+    ir_type type = u->value.at[ir_at(u, e)->u.ref].type;             /* proving may move the table of values */
+    for (uint32_t k = 0; k < type.rank; k++) r->unproved |= !ir_in_range(r->u, ir_operand(u, e, k), type.dim[k]);
+    return !r->unproved;
+}
+static bool stays_inside(ir_unit *u, ir_expr e, ir_set bound) {
+    reads_env r = { u, false };
+    if (ir_set_meets(u, ir_free(u, e), bound)) return true;
+    ir_walk(u, e, reads_visit, &r);
+    return r.unproved;
+}
+
 static void divide(ir_unit *u, const lower_list *list, ir_set bound, bool only_positive, lower_list *in, lower_list *out) {
     for (uint32_t i = 0; i < list->n; i++) {
         ir_expr f = list->at[i];
-        bool stays = ir_set_meets(u, ir_free(u, f), bound) || (only_positive && !lower_positive(u, f));
+        bool stays = stays_inside(u, f, bound) || (only_positive && !lower_positive(u, f));
         BASE_PUSH(u->arena, stays ? in : out, f);
     }
 }
@@ -183,7 +199,7 @@ static ir_expr pull_terms(ir_unit *u, ir_expr red) {
     ir_set bound = lower_bound(u, red);
     term_list all = { 0 }, in = { 0 }, out = { 0 };
     terms_of(u, ir_red_body(u, red), false, &all);
-    for (uint32_t i = 0; i < all.n; i++) BASE_PUSH(u->arena, ir_set_meets(u, ir_free(u, all.at[i].e), bound) ? &in : &out, all.at[i]);
+    for (uint32_t i = 0; i < all.n; i++) BASE_PUSH(u->arena, stays_inside(u, all.at[i].e, bound) ? &in : &out, all.at[i]);
     if (!in.n || !out.n) return red;
     ir_expr inner = lower_pull_reduction(u, lower_reduce_like(u, red, ir_red_where(u, red), sum_terms(u, &in)));
     term_list whole = { 0 };
