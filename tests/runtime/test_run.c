@@ -87,12 +87,12 @@ static bool apart_alloc(rt_device *d, size_t bytes, void **out) { return ((apart
 static void apart_free(rt_device *d, void *at, size_t bytes) { ((apart *)d)->host.device.free(&((apart *)d)->host.device, at, bytes); }
 static bool apart_in(rt_device *d, void *to, const void *from, size_t bytes) {
     ((apart *)d)->copies_in++;
-    memcpy(to, from, bytes);
+    if (bytes) memcpy(to, from, bytes);
     return true;
 }
 static bool apart_out(rt_device *d, void *to, const void *from, size_t bytes) {
     ((apart *)d)->copies_out++;
-    memcpy(to, from, bytes);
+    if (bytes) memcpy(to, from, bytes);
     return true;
 }
 static bool apart_copy(rt_device *d, void *to, const void *from, size_t bytes) { return ((apart *)d)->host.device.copy(&((apart *)d)->host.device, to, from, bytes); }
