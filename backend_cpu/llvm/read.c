@@ -139,6 +139,17 @@ static void add_position(cpu_emitter *e, address *a, ir_expr at, ir_expr extent,
     else a->base = plus(e, a->base, v);
 }
 
+/* Where one axis is empty there is room for one element only, however large the positions on the others are. */
+static void stay_in_empty(cpu_emitter *e, address *a, ir_value value) {
+    const ir_type t = e->u->value.at[value].type;
+    ir_expr n = ir_int(e->u, 1);
+    for (uint32_t i = 0; i < t.rank; i++) n = ir_mul(e->u, n, t.dim[i]);
+    if (ir_at_least(e->u, n, 1)) return;
+    cpu_val some = cpu_expr(e, ir_op2(e->u, IR_LT, ir_int(e->u, 0), n));
+    a->base = cpu_pick(e, some, a->base, cpu_int(e, 0));
+    if (e->lanes > 1) a->mask = cpu_truth(e, a->mask, cpu_splat(e, some, e->lanes));
+}
+
 static address address_of(cpu_emitter *e, ir_value value, uint32_t n, const ir_expr *at) {
     const ir_type *t = &e->u->value.at[value].type;
     address a = {.base = cpu_int(e, 0), .step = ir_int(e->u, 0), .exact = true, .mask = e->tail};
@@ -147,6 +158,7 @@ static address address_of(cpu_emitter *e, ir_value value, uint32_t n, const ir_e
         add_position(e, &a, at[i], extent, stride);
         t = &e->u->value.at[value].type;
     }
+    if (!a.exact) stay_in_empty(e, &a, value);
     return a;
 }
 
