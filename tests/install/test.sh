@@ -28,6 +28,6 @@ ${CC:-cc} "$source/examples/embed_jit/embed_jit.c" $flags -Wl,-rpath,"$lib" -o "
 echo "== find_package"
 mkdir "$place/host"
 cp "$source/examples/embed_jit/embed_jit.c" "$source/examples/embed_jit/CMakeLists.txt" "$place/host"
-"$cmake" -S "$place/host" -B "$place/host/build" -DCMAKE_PREFIX_PATH="$prefix" >"$place/log" && "$cmake" --build "$place/host/build" >>"$place/log" ||
+"$cmake" -G Ninja -S "$place/host" -B "$place/host/build" -DCMAKE_PREFIX_PATH="$prefix" >"$place/log" && "$cmake" --build "$place/host/build" >>"$place/log" ||
     { cat "$place/log"; exit 1; }
 "$place/host/build/embed_jit" | diff "$source/examples/embed_jit/expected.txt" -
