@@ -36,8 +36,8 @@ static void npy_corpus(fuzz_corpus *c) {
 static const char *look(const rt_array *a) {
     int64_t n;
     if (a->rank > RT_RANK || !rt_count(a->rank, a->dim, &n) || !rt_array_is_dense(a)) return "what was read is no dense array";
-    volatile unsigned char seen = 0;
-    for (int64_t k = 0; k < n * rt_dtypes[a->dtype].bytes; k++) seen ^= ((const unsigned char *)a->data)[k];
+    const volatile unsigned char *at = a->data;          /* volatile: each byte is read, though nothing is done with it */
+    for (int64_t k = 0; k < n * rt_dtypes[a->dtype].bytes; k++) (void)at[k];
     return NULL;
 }
 
