@@ -1,5 +1,5 @@
-/* The emitted text of every graph of graphs.def through the real NVRTC, for two architectures: no errors, no spills. Needs no GPU; skipped with
- * the reason where there is no NVRTC. */
+/* The emitted text of every graph of graphs.def, and of the sentence encoder of the examples, through the real NVRTC, for two architectures: no
+ * errors, no spills. Needs no GPU; skipped with the reason where there is no NVRTC. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include "cuda_internal.h"
 #include "emulated.h"
+#include "frontend.h"
 #include "passes.h"
 
 #ifndef ATTN_CUDA_PATH
@@ -23,9 +24,31 @@ enum { N_GRAPHS = sizeof graphs / sizeof *graphs };
 
 static jmp_buf no_memory;
 
-static const char *text_of(base_arena *arena, base_diags *diags, size_t i) {
-    ir_graph *g = ir_graph_read(arena, diags, base_file_add(diags, graphs[i].name, graphs[i].text, strlen(graphs[i].text)));
-    return g ? emulated_text(g, arena, diags) : NULL;
+static ir_graph *graph_of(base_arena *arena, base_diags *diags, size_t i) {
+    return ir_graph_read(arena, diags, base_file_add(diags, graphs[i].name, graphs[i].text, strlen(graphs[i].text)));
+}
+
+static ir_graph *minilm(base_arena *arena, base_diags *diags) {
+    static const char path[] = ATTN_SOURCE_DIR "/examples/minilm/minilm.attn";
+    static char text[1 << 16];
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    size_t n = fread(text, 1, sizeof text, f);
+    assert_true(feof(f));
+    fclose(f);
+    fe_program *p = fe_program_create(arena, diags, base_file_add(diags, path, text, n), NULL, NULL);
+    return fe_graph_lower(p, fe_n_graphs(p) - 1, arena, diags);
+}
+
+/* A whole plan: after all passes, as `--target cuda` compiles it. */
+static const char *text_of_plan(ir_graph *g, base_arena *arena, base_diags *diags) {
+    const cuda_options options = {.struct_size = sizeof options};
+    const ir_backend *cuda = cuda_backend_create(arena, &options);
+    pass_state s = {.arena = arena, .diags = diags, .target = cuda->target(cuda, "sm_80", arena), .graph = g};
+    base_text text;
+    base_text_init(&text, arena);
+    if (!pass_run_all(&s, &(pass_options){.stop_after = NULL})) return NULL;
+    return cuda->emit(cuda, s.target, s.n_kernels, (const ir_schedule *const *)s.schedules, &text, diags) ? text.at : NULL;
 }
 
 /* The number before a word of the log of ptxas, as in `0 bytes spill stores`: the greatest of all kernels. */
@@ -40,36 +63,46 @@ static long most(const char *log, const char *words) {
     return found;
 }
 
-static void compile(const cuda_nvrtc *nvrtc, size_t i, const char *arch) {
-    base_arena *arena = base_arena_create(NULL, &no_memory);
-    base_diags *diags = base_diags_create(arena);
-    const char *text = text_of(arena, diags, i);
+/* One text, both architectures. */
+static void compile(const cuda_nvrtc *nvrtc, const char *name, const char *text) {
+    static const char *const archs[] = {"sm_80", "sm_90a"};
     assert_non_null(text);
-    cuda_image image = cuda_nvrtc_compile(nvrtc, text, arch, arena);
-    if (!image.cubin) fail_msg("%s for %s: %s", graphs[i].name, arch, image.log);
-    assert_memory_equal(image.cubin, "\177ELF", 4);
-    assert_null(strstr(image.log, "warning"));
-    long registers = most(image.log, " registers"), spills = most(image.log, " bytes spill stores");
-    print_message("%-20s %-7s %3ld registers, %ld bytes spilled, %zu bytes\n", graphs[i].name, arch, registers, spills, image.n);
-    assert_true(registers > 0);
-    assert_int_equal(spills, 0);
-    base_arena_destroy(arena);
+    for (size_t i = 0; i < 2; i++) {
+        base_arena *arena = base_arena_create(NULL, &no_memory);
+        cuda_image image = cuda_nvrtc_compile(nvrtc, text, archs[i], arena);
+        if (!image.cubin) fail_msg("%s for %s: %s", name, archs[i], image.log);
+        assert_memory_equal(image.cubin, "\177ELF", 4);
+        assert_null(strstr(image.log, "warning"));
+        long registers = most(image.log, " registers"), spills = most(image.log, " bytes spill stores");
+        print_message("%-20s %-7s %3ld registers, %ld bytes spilled, %zu bytes\n", name, archs[i], registers, spills, image.n);
+        assert_true(registers > 0);
+        assert_int_equal(spills, 0);
+        base_arena_destroy(arena);
+    }
+}
+
+static void open_or_skip(cuda_nvrtc *nvrtc) {
+    char error[1024];
+    const cuda_options options = {.struct_size = sizeof options, .cuda_path = ATTN_CUDA_PATH};
+    if (cuda_nvrtc_open(nvrtc, &options, error, sizeof error)) return;
+    print_message("skipped: %s\n", error);
+    skip();
 }
 
 static void test_architectures(void **state) {
     (void)state;
-    char error[1024];
     cuda_nvrtc nvrtc;
-    const cuda_options options = {.struct_size = sizeof options, .cuda_path = ATTN_CUDA_PATH};
     if (setjmp(no_memory)) fail_msg("out of memory");
-    if (!cuda_nvrtc_open(&nvrtc, &options, error, sizeof error)) {
-        print_message("skipped: %s\n", error);
-        skip();
-    }
+    open_or_skip(&nvrtc);
     print_message("NVRTC %d.%d\n", nvrtc.major, nvrtc.minor);
-    for (size_t i = 0; i < N_GRAPHS; i++) {
-        compile(&nvrtc, i, "sm_80");
-        compile(&nvrtc, i, "sm_90a");
+    for (size_t i = 0; i <= N_GRAPHS; i++) {
+        base_arena *arena = base_arena_create(NULL, &no_memory);
+        base_diags *diags = base_diags_create(arena);
+        ir_graph *g = i < N_GRAPHS ? graph_of(arena, diags, i) : minilm(arena, diags);
+        assert_non_null(g);
+        if (i < N_GRAPHS) compile(&nvrtc, graphs[i].name, emulated_text(g, arena, diags));
+        else compile(&nvrtc, "minilm", text_of_plan(g, arena, diags));
+        base_arena_destroy(arena);
     }
     cuda_nvrtc_close(&nvrtc);
 }
@@ -77,14 +110,9 @@ static void test_architectures(void **state) {
 /* A text that is wrong gives its place and the reason, and no machine code. */
 static void test_wrong_text(void **state) {
     (void)state;
-    char error[1024];
     cuda_nvrtc nvrtc;
-    const cuda_options options = {.struct_size = sizeof options, .cuda_path = ATTN_CUDA_PATH};
     if (setjmp(no_memory)) fail_msg("out of memory");
-    if (!cuda_nvrtc_open(&nvrtc, &options, error, sizeof error)) {
-        print_message("skipped: %s\n", error);
-        skip();
-    }
+    open_or_skip(&nvrtc);
     base_arena *arena = base_arena_create(NULL, &no_memory);
     cuda_image image = cuda_nvrtc_compile(&nvrtc, "extern \"C\" __global__ void k() { unknown(); }\n", "sm_80", arena);
     assert_null(image.cubin);
