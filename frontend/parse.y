@@ -270,12 +270,24 @@ static bool report_bad_token(fe_scan *s, yysymbol_kind_t token, base_span at)
     }
 }
 
+/* A bracket that an earlier line has left open is most often what is wrong. */
+static const char *open_bracket(const fe_scan *s, base_span at)
+{
+    if (!s->depth || s->lines_count[s->depth - 1]) return NULL;
+    const base_file *file = &s->diags->files.at[s->file];
+    uint32_t line, here, column, opened = s->opened[s->depth - 1];
+    base_position(file, opened, &line, &column);
+    base_position(file, at.start, &here, &column);
+    return line < here ? base_printf(s->arena, "the '%c' in line %u is not closed", s->text[opened], line) : NULL;
+}
+
 static int yyreport_syntax_error(const yypcontext_t *context, yyscan_t scanner, fe_scan *s)
 {
     (void)scanner;
     enum { MAX = 6 };
     yysymbol_kind_t token = yypcontext_token(context), expected[MAX];
     base_span at = *yypcontext_location(context);
+    const char *hint = open_bracket(s, at);
     fe_brackets_drop(s);
     s->skipping = true;
     if (report_bad_token(s, token, at)) return 0;
@@ -286,6 +298,7 @@ static int yyreport_syntax_error(const yypcontext_t *context, yyscan_t scanner, 
     base_diag *diag = fe_syntax_error(s, BASE_MSG_SYNTAX, at);
     diag->expected = n > 0 ? text.at : NULL;
     diag->found = yysymbol_name(token);
+    diag->hint = hint;
     return 0;
 }
 

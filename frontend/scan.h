@@ -19,6 +19,7 @@ typedef struct fe_scan {
     uint32_t last_end;                                           /* of the last token */
     uint32_t depth, too_deep;
     bool lines_count[FE_MAX_BRACKETS];                           /* one entry per open bracket: do new lines count inside it? */
+    uint32_t opened[FE_MAX_BRACKETS];                            /* and where it stands */
     BASE_VEC(fe_doc_line) docs;
     fe_decls decls;                                              /* the result */
     uint32_t n_errors;
