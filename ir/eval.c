@@ -168,6 +168,19 @@ static void store_element(evaluation *v, mapping *m, uint32_t r) {
     else t->i[at] = value.i;
 }
 
+static int64_t extent_of(evaluation *v, ir_var var) { return ir_machine_eval(v->machine, v->graph->unit->var.at[var].extent).i; }
+
+/* No point at all, however many the axes before the empty one have. Extents that depend on axes are not looked at, nor any behind them. */
+static bool is_empty(evaluation *v, const ir_node *map) {
+    const ir_unit *u = v->graph->unit;
+    for (uint32_t k = 0; k < map->map.n_outer; k++) {
+        ir_var var = map->map.outer[k];
+        if (ir_free(u, u->var.at[var].extent)) return false;
+        if (extent_of(v, var) <= 0) return true;
+    }
+    return false;
+}
+
 /* Extents are evaluated inside the axes before them: they may depend on those (ragged rows). */
 static void map_axis(evaluation *v, mapping *m, uint32_t k) {
     const ir_node *node = m->node;
@@ -176,7 +189,7 @@ static void map_axis(evaluation *v, mapping *m, uint32_t k) {
         return;
     }
     ir_var var = node->map.outer[k];
-    int64_t extent = ir_machine_eval(v->machine, v->graph->unit->var.at[var].extent).i;
+    int64_t extent = extent_of(v, var);
     for (int64_t i = 0; i < extent; i++) {
         ir_machine_set(v->machine, var, i);
         map_axis(v, m, k + 1);
@@ -196,7 +209,7 @@ static void run_map(evaluation *v, const ir_node *node) {
         ir_machine_prepare(v->machine, node->map.results[r].body);
         for (uint32_t k = 0; k < s->n_places; k++) ir_machine_prepare(v->machine, s->places[k]);
     }
-    map_axis(v, &m, 0);
+    if (!is_empty(v, node)) map_axis(v, &m, 0);
 }
 
 /* ---- loops */

@@ -14,26 +14,37 @@ ir_frame ir_frame_create(const ir_unit *u, base_arena *arena) {
 /* Callers have checked the extents (ir_type_shape); what does not fit here is memory that there is not. */
 ir_tensor ir_tensor_new(base_arena *arena, uint8_t dtype, uint8_t rank, const int64_t *dim) {
     ir_tensor t = {.dtype = dtype, .rank = rank, .n = 1};
+    bool empty = false;
+    for (uint8_t k = 0; k < rank; k++) empty = empty || dim[k] == 0;
     for (uint8_t k = 0; k < rank; k++) {
         t.dim[k] = dim[k];
-        if (dim[k] < 0 || !base_mul(t.n, dim[k], &t.n)) base_arena_fail(arena);
+        if (dim[k] < 0 || (!empty && !base_mul(t.n, dim[k], &t.n))) base_arena_fail(arena);
     }
+    if (empty) t.n = 0;
     t.i = BASE_ARRAY(arena, (size_t)t.n + 1, int64_t);   /* one more: a tensor without elements has an address too */
     return t;
 }
 
-/* An axis of 0 makes the tensor empty whatever the others are, so it does not take part in the product that could overflow. */
+/* Of the extents in turn; an axis of 0 makes the tensor empty whatever the others are. */
+static bool too_many(uint8_t rank, const int64_t *dim, int64_t most) {
+    int64_t n = 1;
+    bool large = false;
+    for (uint8_t k = 0; k < rank; k++) {
+        if (dim[k] == 0) return false;
+        large = large || !base_mul(n, dim[k], &n) || n > most;
+    }
+    return large;
+}
+
 bool ir_type_shape(const ir_unit *u, const ir_frame *frame, const ir_type *type, int64_t *dim, base_diags *diags) {
     const int64_t most = (int64_t)1 << (MAX_BYTES_LOG2 - 3);
-    int64_t n = 1;
     for (uint8_t k = 0; k < type->rank; k++) {
         if (!ir_eval_expr(u, frame, type->dim[k], &dim[k], diags)) return false;
-        bool fits = dim[k] >= 0 && dim[k] <= most;
-        if (fits && dim[k] > 0) fits = base_mul(n, dim[k], &n) && n <= most;
-        if (fits) continue;
+        if (dim[k] >= 0 && dim[k] <= most) continue;
         base_report(diags, BASE_MSG_EXTENT_RANGE, (base_span){0}, k, "a tensor", (long long)dim[k], (long long)most);
         return false;
     }
+    if (too_many(type->rank, dim, most)) return base_report(diags, BASE_MSG_SIZE_OVERFLOW, (base_span){0}, "a", "tensor"), false;
     return true;
 }
 

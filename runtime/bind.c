@@ -132,7 +132,7 @@ static bool report(rt_call *call, const rt_ints_error *error) {
             dims_in(call, e->facts[error->fact]);
         return false;
     default:
-        base_report(call->diags, BASE_MSG_SIZE_OVERFLOW, (base_span){0, 0, 0}, e->name);
+        base_report(call->diags, BASE_MSG_SIZE_OVERFLOW, (base_span){0, 0, 0}, "graph", e->name);
         return false;
     }
 }

@@ -228,7 +228,7 @@ static bool step_launch(running *r, const rt_step *s) {
 static bool run_ops(running *r, const rt_step *s) {
     rt_ints_error error;
     if (rt_ints_run(r->entry->ops + s->first_op, s->n_ops, r->call->tensors, r->call->slots, &error)) return true;
-    base_report(r->call->diags, BASE_MSG_SIZE_OVERFLOW, nowhere, r->entry->name);
+    base_report(r->call->diags, BASE_MSG_SIZE_OVERFLOW, nowhere, "graph", r->entry->name);
     return false;
 }
 
