@@ -14,6 +14,7 @@
 static int anchor;               /* its address lies in the library that holds this file */
 
 /* Places of the plug-in, in order: beside the library, in its folder `attn`, beside a program's build folder, where it was installed. */
+/* k counts the places; NULL ends them. A name without a folder is left to the loader's own search. */
 static const char *place(base_arena *arena, uint32_t k) {
     static const char *const near[] = {"", "attn/", "../", "../lib/", "../lib/attn/"};
     const uint32_t n_near = sizeof near / sizeof *near;
@@ -21,11 +22,13 @@ static const char *place(base_arena *arena, uint32_t k) {
     if (k > n_near) return NULL;
     Dl_info info;
     if (!dladdr(&anchor, &info) || !info.dli_fname) return CPU_HALF_FILE;
+    /* Linked statically, the name is the program's, as it was called; without a slash the folder at hand is tried. */
     const char *slash = strrchr(info.dli_fname, '/');
     const int n = slash ? (int)(slash - info.dli_fname) + 1 : 2;
     return base_printf(arena, "%.*s%s%s", n, slash ? info.dli_fname : "./", near[k], CPU_HALF_FILE);
 }
 
+/* NULL: not ours or of another version. The size may be larger than ours: a later plug-in of the same ABI appends functions. */
 static const cpu_half *half_of(void *handle) {
     cpu_half_entry *entry = NULL;
     void *symbol = dlsym(handle, CPU_HALF_ENTRY);
@@ -41,10 +44,13 @@ static const cpu_half *half_open(base_arena *arena, const char **why) {
     base_text_init(&missing, arena);
     for (uint32_t k = 0; place(arena, k); k++) {
         const char *file = place(arena, k);
+        /* NOW: a plug-in that lacks a symbol is refused here, not in the middle of a compile. NODELETE: code of it may run until the process ends.
+           LOCAL: LLVM's symbols stay out of the way of another LLVM in the process. */
         void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
         const cpu_half *half = handle ? half_of(handle) : NULL;
         if (half) return half;
         const char *error = handle ? "it is of another version" : dlerror();
+        /* A place without a file is the usual case and worth no more than its name; a file that does not open is the likely fault. */
         if (access(file, F_OK)) base_text_add(&missing, "%s%s", missing.n ? ", " : "", file);
         else base_text_add(&wrong, "%s%s: %s", wrong.n ? "; " : "", file, error ? error : "it cannot be opened");
     }
@@ -52,6 +58,7 @@ static const cpu_half *half_open(base_arena *arena, const char **why) {
     return NULL;
 }
 
+/* For whom compiling is a must: no plug-in is a diagnostic. Checks and the interpreter never come here. */
 static const cpu_half *half_need(base_diags *diags) {
     const char *why = NULL;
     const cpu_half *half = half_open(diags->arena, &why);
@@ -59,11 +66,13 @@ static const cpu_half *half_need(base_diags *diags) {
     return half;
 }
 
+/* The words that half_open finds, in the caller's arena; NULL: code can be generated. */
 static const char *cpu_unavailable(const ir_backend *self, base_arena *arena) {
     (void)self;
     const char *why = NULL;
     return half_open(arena, &why) ? NULL : why;
 }
+/* A description needs no plug-in: schedules can be judged and printed without LLVM. */
 static const ir_target *target(const ir_backend *self, const char *arch, base_arena *arena) {
     (void)self;
     return cpu_target(arch, arena);

@@ -5,8 +5,8 @@
 #include "cpu.h"
 
 typedef struct {
-    const char *arch, *cpu, *features;
-    int32_t lanes, regs;
+    const char *arch, *cpu, *features;   /* what users call it; LLVM's names of the same */
+    int32_t lanes, regs;         /* f32 per vector register; vector registers */
     double flops_per_cycle;          /* f32, of one core */
 } level;
 
@@ -18,12 +18,15 @@ static const level levels[] = {
     {"aarch64", "generic", "+neon,+fp-armv8", 4, 32, 16},
 };
 
+/* By exact name; NULL: unknown, which the caller reports. */
 static const level *level_find(const char *arch) {
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
         if (strcmp(levels[i].arch, arch) == 0) return &levels[i];
     return NULL;
 }
 
+/* The highest level whose every feature is there: one bit missing (a hypervisor may hide it) takes the level below.
+   "": an architecture without a level, of which cpu_target then knows nothing. */
 static const char *host_arch(void) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -40,6 +43,7 @@ static const char *host_arch(void) {
 #endif
 }
 
+/* Bounded on both sides: sysconf answers -1 where it does not know. */
 static int32_t host_cores(void) {
     const long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n < 1 ? 1 : n > 4096 ? 4096 : (int32_t)n;
@@ -49,6 +53,7 @@ static int32_t host_cores(void) {
 const ir_target *cpu_target(const char *arch, base_arena *arena) {
     const level *l = level_find(arch ? arch : host_arch());
     if (!l) return NULL;
+    /* A clock is assumed, not measured: descriptions stay the same from run to run, and so do the schedules chosen by them. */
     const double cycles = 3.5e9;
     ir_target *t = BASE_NEW(arena, ir_target);
     t->name = "cpu";
@@ -63,6 +68,7 @@ const ir_target *cpu_target(const char *arch, base_arena *arena) {
     t->launch_s = 3e-6;
     t->overlap = 0.25;
     t->value_tile_bytes = 256 << 10;
+    /* legalize expands these into operators that the emitter has: their numerics are then those of the expansions. */
     static const ir_op lacking[] = {IR_SIGMOID, IR_GELU, IR_SILU, IR_RELU, IR_RSQRT};
     for (size_t i = 0; i < sizeof lacking / sizeof *lacking; i++) t->lacks[lacking[i]] = true;
     return t;

@@ -14,19 +14,19 @@
 #include "half.h"
 
 struct ir_code {
-    LLVMOrcLLJITRef jit;
+    LLVMOrcLLJITRef jit;         /* owns the linked object; kernels point into its memory */
 };
 typedef struct {                 /* one compile; everything that must be disposed of, NULL where it is not (yet) */
     const ir_target *target;
-    const ir_schedule *const *schedules;
+    const ir_schedule *const *schedules; /* the caller's, one per kernel */
     uint32_t n;
-    base_arena *arena;
+    base_arena *arena;           /* texts and names of this compile */
     base_diags *diags;
     LLVMContextRef context;
     LLVMModuleRef module;
     LLVMBuilderRef builder;
     LLVMTargetMachineRef machine;
-    LLVMMemoryBufferRef object;
+    LLVMMemoryBufferRef object;  /* the object file; when text is asked for, the text */
     ir_code *code;               /* the caller's if all goes well */
     char **names;                /* of the functions */
     base_text *text;             /* for whom asks for text */
@@ -42,6 +42,7 @@ enum { MESSAGE = 1024 };
 /* Whatever LLVM reports is a defect of ours, since schedules are verified: an internal error, not the user's. */
 static void say(base_diags *diags, const char *text) { base_report(diags, BASE_MSG_CODE_GENERATION, (base_span){0, 0, 0}, text); }
 
+/* True if there was an error. It is consumed in any case: one that nobody takes is a leak, and in checked builds of LLVM an abort. */
 static bool say_error(base_diags *diags, LLVMErrorRef error) {
     char copy[MESSAGE];
     if (!error) return false;
@@ -52,6 +53,7 @@ static bool say_error(base_diags *diags, LLVMErrorRef error) {
     return true;
 }
 
+/* Frees the text in any case: LLVM may hand out an empty one where nothing failed. Returns `failed`. */
 static bool say_message(base_diags *diags, bool failed, char *text) {
     char copy[MESSAGE];
     snprintf(copy, sizeof copy, "%s", text ? text : "LLVM failed without a message");
@@ -75,6 +77,7 @@ static void uncatch(build *b) {
     for (uint32_t k = b->n + 2; k-- > 0;) base_arena_recover(arena_at(b, k), b->before[k]);
 }
 
+/* LLJIT is freed with all it linked, so no kernel may run any more. An error at its end has nobody to be told to. */
 static void code_dispose(ir_code *code) {
     if (code && code->jit) LLVMConsumeError(LLVMOrcDisposeLLJIT(code->jit));
     free(code);
@@ -89,8 +92,10 @@ static void dispose(build *b) {
     if (b->context) LLVMContextDispose(b->context);
 }
 
+/* BUILT: all is made; FAILED: a report says why; NO_MEMORY: nothing is said yet, the arena's owner is jumped to after the cleanup. */
 typedef enum { BUILT, FAILED, NO_MEMORY } outcome;
 
+/* A function of its own: setjmp returns into the frame that called it, and here no local changes between the two returns, so none needs `volatile`. */
 static outcome guarded(build *b, bool (*body)(build *b)) {
     if (setjmp(b->no_memory)) return NO_MEMORY;
     return body(b) ? BUILT : FAILED;
@@ -191,6 +196,7 @@ static bool make_object(build *b) {
     return !symbol;
 }
 
+/* The body of what wants an object: each step reports its own failure, and `dispose` takes back what the steps before it made. */
 static bool build_object(build *b) { return build_module(b) && optimize(b) && make_object(b); }
 
 /* ---- what is asked for: text, code, or the object itself */
@@ -204,6 +210,7 @@ static bool emit_text(build *b) {
     return true;
 }
 
+/* The text is what the emitter wrote, before any pass: names of phases and lines are still those of the kernel. */
 static bool emit(const ir_target *target, uint32_t n, const ir_schedule *const *schedules, base_text *out, base_diags *diags) {
     build b = {.target = target, .n = n, .schedules = schedules, .arena = out->arena, .diags = diags, .text = out};
     return run(&b, emit_text);
@@ -230,6 +237,7 @@ static bool find_kernels(build *b) {
     return true;
 }
 
+/* calloc, not the arena: code outlives the compile and its arenas, and is freed by release. */
 static bool make_code(build *b) {
     if (!build_object(b)) return false;
     b->code = calloc(1, sizeof *b->code);
@@ -240,11 +248,13 @@ static bool make_code(build *b) {
 /* Code owns the linker's session; the module and the machine are done with once the object is written. */
 static ir_code *compile(const ir_target *target, uint32_t n, const ir_schedule *const *schedules, rt_kernel *kernels, base_diags *diags) {
     build b = {.target = target, .n = n, .schedules = schedules, .arena = diags->arena, .diags = diags, .kernels = kernels};
+    /* Where this fails `run` has freed the code, and b.code dangles. */
     return run(&b, make_code) ? b.code : NULL;
 }
 
 static void release(ir_code *code) { code_dispose(code); }
 
+/* `b` stands first: a body is handed the build, and takes it back to the whole. */
 typedef struct { build b; const void *copy; size_t bytes; } copying;
 
 static bool copy_object(build *b) {
@@ -255,6 +265,7 @@ static bool copy_object(build *b) {
     return true;
 }
 
+/* The bytes are the caller's, in its arena; LLVM's buffer goes with the build. */
 static const void *object(const ir_target *target, uint32_t n, const ir_schedule *const *schedules, base_arena *arena, size_t *bytes,
                           base_diags *diags) {
     copying c = {.b = {.target = target, .n = n, .schedules = schedules, .arena = arena, .diags = diags}};
@@ -266,6 +277,7 @@ static const void *object(const ir_target *target, uint32_t n, const ir_schedule
 static const char *version(void) { return CPU_LLVM_VERSION; }
 
 __attribute__((visibility("default"))) cpu_half_entry attn_cpu_half;
+/* Found by its name; the other half checks size and ABI before it calls anything behind it. */
 const cpu_half *attn_cpu_half(void) {
     static const cpu_half half = {.struct_size = sizeof half,
                                   .abi = CPU_HALF_ABI,

@@ -16,6 +16,7 @@ cpu_val cpu_role_index(cpu_emitter *e, uint8_t role, int32_t last) {
     }
     return at ? at : cpu_int(e, 0);
 }
+/* How many places the axes of a role span; 1 if it has none, as an empty product. */
 cpu_val cpu_role_count(cpu_emitter *e, uint8_t role) {
     cpu_val n = NULL;
     for (uint32_t a = 0; a < e->k->n_axes; a++)
@@ -48,6 +49,7 @@ static cpu_val block_term(cpu_emitter *e, uint32_t k) {
 /* While lanes run along rows a fold is a vector in a slot. Along columns it is one number per row, in scratch, as of the last block. */
 static cpu_val fold(cpu_emitter *e, uint32_t k) {
     LLVMTypeRef t = cpu_type(e, (char)e->k->lets[k].sort);
+    /* Only the walk along rows makes such slots, so one that is there tells the walks apart. */
     if (e->slot[k]) return LLVMBuildLoad2(e->b, LLVMGetAllocatedType(e->slot[k]), e->slot[k], "");
     return cpu_load(e, t, cpu_kept_at(e, k, e->s->lets[k].at, cpu_tile_row(e), cpu_int(e, 1), cpu_int(e, 0)), 1);
 }
@@ -66,6 +68,7 @@ static cpu_val acc(cpu_emitter *e, uint32_t k) {
 
 /* Line $6 is %let6 in the text, and where it is computed again %let6.1, %let6.2: LLVM's own endings would run into the number. */
 static void name_let(cpu_emitter *e, cpu_val v, uint32_t k) {
+    /* Constants and arguments are not this line's result; a value that has a name keeps it: two lines may share one value. */
     if (!LLVMIsAInstruction(v)) return;
     size_t n;
     LLVMGetValueName2(v, &n);
@@ -89,6 +92,7 @@ cpu_val cpu_let(cpu_emitter *e, uint32_t k) {
 }
 
 /* Counters are always there; an axis without an index is not. */
+/* May it be computed here: does every axis that the line varies over, through other lines too, have an index? */
 static bool all_bound(cpu_emitter *e, ir_set reach) {
     for (uint32_t i = 0; i < ir_set_size(e->u, reach); i++) {
         const int32_t axis = cpu_axis_of(e, ir_set_at(e->u, reach, i));
@@ -101,6 +105,7 @@ static bool all_bound(cpu_emitter *e, ir_set reach) {
 void cpu_lets_ready(cpu_emitter *e, uint32_t sweep) {
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
         const ir_let *l = &e->k->lets[k];
+        /* Folds and accs get their values from the walks alone; lines of columns, values or features have no one value here; filled blocks are loaded. */
         if (l->kind > IR_LET_TERM || l->sweep > sweep || (l->rank & (IR_VAL | IR_COL | IR_FEAT)) || e->filled[k]) continue;
         if (all_bound(e, e->let_reach[k])) cpu_expr(e, ir_let_expr(e->u, k, (ir_sort)l->sort));
     }
@@ -108,6 +113,7 @@ void cpu_lets_ready(cpu_emitter *e, uint32_t sweep) {
 
 /* ---- loops over axes */
 
+/* One vector of the axis: bound as the lane for the time of the body. `tail` NULL: all its lanes exist. */
 static void with_lane(cpu_emitter *e, int32_t axis, cpu_val index, cpu_val tail, cpu_body *body, void *env) {
     cpu_bind_lane(e, axis, index, tail);
     body(e, env);
@@ -137,6 +143,7 @@ void cpu_lanes(cpu_emitter *e, int32_t axis, cpu_val lo, cpu_val hi, cpu_body *b
         cpu_loop_end(e, &l);
         return;
     }
+    /* An empty range may have hi below lo; rounding a negative count down would put `end` below hi, and the tail would run. */
     cpu_val count[] = {LLVMBuildSub(e->b, hi, lo, ""), cpu_int(e, 0)};
     cpu_val n = cpu_apply(e, IR_MAX, count, 2), whole = LLVMBuildAnd(e->b, n, cpu_int(e, -(int64_t)w), "");
     cpu_val end = LLVMBuildAdd(e->b, lo, whole, "whole");

@@ -4,6 +4,7 @@
 
 /* rebound: variables whose value is another inside. Entries outside that vary over them are hidden, not lost: the scope's end shows them again. */
 void cpu_scope_push(cpu_emitter *e, ir_set rebound) {
+    /* Scopes nest as loops do: a kernel with so many axes is refused in words, before the array ends. */
     if (e->n_scopes == sizeof e->scope / sizeof *e->scope) cpu_give_up(e, "loops nested too deep");
     e->scope[e->n_scopes].known = e->known.n;
     e->scope[e->n_scopes++].rebound = rebound;
@@ -28,6 +29,7 @@ void cpu_bind(cpu_emitter *e, int32_t axis, cpu_val index) {
     e->scope[s].lane = e->lane;
     e->scope[s].lanes = e->lanes;
     e->scope[s].tail = e->tail;
+    /* Lane and tail are kept too, since a lane axis bound again stops being one until cpu_unbind. */
     e->axis[axis] = index;
     if (axis == e->lane) {
         e->lane = -1;
@@ -53,6 +55,7 @@ static void room(cpu_emitter *e, ir_expr x) {
 }
 
 /* The entry was made in `scope`; any scope opened since may have given a variable of it another value. */
+/* An entry is found by expression alone, so what it was computed from is checked on look-up: binding need not search the table. */
 static bool hidden(cpu_emitter *e, ir_expr x, uint32_t scope) {
     const ir_set reach = cpu_reach(e, x);
     for (uint32_t s = scope + 1; s < e->n_scopes; s++)
@@ -60,6 +63,7 @@ static bool hidden(cpu_emitter *e, ir_expr x, uint32_t scope) {
     return false;
 }
 
+/* NULL: not known here. Only the newest entry is looked at: whatever scope hides it was opened after the older ones too, and hides them. */
 cpu_val cpu_known_find(cpu_emitter *e, ir_expr x) {
     room(e, x);
     if (!e->last[x]) return NULL;
@@ -67,6 +71,7 @@ cpu_val cpu_known_find(cpu_emitter *e, ir_expr x) {
     return hidden(e, x, known->scope) ? NULL : known->value;
 }
 
+/* For the innermost scope. `before` chains the entries of one expression, so that the end of the scope shows the one outside again. */
 void cpu_known_put(cpu_emitter *e, ir_expr x, cpu_val value) {
     room(e, x);
     const cpu_known entry = {x, value, e->last[x], e->n_scopes - 1};
@@ -76,6 +81,7 @@ void cpu_known_put(cpu_emitter *e, ir_expr x, cpu_val value) {
 /* ---- reach */
 
 typedef struct { cpu_emitter *e; ir_set found; } collect;
+/* Lines are numbered so that each refers to earlier ones only: their reach is complete when it is asked for. */
 static bool visit(const ir_unit *u, void *env, ir_expr x) {
     collect *c = env;
     const ir_expr_info *info = ir_at(u, x);
@@ -98,8 +104,10 @@ ir_set cpu_reach(cpu_emitter *e, ir_expr x) {
     return e->reach[x] = c.found;
 }
 
+/* No axis (-1) is never varied over: callers pass the schedule's axis whether or not there is one. */
 bool cpu_varies(cpu_emitter *e, ir_expr x, int32_t axis) { return axis >= 0 && ir_set_has(e->u, cpu_reach(e, x), e->k->axes[axis].var); }
 
+/* A kernel has few axes, so a search is enough. */
 int32_t cpu_axis_of(const cpu_emitter *e, ir_var v) {
     for (uint32_t a = 0; a < e->k->n_axes; a++)
         if (e->k->axes[a].var == v) return (int32_t)a;
