@@ -11,10 +11,15 @@
 #include <string.h>
 #include "machine.h"
 
+/* MAX_DEPTH: frames of this file's recursion on the C stack. A unit keeps its expressions below IR_MAX_DEPTH, but a line of a kernel is
+ * evaluated where it is mentioned, on top of what mentions it. MAX_TABLE: entries. PROBES: places tried after the hash. */
 enum { MAX_DEPTH = 3000, MAX_TABLE = 1 << 20, PROBES = 4 };
 
+/* keys: as many per entry as the reduction has free variables, in the order of members_of. They are all it depends on, so an entry of
+ * this node is right for as long as the node runs, whatever has moved since. */
 typedef struct { int64_t n, *keys; ir_scalar *value; uint64_t *made; } table;   /* n: entries, a power of two; made: when, 0 never */
 struct ir_machine_cell {
+    /* seen: met while preparing; of cell 0, which no expression has: lets are marked */
     bool seen, keep, lets;       /* keep: the last value; lets: depends on lets, whose changes no variable tells */
     uint64_t at, sized;          /* when computed; for which node the table was sized */
     ir_scalar value;
@@ -30,6 +35,7 @@ static const char *name_of(const ir_unit *u, ir_var v) {
     return u->var.at[v].name ? u->var.at[v].name : "?";
 }
 
+/* Where in the loops a failure happened, as messages say it. Text in the arena of the diagnostics: it outlives the machine. */
 const char *ir_machine_position(ir_machine *x, ir_set free) {
     base_text t;
     base_text_init(&t, x->diags->arena);
@@ -40,6 +46,7 @@ const char *ir_machine_position(ir_machine *x, ir_set free) {
     return t.n ? t.at : "the only position";
 }
 
+/* The compiler's own fault, not the program's: a rule that a verifier or a pass should have kept. */
 _Noreturn void ir_machine_internal(ir_machine *x, const char *format, ...) {
     va_list list;
     va_start(list, format);
@@ -54,6 +61,7 @@ static _Noreturn void fail_overflow(ir_machine *x, const char *what, ir_expr e) 
     longjmp(x->fail, 1);
 }
 
+/* Tables are data: an index out of range is the caller's error, and the message has all that is needed to find it in the data. */
 static _Noreturn void fail_index(ir_machine *x, ir_value v, uint32_t axis, int64_t found, ir_set free) {
     base_report(x->diags, BASE_MSG_INDEX_RANGE, x->span, (long long)found, axis, x->unit->value.at[v].name,
                 (long long)x->frame->value[v].dim[axis], ir_machine_position(x, free));
@@ -79,12 +87,13 @@ ir_machine *ir_machine_create(const ir_unit *u, const ir_frame *frame, base_aren
     x->var = BASE_ARRAY(arena, u->var.n + 1, int64_t);
     x->stamp = BASE_ARRAY(arena, u->var.n + 1, uint64_t);
     x->fixed = BASE_ARRAY(arena, u->var.n + 1, bool);
-    x->n_cells = u->expr.n;
+    x->n_cells = u->expr.n;  /* expressions made from here on have no cell, and may not be evaluated */
     x->cell = BASE_ARRAY(arena, x->n_cells + 1, ir_machine_cell);
     return x;
 }
 
-/* Nothing is cleared: what was computed before `start` counts as out of date. */
+/* Nothing is cleared: what was computed before `start` counts as out of date. Every turn of a loop starts its nodes again, and
+ * clearing all cells each time would cost more than many a node does. */
 void ir_machine_start(ir_machine *x, base_span span, uint32_t n_outer, const ir_var *outer) {
     x->span = span;
     x->n_outer = n_outer;
@@ -104,6 +113,8 @@ void ir_machine_set(ir_machine *x, ir_var v, int64_t value) {
     x->stamp[v] = ++x->clock;
 }
 
+/* The variables of a set as an array. Cached here, since whether a value is fresh is asked for each evaluation of each kept expression
+ * and sets are walked through the unit's index otherwise. */
 static uint32_t members_of(ir_machine *x, ir_set s, const ir_var **out) {
     if (s >= x->n_members) {
         uint32_t n = s + s / 2 + 64;
@@ -121,6 +132,7 @@ static uint32_t members_of(ir_machine *x, ir_set s, const ir_var **out) {
     return x->members[s].n;
 }
 
+/* Right if no free variable got another value after the expression was computed. Variables that it binds itself are not asked. */
 static bool fresh(ir_machine *x, const ir_machine_cell *c, ir_set free) {
     if (c->at < x->start) return false;
     const ir_var *v;
@@ -135,6 +147,7 @@ static bool fresh(ir_machine *x, const ir_machine_cell *c, ir_set free) {
 typedef struct { ir_expr e; ir_var inner; } visit;               /* inner: the innermost loop in which e is evaluated */
 typedef struct { BASE_VEC(visit) stack; } preparing;
 
+/* Binders are nested loops, the first outermost: an extent is evaluated inside the binders before its own, guard and body inside all. */
 static void prepare_red(ir_machine *x, preparing *p, ir_expr e, ir_var inner) {
     const ir_unit *u = x->unit;
     for (uint32_t k = 0; k < ir_red_n_bound(u, e); k++) {
@@ -152,11 +165,13 @@ static void prepare_one(ir_machine *x, preparing *p, visit now) {
     ir_machine_cell *c = &x->cell[now.e];
     if (ir_n_operands(u, now.e) == 0) return;
     if (now.inner && !ir_depends(u, now.e, now.inner)) c->keep = true;
+    /* Also met before if an earlier node has it: marks stay. What lies below it was marked then. */
     if (c->seen) {
         c->keep = true;
         return;
     }
     c->seen = true;
+    /* A loop is never cheaper than its cell. */
     if (ir_is(u, now.e, IR_RED)) {
         c->keep = true;
         prepare_red(x, p, now.e, now.inner);
@@ -175,7 +190,9 @@ static void mark_lets(ir_machine *x) {
     }
 }
 
+/* The walk has its own stack, and each expression is entered once: a DAG may have exponentially many paths. */
 void ir_machine_prepare(ir_machine *x, ir_expr e) {
+    /* All expressions of the unit at once, so once per machine is enough. */
     if (x->let && !x->cell[0].seen) mark_lets(x);
     x->cell[0].seen = true;
     preparing p = {0};
@@ -185,12 +202,14 @@ void ir_machine_prepare(ir_machine *x, ir_expr e) {
 
 /* ---- tables of reductions */
 
+/* Only called to size a table, once per node and reduction: no index. */
 static bool is_outer(const ir_machine *x, ir_var v) {
     for (uint32_t k = 0; k < x->n_outer; k++)
         if (x->outer[k] == v) return true;
     return false;
 }
 
+/* At the point where the loops stand now; of a ragged axis this may be less than its largest extent. Tables only get smaller by that. */
 static int64_t extent_of(ir_machine *x, ir_var v) {
     return ir_machine_eval(x, x->unit->var.at[v].extent).i;
 }
@@ -207,13 +226,14 @@ static int64_t returning(ir_machine *x, ir_expr e) {
     bool after = false;
     for (uint32_t k = 0; k < x->n_outer; k++) {
         bool depends = ir_depends(x->unit, e, x->outer[k]);
+        /* Above the first loop that e ignores, a new index makes all that is remembered useless; it needs no room. */
         if (after && depends) n = times(n, extent_of(x, x->outer[k]));
         after |= !depends;
     }
     const ir_var *v;
     uint32_t n_free = members_of(x, ir_free(x->unit, e), &v);
     for (uint32_t k = 0; k < n_free; k++)
-        if (!x->fixed[v[k]] && !is_outer(x, v[k])) n = times(n, extent_of(x, v[k]));
+        if (!x->fixed[v[k]] && !is_outer(x, v[k])) n = times(n, extent_of(x, v[k]));  /* binders of reductions around e: always deeper */
     return n;
 }
 
@@ -225,6 +245,7 @@ static void size_table(ir_machine *x, ir_expr e, ir_machine_cell *c) {
         c->table = NULL;
         return;
     }
+    /* At most half full, so that PROBES places nearly always find room. */
     while (n < 2 * want && n < MAX_TABLE) n *= 2;
     if (c->table && c->table->n >= n) return;
     size_t n_free = ir_set_size(x->unit, ir_free(x->unit, e));
@@ -234,6 +255,8 @@ static void size_table(ir_machine *x, ir_expr e, ir_machine_cell *c) {
 }
 
 /* Neighbours along the last variable get neighbouring places. Returns the place of the values of now, or one to write over. */
+/* t->n is a power of two, so masks take the place of remainders. Entries made before this node count as free. If all places tried are
+ * taken by others, the oldest gives way. */
 static int64_t place_in(ir_machine *x, const table *t, uint32_t n, const ir_var *v, bool *found) {
     uint64_t h = 0;
     for (uint32_t k = 0; k < n; k++) h = h * 0x9e3779b97f4a7c15u + (uint64_t)x->var[v[k]];
@@ -269,6 +292,7 @@ ir_scalar ir_machine_identity(ir_red kind, ir_sort sort) {
 static double min_real(double a, double b) { return isnan(a) || a < b ? a : b; }     /* NaN if either is */
 static double max_real(double a, double b) { return isnan(a) || a > b ? a : b; }
 
+/* Truth values are 0 and 1, for which | and & are `any` and `all`. */
 static ir_scalar combine_ints(ir_machine *x, ir_red kind, int64_t a, int64_t b) {
     int64_t r = 0;
     switch (kind) {
@@ -285,6 +309,7 @@ static ir_scalar combine_ints(ir_machine *x, ir_red kind, int64_t a, int64_t b) 
     }
 }
 
+/* One step of a reduction whose parts meet one at a time: stores with +=, folds of a kernel. Whole integer sums go through `reducing`. */
 ir_scalar ir_machine_combine(ir_machine *x, ir_red kind, ir_sort sort, ir_scalar a, ir_scalar b) {
     if (sort != IR_SORT_REAL) return combine_ints(x, kind, a.i, b.i);
     switch (kind) {
@@ -297,11 +322,14 @@ ir_scalar ir_machine_combine(ir_machine *x, ir_red kind, ir_sort sort, ir_scalar
 
 /* Integers are exact: what counts is the value of the whole sum or product, not what it passes on the way. */
 __extension__ typedef __int128 wide;
+/* False if a does not fit; out then has its low bits. */
 static bool narrow(wide a, int64_t *out) {
     *out = (int64_t)a;
     return a >= INT64_MIN && a <= INT64_MAX;
 }
 
+/* One reduction on its way. where: 0 if it is always true. sum: reals, truth values, max and min; exact: sums and products of integers.
+ * large: the product has left 64 bits. 128 bits hold a sum of 2^63 terms, and the product of a value that fits with one more factor. */
 typedef struct { ir_expr e, where, body; uint32_t n; ir_red kind; ir_sort sort; ir_scalar sum; wide exact; bool large; } reducing;
 
 /* A product that has left 64 bits comes back through a factor of 0 alone; its size beyond that does not matter. */
@@ -331,6 +359,7 @@ static void reduce_axis(ir_machine *x, reducing *r, uint32_t k) {
     ir_machine_set(x, v, before);
 }
 
+/* Computes, remembers nothing. Without a point the result is the identity. */
 static ir_scalar reduce(ir_machine *x, ir_expr e) {
     need_memory(x);
     const ir_unit *u = x->unit;
@@ -347,6 +376,7 @@ static ir_scalar reduce(ir_machine *x, ir_expr e) {
     return r.sum;
 }
 
+/* The last value, which ir_machine_eval tries first, is none by now: a free variable has moved, or this is the first time. */
 static ir_scalar reduce_with_table(ir_machine *x, ir_expr e, ir_machine_cell *c) {
     if (c->sized != x->start) size_table(x, e, c);
     if (!c->table) return reduce(x, e);
@@ -372,11 +402,13 @@ static inline ir_scalar eval_operand(ir_machine *x, ir_expr e, uint32_t k) {
     return i->op == IR_VAR && x->var ? of_int(x->var[i->u.ref]) : ir_machine_eval(x, o);
 }
 
+/* As eval_operand, of an expression that is no operand: a place of a store. */
 static int64_t index_at(ir_machine *x, ir_expr e) {
     const ir_expr_info *i = ir_at(x->unit, e);
     return i->op == IR_VAR && x->var ? x->var[i->u.ref] : ir_machine_eval(x, e).i;
 }
 
+/* Row-major. Each index is checked by itself: one out of range may still hit an element, of another row. */
 int64_t ir_machine_address(ir_machine *x, ir_value v, uint32_t n, const ir_expr *at) {
     const ir_tensor *t = &x->frame->value[v];
     if (t->n < 0 || t->rank != n) ir_machine_internal(x, "%s has no tensor of rank %u", x->unit->value.at[v].name, n);
@@ -389,6 +421,7 @@ int64_t ir_machine_address(ir_machine *x, ir_value v, uint32_t n, const ir_expr 
     return address;
 }
 
+/* `seen` hears of a read only after its address is known to be inside. */
 static ir_scalar read_element(ir_machine *x, ir_expr e, const ir_expr_info *i) {
     const ir_tensor *t = &x->frame->value[i->u.ref];
     int64_t at = ir_machine_address(x, i->u.ref, i->operands.n, x->unit->pool.at + i->operands.first);
@@ -402,6 +435,7 @@ static int64_t to_int(double a) {                         /* a has no fraction *
     return a < -0x1p63 ? INT64_MIN : (int64_t)a;
 }
 
+/* Rounds down, as the language says: -1 // 2 is -1, -1 % 2 is 1. */
 static ir_scalar divide(ir_machine *x, ir_expr e, ir_op op, int64_t a, int64_t b) {
     if (b == 0) fail_divisor(x, e);
     if (b == -1) {                                        /* INT64_MIN / -1 traps on some machines */
@@ -412,6 +446,7 @@ static ir_scalar divide(ir_machine *x, ir_expr e, ir_op op, int64_t a, int64_t b
 }
 
 /* Sums are not here: they are exact as a whole (sum_up). */
+/* Of integers and truth values; b is 0 where an operator has one operand. Every result that does not fit is an error, none wraps. */
 static ir_scalar apply_ints(ir_machine *x, ir_expr e, ir_op op, int64_t a, int64_t b) {
     int64_t r = 0;
     bool fits = true;
@@ -430,6 +465,7 @@ static ir_scalar apply_ints(ir_machine *x, ir_expr e, ir_op op, int64_t a, int64
     return of_int(r);
 }
 
+/* IEEE throughout: no failure, and NaN is passed on. Composed ones (gelu, silu) are as `expand` in ops.def means them, computed in double. */
 static ir_scalar apply_reals(ir_machine *x, ir_op op, double a, double b) {
     switch (op) {
     case IR_ADD: return of_real(a + b);
@@ -466,6 +502,7 @@ static ir_scalar apply_reals(ir_machine *x, ir_op op, double a, double b) {
     }
 }
 
+/* Bits 0 to 62, all that a number that is not negative can have. */
 static ir_scalar bit_of(ir_machine *x, ir_expr e, int64_t a, int64_t n) {
     if (n < 0 || n > 62) {
         base_report(x->diags, BASE_MSG_BIT_RANGE, x->span, (long long)n, ir_machine_position(x, ir_free(x->unit, e)));
@@ -487,6 +524,7 @@ static wide exact_sum(ir_machine *x, ir_expr e) {
     return i->op == IR_ADD ? a + b : i->op == IR_SUB ? a - b : -a;
 }
 
+/* Only here, where the whole is done, must it fit 64 bits again. */
 static ir_scalar sum_up(ir_machine *x, ir_expr e, const ir_expr_info *i) {
     int64_t r;
     if (!narrow(exact_sum(x, e), &r)) fail_overflow(x, ir_ops[i->op].text, e);
@@ -499,6 +537,8 @@ static bool weighs_nothing(ir_machine *x, ir_expr difference) {
     return eval_operand(x, difference, 0).f == -(double)INFINITY && eval_operand(x, difference, 1).f == -(double)INFINITY;
 }
 
+/* Operators that need all their operands. Which arithmetic is meant is the sort of the operands, not of the result: comparisons are
+ * truth values of either. */
 static ir_scalar apply(ir_machine *x, ir_expr e, const ir_expr_info *i) {
     ir_op op = (ir_op)i->op;
     if (is_sum(i)) return sum_up(x, e, i);
@@ -511,6 +551,7 @@ static ir_scalar apply(ir_machine *x, ir_expr e, const ir_expr_info *i) {
     return sort == IR_SORT_REAL ? apply_reals(x, op, a.f, b.f) : apply_ints(x, e, op, a.i, b.i);
 }
 
+/* What decides itself which operands it needs. Tables serve only what no line of a kernel can change behind their back. */
 static ir_scalar compute(ir_machine *x, ir_expr e, const ir_expr_info *i) {
     switch ((ir_op)i->op) {
     case IR_READ: return read_element(x, e, i);
@@ -523,6 +564,7 @@ static ir_scalar compute(ir_machine *x, ir_expr e, const ir_expr_info *i) {
     }
 }
 
+/* No memory for these: looking up is all the work there is. */
 static ir_scalar leaf(ir_machine *x, const ir_expr_info *i) {
     switch ((ir_op)i->op) {
     case IR_INT: return of_int(i->u.i);
@@ -537,14 +579,15 @@ static ir_scalar leaf(ir_machine *x, const ir_expr_info *i) {
     }
 }
 
+/* Remembered, or computed and remembered if that was found worth it. The time is taken afterwards: reductions inside move the clock. */
 ir_scalar ir_machine_eval(ir_machine *x, ir_expr e) {
     const ir_expr_info *i = ir_at(x->unit, e);
-    if (i->operands.n == 0 && i->op != IR_READ && i->op != IR_RED) return leaf(x, i);
+    if (i->operands.n == 0 && i->op != IR_READ && i->op != IR_RED) return leaf(x, i);  /* a scalar's read has no operand either */
     ir_machine_cell *c = x->cell ? &x->cell[e] : NULL;
     bool keep = c && c->keep && !c->lets;
     if (keep && fresh(x, c, i->free)) return c->value;
     if (++x->depth > MAX_DEPTH) fail_depth(x);
-    if (x->max_steps && ++x->steps > x->max_steps) longjmp(x->fail, 2);
+    if (x->max_steps && ++x->steps > x->max_steps) longjmp(x->fail, 2);  /* without memory, sharing costs every path: give up early */
     ir_scalar r = compute(x, e, i);
     x->depth--;
     if (keep) {
