@@ -13,38 +13,48 @@
 
 enum { MAX_CLAUSES = 4096 };             /* of one attend, with those of its variants */
 typedef enum { CLAUSE_SCALE, CLAUSE_SCORE, CLAUSE_MASK, CLAUSE_WEIGHTS, CLAUSE_ADJUST, CLAUSE_LET } clause_kind;
+/* One use of a variant: the line `with v(..)`, the variant it names, and the use that this line itself stands in.
+ * Clauses of the attend itself have scope NULL. Two uses of one variant are two scopes: their arguments differ. */
 typedef struct scope { const fe_clause *with; const fe_decl *variant; const struct scope *outer; } scope;
 typedef struct { clause_kind kind; const fe_clause *text; const scope *scope; } clause;
+/* `item` keeps the text of the binder: its range is lowered again for every pair at which the mask is asked. */
 typedef struct { fe_index index; const fe_item *item; const char *name; } key_index;
+/* An index that q and k share and nothing else explains; it runs from 0 over its axis. */
 typedef struct { const char *name; fe_index index; } contracted;
 typedef enum { MEMO_MASK, MEMO_SCORE, MEMO_VISIBLE, MEMO_WEIGHT } memo_kind;
+/* What was made for one pair. `at` holds n_names positions; positions are compared by number, since the IR keeps equal expressions once. */
 typedef struct { memo_kind kind; uint32_t stage; const ir_expr *at; ir_expr value; } memo;
 
+/* Lives in the arena: thunks that point to it may be evaluated as long as the graph is being lowered. */
 struct fe_attend {
     const fe_expr *text;
     fe_env env;                          /* with the keys bound */
     const char **names; uint32_t n_names;/* indices of a pair: all in scope */
     BASE_VEC(key_index) keys;
-    BASE_VEC(contracted) sums;
-    BASE_VEC(clause) clauses;
-    uint32_t n_score, n_adjust;
+    BASE_VEC(contracted) sums;           /* empty if the score is given instead of q and k */
+    BASE_VEC(clause) clauses;            /* flat, those of variants in the place of their `with` */
+    uint32_t n_score, n_adjust;          /* lines of that kind: the last stage of s and of w */
     bool too_many;                       /* variants within variants: reported, no more are taken */
     BASE_VEC(memo) memos;
 };
 
+/* The three call each other through the texts of clauses: s in a line is a thunk of the stage below, so every circle gets smaller. */
 static ir_expr score_at(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage);
 static ir_expr visible_at(fe_lower *l, fe_attend *a, const fe_env *env);
 static ir_expr weight_at(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage);
 
 /* ---- the indices of a pair */
 
-/* The attend's env with its indices as they are in cur. */
+/* The attend's env with its indices as they are in cur.
+ * `cur` may stand deep inside of a reduction or of e[i = x], with bindings of things that the operands must not see: only the
+ * indices are taken from it, and what is known to hold there. */
 static fe_env pair_env(fe_lower *l, const fe_attend *a, const fe_env *cur)
 {
     fe_env env = a->env;
     env.assumed = cur->assumed;
     for (uint32_t k = 0; k < a->n_names; k++) {
         const fe_binding *mine = fe_bound(&a->env, a->names[k]), *there = fe_bound(cur, a->names[k]);
+        /* The same binding needs no new one; a let or an argument of that name hides the index there, which then keeps its own value. */
         if (there && !there->thunk && there->n == 1 && there->index != mine->index) env = fe_bind_index(l, &env, a->names[k], there->index, 1);
     }
     return env;
@@ -78,6 +88,7 @@ static bool recall(const fe_attend *a, memo_kind kind, uint32_t stage, const ir_
     return false;
 }
 
+/* Returns value, 0 included: a mistake is told once, not at each pair that asks again. */
 static ir_expr remember(fe_lower *l, fe_attend *a, memo_kind kind, uint32_t stage, const ir_expr *at, ir_expr value)
 {
     memo m = {kind, stage, at, value};
@@ -94,6 +105,7 @@ static const fe_thunk *pair_thunk(fe_lower *l, fe_attend *a, fe_thunk_kind kind,
     return base_copy(l->arena, &t, sizeof t);
 }
 
+/* final: as seen in weights and adjust, -inf where the mask hides the pair. Lines of score see the bare number of the stage below. */
 static fe_env with_score(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage, bool final)
 {
     return fe_bind_thunk(l, env, l->program->word_s, pair_thunk(l, a, FE_THUNK_SCORE, stage, final));
@@ -106,7 +118,8 @@ static const fe_vis *visible_pairs(fe_lower *l, fe_attend *a)
     return base_copy(l->arena, &vis, sizeof vis);
 }
 
-/* Into the variants that a clause stands in, outermost first. */
+/* Into the variants that a clause stands in, outermost first.
+ * The arguments of an inner variant are written in the outer one, so they are evaluated in the env that the outer one has made. */
 static bool enter(fe_lower *l, const scope *s, fe_env *env)
 {
     if (!s) return true;
@@ -144,6 +157,8 @@ static fe_env with_let(fe_lower *l, const fe_env *env, const fe_clause *let)
 static bool clause_env(fe_lower *l, const fe_attend *a, uint32_t k, fe_env *env)
 {
     if (!enter(l, a->clauses.at[k].scope, env)) return false;
+    /* Only lets above the clause, of the very same use of the same variant: a let of another scope is not visible here. Each let is bound
+     * in the env of those before it, so it may use them. */
     for (uint32_t i = 0; i < k; i++)
         if (a->clauses.at[i].kind == CLAUSE_LET && a->clauses.at[i].scope == a->clauses.at[k].scope) *env = with_let(l, env, a->clauses.at[i].text);
     return true;
@@ -151,7 +166,8 @@ static bool clause_env(fe_lower *l, const fe_attend *a, uint32_t k, fe_env *env)
 
 /* ---- mask, score, visible */
 
-/* Nothing to test where the index is the variable that runs over just this range. */
+/* Nothing to test where the index is the variable that runs over just this range.
+ * At other values, as in `s[j = x]`, the position may lie outside of lo..hi, and such a key is hidden. */
 static ir_expr key_test(fe_lower *l, const fe_env *env, const key_index *key)
 {
     const fe_index *index = &fe_bound(env, key->name)->index[0];
@@ -168,6 +184,7 @@ static ir_expr key_test(fe_lower *l, const fe_env *env, const key_index *key)
 static ir_expr mask_of(fe_lower *l, fe_attend *a, const fe_env *env)
 {
     ir_expr m = ir_bool(l->u, true);
+    /* Ranges of keys first: masks may then rely on the key being in its range, for reads as well. */
     for (uint32_t k = 0; k < a->keys.n; k++) m = m ? ir_and(l->u, m, key_test(l, env, &a->keys.at[k])) : 0;
     for (uint32_t k = 0; k < a->clauses.n; k++) {
         if (a->clauses.at[k].kind != CLAUSE_MASK) continue;
@@ -194,6 +211,7 @@ static ir_expr scale_at(fe_lower *l, fe_attend *a, const fe_env *env)
         fe_env inner = *env;
         return clause_env(l, a, k, &inner) ? fe_lower_real(l, &inner, a->clauses.at[k].text->e) : 0;
     }
+    /* Summed indices run from 0, so hi is their extent. Without any, the product has one term and the scale is 1. */
     ir_expr n = ir_int(l->u, 1);
     for (uint32_t k = 0; k < a->sums.n; k++) n = ir_mul(l->u, n, a->sums.at[k].index.hi);
     return ir_op1(l->u, IR_RSQRT, fe_real_of(l, n));
@@ -203,7 +221,9 @@ static ir_expr scale_at(fe_lower *l, fe_attend *a, const fe_env *env)
 static ir_expr product_at(fe_lower *l, fe_attend *a, const fe_env *env)
 {
     const fe_items *operands = a->text->attend.operands;
+    /* attend(keys: score, v): the first operand is the score itself; nothing is summed or scaled. */
     if (operands->n == 2) return fe_lower_real(l, env, operands->at[0].e);
+    /* find_sums keeps no more than IR_AXES. The scale is lowered in `env`: summed indices mean nothing in its text. */
     fe_env inner = *env;
     ir_var vars[IR_AXES];
     for (uint32_t k = 0; k < a->sums.n; k++) {
@@ -216,7 +236,8 @@ static ir_expr product_at(fe_lower *l, fe_attend *a, const fe_env *env)
     return ir_mul(l->u, dot, scale);
 }
 
-/* Index of the clause that is the stage-th of its kind, from 1. */
+/* Index of the clause that is the stage-th of its kind, from 1.
+ * There is one: stages are counted in n_score and n_adjust when clauses are added, and nobody asks for more. */
 static uint32_t clause_number(const fe_attend *a, clause_kind kind, uint32_t stage)
 {
     uint32_t k = 0;
@@ -224,7 +245,8 @@ static uint32_t clause_number(const fe_attend *a, clause_kind kind, uint32_t sta
         if (a->clauses.at[k].kind == kind && --stage == 0) return k;
 }
 
-/* Stage 0 is the similarity, stage n what the n-th line makes of stage n - 1. */
+/* Stage 0 is the similarity, stage n what the n-th line makes of stage n - 1.
+ * So `s` in a line of score is the score that the lines above have made, never the final one. */
 static ir_expr score_of(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage)
 {
     if (stage == 0) return product_at(l, a, env);
@@ -233,6 +255,7 @@ static ir_expr score_of(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t s
     return clause_env(l, a, k, &inner) ? fe_lower_real(l, &inner, a->clauses.at[k].text->e) : 0;
 }
 
+/* The score of a pair after `stage` lines, made once; whether the pair is visible is not asked. */
 static ir_expr score_at(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage)
 {
     const ir_expr *at = positions(l, a, env);
@@ -254,7 +277,10 @@ static ir_expr visible_at(fe_lower *l, fe_attend *a, const fe_env *env)
 
 /* ---- weights */
 
-/* The keys of one row, bound to variables of their own, which vars gets. */
+/* The keys of one row, bound to variables of their own, which vars gets.
+ * At the attend's own pair these are the variables that a->env has bound already. Elsewhere, as in `w[h = g]`, ranges are lowered
+ * again where they may depend on an index that has another value there; a literal or an extent cannot. That finds no new
+ * mistake in the text: it was an integer when the key was bound. */
 static fe_env row_env(fe_lower *l, fe_attend *a, const fe_env *env, ir_var *vars)
 {
     fe_env row = *env;
@@ -274,6 +300,8 @@ static fe_env row_env(fe_lower *l, fe_attend *a, const fe_env *env, ir_var *vars
     return row;
 }
 
+/* One row: all keys of one query. vars are what reductions over the row bind; score and visible are those of the pair that the
+ * vars stand for; most and sum are max(s) and sum(exp(s - max)) over the visible ones. 0: poison. */
 typedef struct { ir_var vars[IR_AXES]; uint32_t n; ir_expr visible, score, most, sum; } row;
 
 /* Over the visible keys of a row; any mistake in a part makes it poison. */
@@ -296,7 +324,8 @@ static row row_at(fe_lower *l, fe_attend *a, const fe_env *env)
     return r;
 }
 
-/* `weights = softmax(j: s)` over all keys says what is meant without it. */
+/* `weights = softmax(j: s)` over all keys says what is meant without it.
+ * The names may stand in any order. Only for clauses of the attend itself: in a variant the keys have the names of its formals. */
 static bool is_default(const fe_lower *l, const fe_attend *a, const fe_expr *e)
 {
     if (e->kind != FE_CALL || strcmp(e->call.name.text, "softmax") != 0 || e->call.args->n != 1 || e->call.binders->n != a->keys.n) return false;
@@ -330,13 +359,15 @@ static ir_expr weights_of(fe_lower *l, fe_attend *a, const fe_env *env)
         fe_env inner = weights_env(l, a, env);
         return clause_env(l, a, k, &inner) ? fe_lower_real(l, &inner, c->text->e) : 0;
     }
+    /* Not divided by zero: the pair is visible, so its own exp is in the sum, and the largest of them is exp(0). */
     row r = row_at(l, a, env);
     ir_expr s = score_at(l, a, env, a->n_score);
     if (!s || !r.most || !r.sum) return 0;
     return ir_op2(l->u, IR_DIV, ir_op1(l->u, IR_EXP, ir_sub(l->u, s, r.most)), r.sum);
 }
 
-/* w of the n-th line is what the line before made of it. */
+/* w of the n-th line is what the line before made of it.
+ * Stage 0, the weights themselves, is what the first line sees. */
 static ir_expr adjusted_of(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage)
 {
     uint32_t k = clause_number(a, CLAUSE_ADJUST, stage);
@@ -345,7 +376,8 @@ static ir_expr adjusted_of(fe_lower *l, fe_attend *a, const fe_env *env, uint32_
     return clause_env(l, a, k, &inner) ? fe_lower_real(l, &inner, a->clauses.at[k].text->e) : 0;
 }
 
-/* Evaluated only where the pair is visible, so no test for that stands inside. */
+/* Evaluated only where the pair is visible, so no test for that stands inside.
+ * Both facts are assumed for the text, where s and w at this very pair are then read without a select around them. */
 static ir_expr weight_at(fe_lower *l, fe_attend *a, const fe_env *env, uint32_t stage)
 {
     const ir_expr *at = positions(l, a, env);
@@ -368,6 +400,7 @@ ir_expr fe_attend_thunk(fe_lower *l, const fe_thunk *t, const fe_env *cur)
         return ir_select(l->u, v, w, ir_real(l->u, 0.0));
     }
     ir_expr s = score_at(l, a, &env, t->stage);
+    /* A score of -inf needs no test: it says itself that the pair is hidden. What is left is the mask. */
     if (!t->final || !s) return s;
     ir_expr m = mask_at(l, a, &env);
     if (!m || fe_is_assumed(l, cur, m) || fe_is_assumed(l, cur, visible_at(l, a, &env))) return s;
@@ -381,15 +414,18 @@ static void clauses_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_c
 /* A variant's clauses take the place of the line that uses it; `s` is the chain of variants around, which must not hold it already. */
 static void variant_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_clause *c, const fe_module *module, const scope *s, uint32_t depth)
 {
+    /* Names in a variant's clauses are those of the file that declares it. */
     fe_env there = *env;
     there.module = module;
     fe_decl *variant = fe_find(l, &there, FE_SPACE_VARIANT, c->name);
     if (!variant) {
+        /* A mask function of the library where a variant is wanted is the likely slip. */
         bool function = fe_find(l, &there, FE_SPACE_FUNCTION, c->name) != NULL;
         const char *hint = function ? base_printf(l->arena, "'%s' is a function: write it in a clause, mask = %s(...)", c->name.text, c->name.text) : NULL;
         fe_expected(fe_report(l, env, BASE_MSG_NO_VARIANT, c->name.at, c->name.text), NULL, NULL, hint);
         return;
     }
+    /* Only the chain around counts: the same variant twice side by side is two uses, which compose. */
     for (const scope *o = s; o; o = o->outer)
         if (o->variant == variant) {
             fe_report(l, env, BASE_MSG_RECURSION, variant->name.at, variant->name.text);
@@ -436,7 +472,9 @@ static void clause_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_cl
     BASE_PUSH(l->arena, &a->clauses, flat);
 }
 
-/* All clauses flat, in the order in which they take effect. */
+/* All clauses flat, in the order in which they take effect.
+ * Variants may use variants twice each, which doubles with every level: hence the bound on their number. `too_many` stops all
+ * levels at the one report. */
 static void clauses_add(fe_lower *l, const fe_env *env, fe_attend *a, const fe_clauses *clauses, const fe_module *module, const scope *s, uint32_t depth)
 {
     for (uint32_t k = 0; k < clauses->n; k++) {
@@ -467,7 +505,8 @@ static bool has_name(const fe_names *names, const char *name)
     return false;
 }
 
-/* Indices that stand in q and k alike and mean nothing else are summed. */
+/* Indices that stand in q and k alike and mean nothing else are summed.
+ * Every other free name of an operand is a mistake: nothing says over what it runs. Goes on after one, to tell them all. */
 static bool find_sums(fe_lower *l, fe_attend *a)
 {
     const fe_items *operands = a->text->attend.operands;
@@ -490,6 +529,7 @@ static bool find_sums(fe_lower *l, fe_attend *a)
         for (uint32_t i = 0; i < 2; i++) fe_stands_of(l, &a->env, in_q.at[k].text, operands->at[i].e, &stands);
         contracted c = {in_q.at[k].text, fe_index_over(l, in_q.at[k].text, ir_int(l->u, 0), fe_extent(l, &a->env, in_q.at[k], &stands))};
         ok = ok && c.index.at;
+        /* Poison is bound too, so that the name is no unbound one. A name beyond the limit is, and is reported where it is read. */
         if (a->sums.n < IR_AXES) BASE_PUSH(l->arena, &a->sums, c);
     }
     return ok;
@@ -500,6 +540,7 @@ static void set_names(fe_lower *l, fe_attend *a)
 {
     BASE_VEC(const char *) names = {0};
     for (const fe_binding *b = a->env.first; b; b = b->next) {
+        /* Hidden by an inner binding of the same name: text cannot mean it. */
         bool seen = b->thunk || b->n != 1 || fe_bound(&a->env, b->name) != b;
         if (!seen) BASE_PUSH(l->arena, &names, b->name);
     }
@@ -507,7 +548,9 @@ static void set_names(fe_lower *l, fe_attend *a)
     a->n_names = names.n;
 }
 
-/* A key whose range moves but stays inside of the axis that it alone reads runs along that axis, with the range in the mask. */
+/* A key whose range moves but stays inside of the axis that it alone reads runs along that axis, with the range in the mask.
+ * So `j in 0..i + 1` and all rows share one rectangular space. key_test sees that the index no longer runs over just lo..hi.
+ * Operands are lowered here only to see which axes they read; clauses do not count, since they may be guarded. */
 static bool use_axes(fe_lower *l, fe_attend *a, const fe_bound_indices *bound)
 {
     const fe_items *operands = a->text->attend.operands;
@@ -539,7 +582,9 @@ static bool bind_keys(fe_lower *l, fe_attend *a, fe_bound_indices *bound)
     for (uint32_t k = 0; k < e->attend.operands->n; k++) texts[n++] = e->attend.operands->at[k].e;
     for (uint32_t k = 0; k < e->attend.clauses->n; k++)
         if (e->attend.clauses->at[k].kind != FE_CLAUSE_WITH) texts[n++] = e->attend.clauses->at[k].e;
+    /* A `with` has arguments, no text of its own: what a variant reads gives no extents. */
     if (!fe_bind_all(l, &a->env, e->attend.binders, texts, n, bound)) return false;
+    /* Keys and binders pair up: only index formals stand for several indices, and functions hold no attend. The limit is the other half. */
     if (bound->n != e->attend.binders->n || bound->n > IR_AXES) {
         fe_report(l, &a->env, BASE_MSG_RANK_LIMIT, e->at, "attend", (int)IR_AXES);
         return false;
@@ -559,6 +604,7 @@ static void tell_text(fe_lower *l, fe_attend *a)
     fe_env inner = a->env;
     for (uint32_t k = 0; k < a->sums.n; k++) inner = fe_bind_index(l, &inner, a->sums.at[k].name, &a->sums.at[k].index, 1);
     for (uint32_t k = 0; k < operands->n; k++) fe_lower_expr(l, &inner, operands->at[k].e);
+    /* s, w and lets as indices of unknown position: poison, so that the texts below are not blamed for using them. */
     inner = fe_bind_index(l, &inner, l->program->word_s, &unknown, 1);
     inner = fe_bind_index(l, &inner, l->program->word_w, &unknown, 1);
     for (uint32_t k = 0; k < a->text->attend.clauses->n; k++) {
@@ -568,7 +614,9 @@ static void tell_text(fe_lower *l, fe_attend *a)
     }
 }
 
-/* Clauses first, since variants are found by their names; then keys, then what is summed. */
+/* Clauses first, since variants are found by their names; then keys, then what is summed.
+ * Failing without a word happens where an extent is that of a tensor that is itself wrong (stand_add): tell_text then reads it, so
+ * that nobody is left without a message. The names come last, since keys may have been bound anew. */
 fe_attend *fe_attend_create(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     const fe_items *operands = e->attend.operands;
@@ -582,6 +630,7 @@ fe_attend *fe_attend_create(fe_lower *l, const fe_env *env, const fe_expr *e)
     fe_attend *a = BASE_NEW(l->arena, fe_attend);
     a->text = e;
     a->env = *env;
+    /* Inside of another attend's weights clause, the restriction to visible pairs is that one's, not this one's. */
     a->env.vis = NULL;
     uint32_t before = l->failures;
     fe_bound_indices bound = {0};
@@ -608,11 +657,13 @@ ir_expr fe_attend_value(fe_lower *l, fe_attend *a)
     if (!v || !w || !value) return 0;
     row r = {.n = a->keys.n, .visible = v};
     for (uint32_t k = 0; k < r.n; k++) r.vars[k] = a->keys.at[k].index.var;
+    /* v is multiplied only at visible pairs: what stands behind the mask, NaN even, never gets into the sum. */
     ir_expr some = row_reduce(l, &r, IR_RED_ANY, ir_bool(u, true));
     return ir_select(u, some, row_reduce(l, &r, IR_RED_SUM, ir_mul(u, w, value)), ir_real(u, 0.0));
 }
 
-/* Of the visible final scores, whatever the weights say. */
+/* Of the visible final scores, whatever the weights say.
+ * The sum is at least exp(0) where a key is visible, so the logarithm is that of a positive number. */
 ir_expr fe_attend_lse(fe_lower *l, fe_attend *a)
 {
     ir_unit *u = l->u;
