@@ -7,6 +7,8 @@
 
 static const char too_many_axes[] = "it needs more than 16 axes";
 
+/* The state before any step. An outer axis is walked as items, rows or values, whose number must be known at launch: its extent may hold
+ * dimensions alone. */
 static lower_state *begin(ir_unit *u, const ir_node *map) {
     lower_state *s = BASE_NEW(u->arena, lower_state);
     *s = (lower_state){ .u = u, .arena = u->arena, .node = map };
@@ -24,6 +26,8 @@ static lower_state *begin(ir_unit *u, const ir_node *map) {
     return s;
 }
 
+/* Bodies are rewritten and places substituted from here on; the node itself is immutable, hence the copy.
+ * What is free in a body and no outer variable is a counter of a loop around: it stands still while the kernel runs, so it is `fixed` too. */
 /* A copy of the node's results with places filled in. */
 static void results(lower_state *s) {
     ir_unit *u = s->u;
@@ -61,6 +65,8 @@ static void check_nesting(lower_state *s) {
         if (lower_nesting(s->u, s->root[i]) > IR_AXES) s->why = too_many_axes;
 }
 
+/* The order matters. `lower_pull` may leave a test that something was summed, which guards around it fold away: guards come again behind it.
+ * Score tests look for the score inside the body as the same expression: they come before base 2 scales one and not the other. */
 static void rewrite(lower_state *s) {
     ir_unit *u = s->u;
     for (uint32_t i = 0; i < s->n_results; i++) {
@@ -70,6 +76,7 @@ static void rewrite(lower_state *s) {
     }
 }
 
+/* Here the lines come into being: naming a result pushes all lines that it needs, operands first, and then its own. */
 static ir_kernel_store *make_stores(lower_state *s) {
     ir_kernel_store *stores = BASE_ARRAY(s->arena, s->n_results, ir_kernel_store);
     for (uint32_t i = 0; i < s->n_results && !s->why; i++) stores[i] = (ir_kernel_store){ s->store[i], lower_named(s, lower_clamp(s, s->root[i])) };
@@ -77,12 +84,14 @@ static ir_kernel_store *make_stores(lower_state *s) {
 }
 
 /* Features in an order in which extents depend on earlier axes only: lines above bind the inner ones, so the order of lines reversed. */
+/* TERMs alone name features: what a FOLD or ACC runs over are columns, which have their axes since lower_roles. */
 static void feature_axes(lower_state *s) {
     ir_unit *u = s->u;
     for (uint32_t i = s->lets.n; i--;) {
         const ir_let *l = &s->lets.at[i];
         for (uint32_t k = 0; k < l->n_over && l->kind == IR_LET_TERM; k++) {
             bool there = false;
+            /* binders are canonical, so TERMs side by side often bind the same variable: one axis serves them all */
             for (uint32_t p = 0; p < s->axes.n; p++) there |= s->axes.at[p].var == l->over[k];
             if (there) continue;
             if (s->axes.n == IR_AXES) {
@@ -95,6 +104,7 @@ static void feature_axes(lower_state *s) {
     }
 }
 
+/* In rounds: each takes what needs nothing that is still waiting. A round that takes nothing proves a circle, so the loop ends. */
 /* Stable: an axis moves behind those that its extent needs. */
 static void order_axes(lower_state *s) {
     ir_unit *u = s->u;
@@ -122,6 +132,7 @@ static void check_axes(lower_state *s) {
         if (ir_has_op(s->u, s->axes.at[i].extent, IR_RED)) s->why = "an extent holds a reduction";
 }
 
+/* `inside` is true: outer variables are only split by what divides their extent (lower_split.c), so all rows exist. */
 static ir_kernel *finish(lower_state *s, ir_kernel_store *stores, uint8_t sweeps) {
     ir_unit *u = s->u;
     ir_kernel *k = BASE_NEW(s->arena, ir_kernel);
@@ -132,12 +143,15 @@ static ir_kernel *finish(lower_state *s, ir_kernel_store *stores, uint8_t sweeps
     return k;
 }
 
+/* The poison was reported where it was made. Such a node gives no kernel and no second message: `why` stays empty. */
 static bool poisoned(const ir_node *map) {
     for (uint32_t i = 0; i < map->map.n_results; i++)
         if (!map->map.results[i].body) return true;
     return !map->map.n_results;
 }
 
+/* Each step runs only while `why` is unset. Roles come before lines, whose rank is a set of roles; features after lines, since TERMs say
+ * which there are; sweeps after lines, since they follow the references from line to line; the frame last, over the final axes. */
 ir_kernel *lower_try(ir_unit *u, const ir_node *map, const char **why) {
     *why = "";
     if (poisoned(map)) return NULL;
@@ -161,6 +175,7 @@ ir_kernel *lower_try(ir_unit *u, const ir_node *map, const char **why) {
     return finish(s, stores, sweeps);
 }
 
+/* lower_try for a node that must have a kernel: here the reason is said to the user, at the statement. */
 ir_kernel *pass_lower_node(ir_unit *u, const ir_node *map) {
     const char *why;
     ir_kernel *k = lower_try(u, map, &why);
@@ -170,6 +185,7 @@ ir_kernel *pass_lower_node(ir_unit *u, const ir_node *map) {
 
 /* ---- the pass: kernels in the order of maps; a check gives two, of its position and of what was found there */
 typedef struct { pass_state *state; BASE_VEC(ir_kernel *) kernels; bool ok; } lower_env;
+/* A node that has no kernel does not stop the pass: the others are lowered, so that every refusal is heard in one run. */
 static void lower_one(lower_env *l, const ir_node *map) {
     ir_kernel *k = pass_lower_node(l->state->graph->unit, map);
     if (k) BASE_PUSH(l->state->arena, &l->kernels, k);
@@ -185,6 +201,7 @@ static void lower_node(void *env, const ir_node *node, uint32_t depth) {
 bool pass_lower(pass_state *state) {
     lower_env l = { .state = state, .ok = true };
     ir_graph_each(state->graph, lower_node, &l);
+    /* never NULL, also for a graph without maps: its presence says that the pass has run */
     state->kernels = l.kernels.at ? l.kernels.at : BASE_NEW(state->arena, ir_kernel *);
     state->n_kernels = l.kernels.n;
     return l.ok;

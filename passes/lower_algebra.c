@@ -11,6 +11,8 @@
 static const double log2_e = 1.4426950408889634;
 
 /* ---- products and sums */
+/* The info is a copy and operands are fetched again: making expressions may move the tables of the unit.
+ * A minus becomes a factor -1, which meets other literals in `gather`; factors of 1 are dropped. */
 static void flatten(ir_unit *u, ir_expr e, bool under, lower_product *p) {
     ir_expr_info x = *ir_at(u, e);
     if (x.op == IR_MUL || x.op == IR_DIV) {
@@ -27,6 +29,7 @@ static void flatten(ir_unit *u, ir_expr e, bool under, lower_product *p) {
     }
 }
 
+/* Integers are polynomials of their own (ir/poly.c) and stay one factor: only reals are taken apart. */
 lower_product lower_factors(ir_unit *u, ir_expr e) {
     lower_product p = { 0 };
     if (ir_at(u, e)->sort == IR_SORT_REAL) flatten(u, e, false, &p);
@@ -34,6 +37,7 @@ lower_product lower_factors(ir_unit *u, ir_expr e) {
     return p;
 }
 
+/* 0 stands for an absent factor, not for the number. */
 static ir_expr times(ir_unit *u, ir_expr a, ir_expr b) { return !a ? b : !b ? a : ir_mul(u, a, b); }
 
 /* Variable factors first, then one constant in which all literals have met. 0: nothing, or 1. */
@@ -50,6 +54,7 @@ static ir_expr gather(ir_unit *u, const lower_list *list, double *literal) {
     return times(u, variable, constant);
 }
 
+/* One factor alone comes back as it is, so that taking apart and putting together changes nothing where nothing was moved. */
 ir_expr lower_multiply(ir_unit *u, const lower_product *p) {
     double literal = 1;
     if (p->over.n == 1 && !p->under.n) return p->over.at[0];
@@ -61,6 +66,7 @@ ir_expr lower_multiply(ir_unit *u, const lower_product *p) {
 typedef struct { ir_expr e; bool minus; } term;
 typedef BASE_VEC(term) term_list;
 
+/* Left to right with the sign that each term has in the whole. The order is kept: real sums are not reassociated without need. */
 static void terms_of(ir_unit *u, ir_expr e, bool minus, term_list *out) {
     ir_op op = (ir_op)ir_at(u, e)->op;
     if (op == IR_ADD || op == IR_SUB) {
@@ -110,6 +116,7 @@ bool lower_positive(ir_unit *u, ir_expr e) {
 }
 
 typedef struct { pass_memo seen; bool finite; } finite_env;
+/* Stops at reads: tensors are taken as finite, as the head of this file says. A sum is looked into; a max may be -inf over nothing. */
 static bool finite_visit(const ir_unit *u, void *env, ir_expr e) {
     finite_env *f = env;
     if (!f->finite || !pass_memo_add(&f->seen, e)) return false;
@@ -128,6 +135,7 @@ static bool is_finite(ir_unit *u, ir_expr e) {
     ir_walk(u, e, finite_visit, &f);
     return f.finite;
 }
+/* What leaves a sum may multiply the 0 of an empty one: 0*inf and 0*NaN would not be 0. */
 static bool finite_product(ir_unit *u, const lower_product *p) {
     for (uint32_t i = 0; i < p->over.n; i++)
         if (!is_finite(u, p->over.at[i])) return false;
@@ -136,6 +144,8 @@ static bool finite_product(ir_unit *u, const lower_product *p) {
     return true;
 }
 
+/* `plain`: extents are a box, so index 0 of every variable is in it if no extent is 0. Where the guard is proved at the origin, the extents
+ * that are not proved positive are all that is left to ask. */
 ir_expr lower_something(ir_unit *u, ir_expr red) {
     uint32_t n = ir_red_n_bound(u, red);
     ir_binding *origin = BASE_ARRAY(u->arena, n, ir_binding);
@@ -171,6 +181,7 @@ static bool stays_inside(ir_unit *u, ir_expr e, ir_set bound) {
     return r.unproved;
 }
 
+/* Factors that stay in the reduction go to `in`, the others to `out`. only_positive: for max and min, whose order another factor would turn. */
 static void divide(ir_unit *u, const lower_list *list, ir_set bound, bool only_positive, lower_list *in, lower_list *out) {
     for (uint32_t i = 0; i < list->n; i++) {
         ir_expr f = list->at[i];
@@ -179,6 +190,7 @@ static void divide(ir_unit *u, const lower_list *list, ir_set bound, bool only_p
     }
 }
 
+/* Nothing to pull, or nothing would stay inside: the reduction as it is. What stays is pulled again: its body may be of another form by now. */
 static ir_expr pull_factors(ir_unit *u, ir_expr red, bool sum) {
     ir_set bound = lower_bound(u, red);
     lower_product all = lower_factors(u, ir_red_body(u, red)), in = { 0 }, out = { 0 };
@@ -195,6 +207,7 @@ static ir_expr pull_factors(ir_unit *u, ir_expr red, bool sum) {
     return !sum || finite_product(u, &out) ? whole : ir_select(u, lower_something(u, red), whole, ir_real(u, 0));
 }
 
+/* Over nothing a max is -inf, and -inf plus what leaves, taken as finite, is -inf again: no test is needed here. */
 static ir_expr pull_terms(ir_unit *u, ir_expr red) {
     ir_set bound = lower_bound(u, red);
     term_list all = { 0 }, in = { 0 }, out = { 0 };
@@ -219,6 +232,7 @@ ir_expr lower_pull_reduction(ir_unit *u, ir_expr red) {
     return product ? pull_factors(u, red, false) : red;
 }
 
+/* Only sums on the first walk: maxima move with `base2`, where the exponentials that they belong to are rewritten too. */
 static ir_expr pull_sum(ir_unit *u, void *env, ir_expr e) {
     (void)env;
     if (!ir_is(u, e, IR_RED) || ir_at(u, e)->u.ref != IR_RED_SUM) return 0;
@@ -228,6 +242,7 @@ static ir_expr pull_sum(ir_unit *u, void *env, ir_expr e) {
 ir_expr lower_pull(ir_unit *u, ir_expr e) { return ir_rebuild_up(u, e, pull_sum, NULL); }
 
 /* ---- exponentials */
+/* Is some term a max, or a product with one? */
 static bool holds_max(ir_unit *u, const term_list *list) {
     for (uint32_t i = 0; i < list->n; i++) {
         lower_product p = lower_factors(u, list->at[i].e);
@@ -237,6 +252,8 @@ static bool holds_max(ir_unit *u, const term_list *list) {
     return false;
 }
 
+/* e is a difference p - q. Only where q holds a max, so that q is the reference of an exponential, and both sides have more than one term:
+ * any other difference of real sums keeps the order of its additions. */
 static ir_expr cancel(ir_unit *u, ir_expr e) {
     term_list p = { 0 }, q = { 0 }, left = { 0 };
     terms_of(u, ir_operand(u, e, 0), false, &p);
@@ -244,6 +261,7 @@ static ir_expr cancel(ir_unit *u, ir_expr e) {
     if (p.n < 2 || q.n < 2 || !holds_max(u, &q)) return e;
     uint32_t met = 0;
     for (uint32_t i = 0; i < p.n; i++) {
+        /* each term of q meets at most one of p: a 0 marks those that have met */
         bool hit = false;
         for (uint32_t k = 0; k < q.n && !hit; k++)
             if (q.at[k].e && q.at[k].e == p.at[i].e && q.at[k].minus == p.at[i].minus) q.at[k].e = 0, hit = true, met++;
@@ -256,6 +274,7 @@ static ir_expr cancel(ir_unit *u, ir_expr e) {
     return ir_sub(u, sum_terms(u, &left), sum_terms(u, &right));
 }
 
+/* Down through sums, selects and maxima to products, where the constant meets other literals. Into a max only because c > 0. */
 ir_expr lower_scale(ir_unit *u, ir_expr e, double c) {
     ir_expr_info x = *ir_at(u, e);
     if (x.op == IR_ADD || x.op == IR_SUB) {
@@ -274,6 +293,7 @@ ir_expr lower_scale(ir_unit *u, ir_expr e, double c) {
     return lower_multiply(u, &p);
 }
 
+/* From the leaves up: an exponent has its terms pulled and cancelled before its EXP scales it, down into the maxima that it holds. */
 static ir_expr base2(ir_unit *u, void *env, ir_expr e) {
     (void)env;
     ir_expr r = e;
@@ -290,12 +310,14 @@ ir_expr lower_base2(ir_unit *u, ir_expr e) { return ir_rebuild_up(u, e, base2, N
 /* ---- references
  * In 2^(y - r), r a fold over the columns, rows that have seen nothing or only -inf have r = -inf. With max(r, lowest) they add 0, not NaN. */
 typedef struct { lower_state *s; bool found; } max_env;
+/* A max over the columns of the sweeps: any other is final before a column is seen, and no running reference. */
 static bool find_max(const ir_unit *u, void *env, ir_expr e) {
     max_env *m = env;
     if (ir_is(u, e, IR_RED) && ir_at(u, e)->u.ref == IR_RED_MAX && ir_red_n_bound(u, e) == m->s->sweep_axis.n
         && ir_red_bound(u, e, 0) == m->s->sweep_axis.at[0]) m->found = true;
     return !m->found;
 }
+/* Only where y moves with a column and r does not: r is what the row's exponentials are relative to. Both sides are walked on. */
 static ir_expr clamp(ir_unit *u, void *env, ir_expr e) {
     lower_state *s = env;
     if (!ir_is(u, e, IR_EXP2) || !ir_is(u, ir_operand(u, e, 0), IR_SUB)) return 0;

@@ -7,6 +7,7 @@
  * Where the body does not vanish (weights = s*s) the test stays. */
 #include "lower.h"
 
+/* Left to right: `and` is lazy, so each part may rely on those before it. */
 void lower_conjuncts(ir_unit *u, ir_expr e, lower_list *out) {
     if (ir_is(u, e, IR_AND)) {
         ir_expr b = ir_operand(u, e, 1);
@@ -19,6 +20,8 @@ void lower_conjuncts(ir_unit *u, ir_expr e, lower_list *out) {
 
 /* ---- what is true inside */
 typedef struct { pass_memo known; } known_env;          /* truth value to 0 or 1 */
+/* What follows from e having this value: of a true `and` and of a false `or` both sides, of a `not` the opposite inside. Nothing is noted of
+ * literals: they need no replacing. */
 static void know(ir_unit *u, known_env *k, ir_expr e, bool value) {
     ir_op op = (ir_op)ir_at(u, e)->op;
     if (op == IR_BOOL) return;
@@ -30,12 +33,14 @@ static void know(ir_unit *u, known_env *k, ir_expr e, bool value) {
         know(u, k, b, value);
     }
 }
+/* Called before the operands: the largest known part is replaced whole, and `rebuild` folds what is above it. */
 static ir_expr replace(ir_unit *u, void *env, ir_expr e) {
     known_env *k = env;
     uint32_t value;
     if (ir_at(u, e)->sort != IR_SORT_BOOL || !pass_memo_get(&k->known, e, &value)) return 0;
     return ir_bool(u, value);
 }
+/* e where `truth` is known to have this value. A literal truth says nothing. */
 static ir_expr assume(ir_unit *u, ir_expr e, ir_expr truth, bool value) {
     known_env k = { pass_memo_create(u->arena) };
     if (ir_is(u, truth, IR_BOOL)) return e;
@@ -43,6 +48,8 @@ static ir_expr assume(ir_unit *u, ir_expr e, ir_expr truth, bool value) {
     return ir_rebuild(u, e, replace, &k);
 }
 
+/* From the leaves up, so that inner guards are used before the outer ones that enclose them. Guards themselves stay: only what they hide
+ * is rewritten, a select's second side under the opposite. */
 static ir_expr guard(ir_unit *u, void *env, ir_expr e) {
     (void)env;
     ir_expr_info x = *ir_at(u, e);
@@ -72,9 +79,11 @@ static ir_expr tested(const ir_unit *u, ir_expr e) {     /* s, if e says s != -i
     return minus_inf(u, b) ? a : minus_inf(u, a) ? b : 0;
 }
 
+/* SAME: e does not change in a way that is known to matter: it holds no score, or another one. UNKNOWN ends in a refusal, so that it is
+ * always right to answer it. */
 /* What becomes of e where the score is -inf? */
 typedef enum { AT_SAME, AT_MINUS_INF, AT_ZERO, AT_UNKNOWN } at_value;
-typedef struct { ir_unit *u; ir_expr score; ir_set keys; pass_memo memo; } at_env;
+typedef struct { ir_unit *u; ir_expr score; ir_set keys; pass_memo memo; } at_env; /* keys: variables that the reduction binds, which the score moves with */
 static at_value at(at_env *env, ir_expr e);
 
 static at_value at_product(at_env *env, ir_expr e, const at_value *a) {
@@ -84,6 +93,7 @@ static at_value at_product(at_env *env, ir_expr e, const at_value *a) {
     if (a[1] == AT_MINUS_INF && lower_positive(u, ir_operand(u, e, 0))) return AT_MINUS_INF;
     return AT_UNKNOWN;
 }
+/* Both sides count, since the condition is one that does not depend on the score. A side that is a literal is of the kind wanted by itself. */
 static at_value at_select(at_env *env, ir_expr e, const at_value *a) {
     ir_unit *u = env->u;
     double f;
@@ -105,6 +115,7 @@ static at_value at_operator(at_env *env, ir_expr e, const at_value *a) {
     default: return AT_UNKNOWN;
     }
 }
+/* Reads and reductions are not looked into: a score at other indices is another score. Nor is what is free of the keys. */
 static at_value at_new(at_env *env, ir_expr e) {
     ir_expr_info x = *ir_at(env->u, e);
     if (e == env->score) return AT_MINUS_INF;
@@ -129,13 +140,16 @@ static bool vanishes(ir_unit *u, ir_red kind, ir_expr body, ir_expr score, ir_se
     return (kind == IR_RED_MAX && a == AT_MINUS_INF) || (kind == IR_RED_SUM && a == AT_ZERO);
 }
 
-typedef struct { bool exponentials; lower_list maxima; } test_env;
+typedef struct { bool exponentials; lower_list maxima; } test_env; /* exponentials: there are some, so base 2 will scale the scores */
+/* The conjuncts but one, in their order. */
 static ir_expr without_test(ir_unit *u, const lower_list *all, uint32_t skip) {
     ir_expr rest = ir_bool(u, true);
     for (uint32_t i = 0; i < all->n; i++)
         if (i != skip) rest = ir_and(u, rest, all->at[i]);
     return rest;
 }
+/* One test per reduction and call: scores that are tested twice were folded to one conjunct. `any` has no body to vanish; its test becomes
+ * a max of the scores under the other guards, scaled as base 2 will scale those of the exponentials, so that both are one line. */
 static ir_expr drop_test(ir_unit *u, void *env, ir_expr e) {
     test_env *t = env;
     if (!ir_is(u, e, IR_RED)) return 0;
@@ -165,6 +179,7 @@ static bool maxima_visit(const ir_unit *u, void *env, ir_expr e) {
     if (ir_is(u, e, IR_RED) && ir_at(u, e)->u.ref == IR_RED_MAX && ir_at(u, e)->sort == IR_SORT_REAL) BASE_PUSH(u->arena, &t->maxima, e);
     return true;
 }
+/* The `any` that such a maximum stands for is built and compared: reductions equal up to renaming are one expression. */
 static ir_expr any_by_maximum(ir_unit *u, void *env, ir_expr e) {
     test_env *t = env;
     if (!ir_is(u, e, IR_RED) || ir_at(u, e)->u.ref != IR_RED_ANY || !ir_is_bool(u, ir_red_body(u, e), true)) return 0;
@@ -180,6 +195,7 @@ static ir_expr any_by_maximum(ir_unit *u, void *env, ir_expr e) {
     }
     return 0;
 }
+/* Tests go first: a maximum that has lost its test is one whose range the `any` of the same guard may match. */
 ir_expr lower_score_tests(ir_unit *u, ir_expr e) {
     test_env t = { ir_has_op(u, e, IR_EXP), { 0 } };
     e = ir_rebuild_up(u, e, drop_test, &t);

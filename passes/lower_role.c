@@ -10,6 +10,8 @@
  * roles decide what is shared, never what is computed. */
 #include "lower.h"
 
+/* The memo holds outer variables and columns (role + 1). What has no entry is a counter, which stands still and so counts as an item, or
+ * is bound by a reduction that does not run over the columns: a feature. */
 uint8_t lower_role_of(const lower_state *s, ir_var v) {
     uint32_t role;
     if (pass_memo_get(&s->role, v, &role)) return (uint8_t)(role - 1);
@@ -23,10 +25,11 @@ static void set_role(lower_state *s, ir_var v, uint8_t role) {
 
 static bool has_role(const lower_state *s, ir_var v) { return pass_memo_get(&s->role, v, NULL); }
 
+/* Does e depend on outer variables and counters alone, on nothing that a reduction around it binds? */
 static bool fixed(const lower_state *s, ir_expr e) { return !ir_set_minus(s->u, ir_free(s->u, e), s->fixed); }
 
 /* ---- reductions found in the results */
-typedef struct { lower_state *s; lower_list reds; ir_set free; } reds_env;
+typedef struct { lower_state *s; lower_list reds; ir_set free; } reds_env; /* free: variables that some reduction depends on */
 static bool reds_visit(const ir_unit *u, void *env, ir_expr e) {
     reds_env *r = env;
     if (ir_is(u, e, IR_RED)) {
@@ -41,6 +44,7 @@ static reds_env reductions(lower_state *s) {
     return r;
 }
 
+/* As many variables, extents equal in order: extents are canonical expressions, so ids compare. */
 static bool same_extents(const ir_unit *u, ir_expr a, ir_expr b) {
     if (ir_red_n_bound(u, a) != ir_red_n_bound(u, b)) return false;
     for (uint32_t i = 0; i < ir_red_n_bound(u, a); i++)
@@ -48,6 +52,7 @@ static bool same_extents(const ir_unit *u, ir_expr a, ir_expr b) {
     return true;
 }
 
+/* What stands inside the reduction `outside`: a reduction that depends on what it binds, or one over the same axes. */
 typedef struct { ir_expr outside; ir_set bound; bool depends, same; } nest_env;
 static bool nest_visit(const ir_unit *u, void *env, ir_expr e) {
     nest_env *n = env;
@@ -65,6 +70,7 @@ static bool boxed(lower_state *s, ir_expr red) {
     return fixed(s, red);
 }
 
+/* A true dependence wins over equal axes, wherever it stands in the list; of each kind the first one found. */
 /* The reduction whose variables are the columns; 0: none is nested. */
 static ir_expr nested(lower_state *s, const lower_list *reds) {
     ir_unit *u = s->u;
@@ -82,6 +88,7 @@ static ir_expr nested(lower_state *s, const lower_list *reds) {
 }
 
 /* ---- columns */
+/* An outer variable with this extent on which `red` does not depend and that is not among the n taken; 0: none. */
 static ir_var outer_like(const lower_state *s, ir_expr red, ir_expr extent, const ir_var *taken, uint32_t n) {
     for (uint32_t i = 0; i < s->outer.n; i++) {
         ir_var v = s->outer.at[i];
@@ -92,6 +99,7 @@ static ir_var outer_like(const lower_state *s, ir_expr red, ir_expr extent, cons
     return 0;
 }
 
+/* For texts alone: variables are ids, two of one name would still be two. */
 static const char *column_name(const lower_state *s, uint32_t k) {
     const char *name = base_printf(s->arena, "j%u", k);
     for (uint32_t i = 0; i < s->outer.n; i++)
@@ -99,6 +107,7 @@ static const char *column_name(const lower_state *s, uint32_t k) {
     return name;
 }
 
+/* All columns are outer variables or none is: where one finds no partner, every one becomes a variable of its own. */
 static void make_columns(lower_state *s, ir_expr red) {
     ir_unit *u = s->u;
     uint32_t n = ir_red_n_bound(u, red), found = 0;
@@ -114,6 +123,7 @@ static void make_columns(lower_state *s, ir_expr red) {
     }
 }
 
+/* It must bind as many variables, of the same extents in order, and depend on no column itself: that would be a reduction per column, a term. */
 /* Does the reduction run over the columns of the sweeps? Then `all` binds its variables to them. */
 static bool over_columns(lower_state *s, ir_expr red, ir_binding *all) {
     ir_unit *u = s->u;
@@ -141,11 +151,14 @@ static ir_expr bind_columns(ir_unit *u, void *env, ir_expr e) {
     pass_memo_put(&s->bound, e, bound);
     return bound;
 }
+/* The first variable is enough: columns are never canonical binders, only bind_columns makes reductions that bind them. */
 static bool is_fold(const lower_state *s, ir_expr red) {
     return s->sweep_axis.n && ir_red_n_bound(s->u, red) == s->sweep_axis.n && ir_red_bound(s->u, red, 0) == s->sweep_axis.at[0];
 }
 
 /* ---- values */
+/* Variables of reads that move with a column. last: only those of the last position, and only where that holds no column: along it
+ * neighbours are neighbours in memory. Reductions inside are left out: what they read is no factor of this sum. */
 typedef struct { lower_state *s; ir_set found; bool last; } read_env;
 static bool with_column_visit(const ir_unit *u, void *env, ir_expr e) {
     read_env *r = env;
@@ -170,6 +183,8 @@ static ir_set free_of_inner(lower_state *s, ir_expr e) {
     return i.free;
 }
 
+/* `over` and `under` are the factors of the body. A variable that every factor with columns has is no value: no weight would be left that
+ * all values share. A factor that holds a reduction is costly and computed per pair, so nothing that it depends on may be a value. */
 /* Of one sum over the columns: which variables are like values, and which never are. */
 static void values_of_sum(lower_state *s, ir_expr red, bool need_unit_stride, ir_set *values, ir_set *never) {
     ir_unit *u = s->u;
@@ -191,6 +206,8 @@ static void values_of_sum(lower_state *s, ir_expr red, bool need_unit_stride, ir
     *values = ir_set_union(u, *values, mine);
 }
 
+/* Never values: columns, what guards and inner reductions depend on, what extents of columns depend on, and all that a fold which is no
+ * real sum depends on: only an ACC has one accumulator per value. `never` wins over what some sum would like. */
 static ir_set values(lower_state *s, const lower_list *reds, bool need_unit_stride) {
     ir_unit *u = s->u;
     ir_set some = 0, never = s->columns;
@@ -206,6 +223,8 @@ static ir_set values(lower_state *s, const lower_list *reds, bool need_unit_stri
 }
 
 /* ---- items */
+/* A read with a column and a feature (keys) or a value (values) is an operand; outer variables that choose it become items, and the rows
+ * of one item share its loads. The set collects columns and features too; only outer variables are asked for later. */
 typedef struct { lower_state *s; ir_set values, items; } operand_env;
 static bool operand_visit(const ir_unit *u, void *env, ir_expr e) {
     operand_env *o = env;
@@ -215,6 +234,8 @@ static bool operand_visit(const ir_unit *u, void *env, ir_expr e) {
     return true;
 }
 
+/* Binding comes first: values and operands are recognised by the columns in them. Columns that are outer variables have their role by
+ * then. An outer variable that no reduction depends on matters to stores only: a column, so that stores run along it. */
 static void sweep_roles(lower_state *s, ir_expr red, bool is_nested) {
     ir_unit *u = s->u;
     make_columns(s, red);
@@ -232,6 +253,7 @@ static void sweep_roles(lower_state *s, ir_expr red, bool is_nested) {
 }
 
 /* ---- contractions: the two reads with the most outer variables of their own */
+/* One set of outer variables per read; positions of a read belong to it and are not entered. */
 typedef struct { lower_state *s; ir_set outer; BASE_VEC(ir_set) sets; } sets_env;
 static bool sets_visit(const ir_unit *u, void *env, ir_expr e) {
     sets_env *p = env;
@@ -241,6 +263,7 @@ static bool sets_visit(const ir_unit *u, void *env, ir_expr e) {
     }
     return !ir_is(u, e, IR_READ);
 }
+/* a: the read with most outer variables; b: the one with most that a lacks. A contraction needs some on either side that the other lacks. */
 static bool contraction_of(lower_state *s, ir_expr red, ir_set *a, ir_set *b) {
     ir_unit *u = s->u;
     sets_env p = { .s = s, .outer = ir_set_of(u, s->outer.n, s->outer.at) };
@@ -255,6 +278,7 @@ static bool contraction_of(lower_state *s, ir_expr red, ir_set *a, ir_set *b) {
     }
     return most && ir_set_size(u, ir_set_minus(u, *a, *b));
 }
+/* The first reduction that is one decides for the whole kernel. Variables of neither read become rows. */
 static bool contraction(lower_state *s, const lower_list *reds) {
     ir_unit *u = s->u;
     ir_set a, b;
@@ -274,10 +298,13 @@ static bool contraction(lower_state *s, const lower_list *reds) {
     return true;
 }
 
+/* Results are dense with the last variable innermost: neighbours along the column are neighbours in memory. */
 static void map_roles(lower_state *s) {
     for (uint32_t i = 0; i < s->outer.n; i++) set_role(s, s->outer.at[i], i + 1 < s->outer.n ? IR_ROW : IR_COL);
 }
 
+/* Outer variables of one role in the node's order, so that stores run through memory forwards; behind them the sweep's columns that are
+ * variables of their own. */
 static void push_axes(lower_state *s, uint8_t role) {
     for (uint32_t i = 0; i < s->outer.n; i++) {
         ir_var v = s->outer.at[i];
@@ -295,6 +322,7 @@ static void push_axes(lower_state *s, uint8_t role) {
     }
 }
 
+/* Where no reduction has a box of columns per row, all become terms, and the node is walked like a map. */
 void lower_roles(lower_state *s) {
     reds_env r = reductions(s);
     ir_expr red = nested(s, &r.reds);
