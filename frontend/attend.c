@@ -138,7 +138,7 @@ static const fe_link *identity_links(fe_lower *l, const fe_env *env, uint32_t *n
     for (const fe_binding *b = env->first; b; b = b->next) {
         if (b->thunk || b->n != 1) continue;
         const char **name = base_copy(l->arena, &b->name, sizeof b->name);
-        fe_link link = {b->name, name, 1};
+        fe_link link = {b->name, name, NULL, 1};
         BASE_PUSH(l->arena, &links, link);
     }
     *n = links.n;

@@ -80,15 +80,15 @@ static bool bind_formal(const call *c, uint32_t formal, uint32_t first, uint32_t
 {
     BASE_VEC(fe_index) all = {0};
     bool ok = true;
-    *link = (fe_link){c->formals->indices->at[formal].text, BASE_ARRAY(c->l->arena, n ? n : 1, const char *), n};
+    *link = (fe_link){c->formals->indices->at[formal].text, BASE_ARRAY(c->l->arena, n ? n : 1, const char *), BASE_ARRAY(c->l->arena, n ? n : 1, uint32_t), n};
     for (uint32_t k = 0; k < n; k++) {
         const fe_item *item = &c->binders->at[first + k];
         const fe_binding *b = item->kind == FE_ITEM_RANGE ? NULL : fe_bound(c->env, item_name(item).text);
         link->actual[k] = item_name(item).text;
-        if (n == 1 && b && !b->thunk && b->n != 1) {             /* an index formal of the caller that stands for several itself */
-            *body = fe_bind_index(c->l, body, link->formal, b->index, b->n);
-            link->n = 1;
-            return true;
+        link->width[k] = b && !b->thunk ? b->n : 1;
+        if (link->width[k] != 1) {                               /* an index formal of the caller that stands for several itself */
+            for (uint32_t i = 0; i < b->n; i++) BASE_PUSH(c->l->arena, &all, b->index[i]);
+            continue;
         }
         fe_index index = {0};
         ok = actual_index(c, item, formal, &index) && ok;

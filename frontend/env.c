@@ -60,7 +60,10 @@ fe_index fe_index_over(fe_lower *l, const char *name, ir_expr lo, ir_expr hi)
 static fe_env relink(fe_lower *l, fe_env env, const fe_link *link, const fe_env *cur)
 {
     const fe_binding *b = fe_bound(cur, link->formal);
-    for (uint32_t k = 0; b && !b->thunk && k < link->n && k < b->n; k++) env = fe_bind_index(l, &env, link->actual[k], &b->index[k], 1);
+    if (!b || b->thunk) return env;
+    if (link->n == 1) return fe_bind_index(l, &env, link->actual[0], b->index, b->n);    /* one name may stand for several there too */
+    for (uint32_t k = 0, at = 0; k < link->n && at + link->width[k] <= b->n; at += link->width[k++])
+        env = fe_bind_index(l, &env, link->actual[k], &b->index[at], link->width[k]);
     return env;
 }
 

@@ -49,7 +49,7 @@ struct fe_env {
     const fe_chain *calls;
 };
 
-typedef struct { const char *formal; const char **actual; uint32_t n; } fe_link;
+typedef struct { const char *formal; const char **actual; uint32_t *width, n; } fe_link;  /* width: how many indices each actual name stands for; n 1: all */
 typedef enum { FE_THUNK_TEXT, FE_THUNK_BACK, FE_THUNK_SCORE, FE_THUNK_WEIGHT, FE_THUNK_VISIBLE } fe_thunk_kind;
 struct fe_thunk {
     uint8_t kind;
