@@ -4,6 +4,8 @@
 #include <string.h>
 #include "text.h"
 
+/* The state of writing: expr.out is where text goes, which is redirected for a while where something must be known
+ * before it is printed. indent counts levels of two blanks. */
 typedef struct { ir_printer expr; const ir_graph *graph; uint32_t indent; } writer;   /* graph: NULL when a node is printed alone */
 
 static base_text *out_of(const writer *w) { return w->expr.out; }
@@ -12,6 +14,7 @@ static const ir_type *type_of(const writer *w, ir_value v) { return &w->expr.uni
 
 static void start_line(const writer *w) { base_text_add(out_of(w), "%*s", (int)(2 * w->indent), ""); }
 
+/* The reader takes one-line strings only, and a backslash before any letter but n is that letter itself. */
 static void put_string(base_text *out, const char *text) {
     base_text_put(out, "\"", 1);
     for (; *text; text++) {
@@ -37,6 +40,8 @@ static void put_type(writer *w, uint8_t dtype, const ir_type *type, const uint8_
 
 /* ---------------------------------------------------------------- sources */
 
+/* Reals are printed so that reading gives the same bits at the width of the type: f32 by its own shortest text, not that
+ * of the double. */
 static void put_element(const writer *w, uint8_t dtype, const void *data, int64_t k) {
     switch (dtype) {
     case IR_TYPE_F32: base_text_add(out_of(w), "%s", base_float_text(out_of(w)->arena, ((const float *)data)[k])); break;
@@ -47,6 +52,7 @@ static void put_element(const writer *w, uint8_t dtype, const void *data, int64_
     }
 }
 
+/* Elements stand in one flat list in row-major order; the type says where rows end. */
 static void put_elements(const writer *w, const ir_node *node) {
     const ir_type *type = type_of(w, node->source.value);
     int64_t n = 1, extent;
@@ -60,12 +66,15 @@ static void put_elements(const writer *w, const ir_node *node) {
     base_text_put(out_of(w), "}", 1);
 }
 
+/* The dimension that an input of rank 0 binds, or NULL. A node printed alone has no graph that could say so. */
 static const char *scalar_dim(const writer *w, ir_value v) {
     for (uint32_t k = 0; w->graph && k < w->graph->n_scalars; k++)
         if (w->graph->scalars[k] == v) return w->expr.unit->dim.at[w->graph->scalar_dims[k]].name;
     return NULL;
 }
 
+/* What a form needs beyond name and type: the dimension of a scalar input, the name of a param in the weights, the
+ * elements of a const. */
 static void put_source(writer *w, const ir_node *node) {
     ir_value v = node->source.value;
     start_line(w);
@@ -92,6 +101,7 @@ static bool is_plain(const writer *w, const ir_node *node, const ir_store *store
     return true;
 }
 
+/* Behind a colon: with outer variables in front of it in a map of one result, alone in a joined map. */
 static void put_places(writer *w, const ir_store *store) {
     for (uint32_t k = 0; k < store->n_places; k++) {
         base_text_add(out_of(w), k ? ", " : ": ");
@@ -99,6 +109,8 @@ static void put_places(writer *w, const ir_store *store) {
     }
 }
 
+/* Everything between the name and the body. Adding is told by `+=` alone; the other modes have a word, since only places
+ * need one. */
 static void put_store_type(writer *w, const ir_node *node, const ir_store *store) {
     const ir_type *type = type_of(w, store->result);
     base_text_add(out_of(w), ": ");
@@ -111,6 +123,8 @@ static void put_store_type(writer *w, const ir_node *node, const ir_store *store
 
 /* All bodies of a map share their abbreviations, which therefore stand in front of the first. They are printed into a text of their own to know
  * whether there are any. */
+/* `apart`: one line per result with a head of its own. Otherwise the caller has printed the head of the only result, and
+ * the body goes on behind it. */
 static void put_bodies(writer *w, const ir_node *node, bool apart) {
     base_text lets, *out = out_of(w);
     ir_expr *roots = BASE_ARRAY(w->expr.arena, node->map.n_results, ir_expr);
@@ -118,14 +132,20 @@ static void put_bodies(writer *w, const ir_node *node, bool apart) {
     base_text_init(&lets, w->expr.arena);
     w->expr.out = &lets;
     w->indent++;
+    /* Abbreviations stand one per line, a level deeper than the map itself. */
     const char *between = base_printf(w->expr.arena, "\n%*s", (int)(2 * w->indent), "");
+    /* This starts the sheet that ir_put below looks into, so nothing else may start one before the last body is printed;
+     * places and types use ir_put_full, which restores it. */
     ir_put_lets(&w->expr, node->map.n_results, roots, between);
     w->expr.out = out;
+    /* Every abbreviation ends with `between`, so what follows the last one stands on a line of its own already. */
     if (!apart) {
         base_text_add(out, lets.n ? "%s%s" : " ", between, lets.at);
         ir_put(&w->expr, roots[0], IR_LEVEL_OR);
         base_text_put(out, "\n", 1);
     } else if (lets.n) {
+        /* The head ends with its line, so the first abbreviation needs the indentation only, and the last one loses what
+         * follows it. */
         base_text_add(out, "%s%.*s\n", between + 1, (int)(lets.n - strlen(between)), lets.at);
     }
     for (uint32_t k = 0; apart && k < node->map.n_results; k++) {
@@ -170,6 +190,7 @@ static void put_map(writer *w, const ir_node *node) {
 
 static void put_node(writer *w, const ir_node *node);
 
+/* NAME = INSIDE from FIRST. A carry that starts from zeros has no value to take its type from, so the type is printed. */
 static void put_carry(writer *w, const ir_carry *c) {
     base_text_add(out_of(w), "%s = %s from ", value_name(w, c->result), value_name(w, c->inside));
     if (c->init) {
@@ -211,6 +232,8 @@ static void put_loop(writer *w, const ir_node *node) {
     w->expr.scope.n = outside;
 }
 
+/* Variables of the position leave the scope before the two maps are printed, which bind variables of their own; the
+ * reader does the same. */
 static void put_check(writer *w, const ir_node *node) {
     const ir_check *c = &node->check;
     uint32_t outside = w->expr.scope.n;
@@ -233,6 +256,8 @@ static void put_check(writer *w, const ir_node *node) {
     base_text_add(out_of(w), "}\n");
 }
 
+/* The host sees an output under a name and as a type that may differ from those of the value. Outputs beyond those that
+ * the graph declares are printed bare: the verifier will say so, but its reader must be able to see the text. */
 static void put_output(writer *w, uint32_t k, ir_value v) {
     base_text_add(out_of(w), "%s%s", k ? ", " : " ", value_name(w, v));
     if (!w->graph || k >= w->graph->n_outputs) return;
@@ -245,6 +270,7 @@ static void put_output(writer *w, uint32_t k, ir_value v) {
     put_type(w, info->dtype, type_of(w, v), info->packed);
 }
 
+/* Yields carry names only: what they mean is told by the carries of the loop, in the same order. */
 static void put_use(writer *w, const ir_node *node) {
     start_line(w);
     base_text_add(out_of(w), "%s", ir_form_names[node->form]);
@@ -264,6 +290,8 @@ static void put_node(writer *w, const ir_node *node) {
     }
 }
 
+/* One node alone: variables of nodes around it print with their own names, and outputs without the types that a graph
+ * declares for them. */
 void ir_node_print(const ir_unit *u, const ir_node *node, uint32_t indent, base_text *out) {
     writer w = {.indent = indent};
     ir_printer_init(&w.expr, u, out);
@@ -280,6 +308,7 @@ static void put_choice(writer *w, const ir_choice *c, const char *between) {
 }
 
 /* Facts that the host is held to; the rest the compiler found out by itself. */
+/* Expressions are interned, so the same fact is the same id. */
 static bool is_told(const ir_graph *g, ir_expr fact) {
     for (uint32_t k = 0; k < g->n_facts; k++)
         if (g->facts[k].fact == fact) return true;
@@ -287,6 +316,7 @@ static bool is_told(const ir_graph *g, ir_expr fact) {
 }
 
 /* Facts that are tested when tensors are bound, then those that only the compiler knows. */
+/* `between` introduces the first of each list and is a comma from then on; without any there is no word either. */
 static void put_facts(writer *w) {
     const ir_graph *g = w->graph;
     const char *between = " where ";
@@ -304,6 +334,7 @@ static void put_facts(writer *w) {
     }
 }
 
+/* Dimension 0 is none, so the list of dimensions starts at 1. */
 void ir_graph_print(const ir_graph *g, base_text *out) {
     writer w = {.graph = g};
     ir_printer_init(&w.expr, g->unit, out);

@@ -14,12 +14,16 @@
 enum { SHARED_SIZE = 16, MAX_HEIGHT = 48 };     /* operators of a shared expression that is abbreviated; of any path through the text */
 enum { MAX_STEPS = 4096 };                      /* of comparing two expressions up to the names of what they bind */
 
+/* One expression of the sheet. `uses` counts its mentions as a root or an operand; size and height count what would be
+ * printed: an operand that has an abbreviation is one name. */
 typedef struct {
     ir_expr e;
     uint32_t uses, size, height;
     uint32_t let, n_args;                        /* let: 0, or the number of its abbreviation */
     ir_var *args;                                /* what it is used with: bound variables that e mentions */
 } row;
+/* What is known of the expressions below one set of roots, made new by each ir_put_lets. It lives in the printer's arena
+ * and is never freed. */
 struct ir_sheet {
     BASE_VEC(row) rows;
     BASE_VEC(uint32_t) done;                     /* rows, operands first */
@@ -30,6 +34,8 @@ struct ir_sheet {
 
 /* ---------------------------------------------------------------- what is shared */
 
+/* The slot that holds e, or the free one where it belongs. Linear probing: the table is at most half full and its size a
+ * power of two, so that a free slot is always met. */
 static uint32_t *slot_of(const ir_sheet *s, ir_expr e) {
     uint32_t k = (e * 2654435761u) & (s->n_slots - 1);
     while (s->slots[k] && s->rows.at[s->slots[k] - 1].e != e) k = (k + 1) & (s->n_slots - 1);
@@ -42,6 +48,7 @@ static row *row_find(const ir_sheet *s, ir_expr e) {
     return found ? &s->rows.at[found - 1] : NULL;
 }
 
+/* Slots hold indices of rows, so growing the table enters all rows anew; the old slots stay in the arena. */
 static void slots_grow(ir_printer *p) {
     ir_sheet *s = p->sheet;
     s->n_slots *= 2;
@@ -49,6 +56,7 @@ static void slots_grow(ir_printer *p) {
     for (uint32_t k = 0; k < s->rows.n; k++) *slot_of(s, s->rows.at[k].e) = k + 1;
 }
 
+/* e has no row yet: the caller has asked row_find. Returns an index, which stays good where a pointer would not. */
 static uint32_t row_add(ir_printer *p, ir_expr e) {
     ir_sheet *s = p->sheet;
     if (2 * (s->rows.n + 1) > s->n_slots) slots_grow(p);
@@ -70,6 +78,8 @@ static bool is_binder(const ir_sheet *s, ir_var v) {
     return false;
 }
 
+/* Binders are gathered from all roots before anything is printed: only then is it known which free variables of an inner
+ * expression are bound further out and must become parameters. */
 static void note_binders(ir_printer *p, ir_expr e) {
     if (!ir_is(p->unit, e, IR_RED)) return;
     for (uint32_t k = 0; k < ir_red_n_bound(p->unit, e); k++) {
@@ -111,6 +121,8 @@ static void survey(ir_printer *p, ir_expr root) {
     }
 }
 
+/* Operands stand before r in `done`: they are measured, and whether they are abbreviated is settled. Sizes count a
+ * shared operand as often as it would be printed. */
 static void measure(const ir_printer *p, row *r) {
     r->size = r->height = 1;
     for (uint32_t k = 0; k < ir_n_operands(p->unit, r->e); k++) {
@@ -128,6 +140,8 @@ static void sheet_start(ir_printer *p) {
 
 /* ---------------------------------------------------------------- names of variables */
 
+/* Words of the grammar of expressions. The names of operators need not be here: they are read as such only before a
+ * parenthesis. */
 static const char *const reserved[] = {"true", "false", "inf", "nan", "and", "or", "not", "where", "in", "let"};
 
 bool ir_is_reserved(const char *name) {
@@ -136,6 +150,8 @@ bool ir_is_reserved(const char *name) {
     return false;
 }
 
+/* A name must differ from all that is in scope and from each dimension, since the reader lets a variable hide a
+ * dimension of its name. */
 static bool is_taken(const ir_printer *p, const char *name) {
     for (uint32_t k = 0; k < p->scope.n; k++)
         if (strcmp(p->scope.at[k].name, name) == 0) return true;
@@ -144,6 +160,7 @@ static bool is_taken(const ir_printer *p, const char *name) {
     return ir_is_reserved(name);
 }
 
+/* Cuts the ".1" that ir_scope_push adds, so that reading a text and printing it again does not add a second one. */
 char *ir_plain_name(base_arena *arena, const char *name) {
     if (!name || !*name) name = "t";
     size_t n = strlen(name), digits = n;
@@ -160,6 +177,8 @@ static char *binder_name(const ir_printer *p, ir_var v) {
     return base_printf(p->arena, "%c", isalpha((unsigned char)*dim) ? tolower((unsigned char)*dim) : 'n');
 }
 
+/* The first free one of i, i.1, i.2 for a variable of a node, and of n, n1, n2 for a binder. Callers take names back by
+ * setting scope.n to what it was. */
 const char *ir_scope_push(ir_printer *p, ir_var v) {
     bool binder = ir_is_binder(p->unit, v);
     const char *plain = binder ? binder_name(p, v) : ir_plain_name(p->arena, p->unit->var.at[v].name), *name = plain;
@@ -168,6 +187,7 @@ const char *ir_scope_push(ir_printer *p, ir_var v) {
     return name;
 }
 
+/* The innermost meaning counts; a variable that nothing named has only the name it was made with. */
 const char *ir_scope_name(const ir_printer *p, ir_var v) {
     for (uint32_t k = p->scope.n; k-- > 0;)
         if (p->scope.at[k].var == v) return p->scope.at[k].name;
@@ -187,22 +207,29 @@ static void scope_push_free(ir_printer *p, ir_expr e) {
 
 /* ---------------------------------------------------------------- integers: sums of products */
 
+/* Sign and text are apart: the sign of the first term is written as a prefix, that of the others as the operator between
+ * them. */
 typedef struct { bool negative; uint8_t order; const char *text; } term;     /* order: variables, dimensions alone, the constant */
 typedef struct { term *at; uint32_t n, cap; } terms;
 typedef struct { ir_expr *at; uint32_t n, cap; } exprs;
 
 static void put_node(ir_printer *p, ir_expr e, int level);
 
+/* An abbreviated part is printed as @k, so sums and products are not flattened into it. */
 static bool has_let(const ir_printer *p, ir_expr e) {
     const row *r = row_find(p->sheet, e);
     return r && r->let;
 }
 
+/* Reals are left as they are built: their sums and products are not associative, so that regrouping would change
+ * results. */
 static bool is_polynomial(const ir_printer *p, ir_expr e) {
     const ir_expr_info *x = ir_at(p->unit, e);
     return x->sort == IR_SORT_INT && (x->op == IR_ADD || x->op == IR_SUB || x->op == IR_MUL || x->op == IR_NEG);
 }
 
+/* The constant is last whatever its sign. Otherwise positive terms come first, and among those of one sign variables
+ * come before dimensions; the text decides the rest. */
 static int compare_terms(const void *a, const void *b) {
     const term *x = a, *y = b;
     if (x->order != y->order && (x->order == 2 || y->order == 2 || x->negative == y->negative)) return x->order < y->order ? -1 : 1;
@@ -239,6 +266,8 @@ static void factors_of(ir_printer *p, ir_expr e, bool top, int64_t *coef, exprs 
 }
 
 /* The texts of the factors, dimensions behind variables. */
+/* A coefficient of 1 is left out unless it is all there is. Among factors `order` is 0 for what has a free variable and
+ * 1 for what has none. */
 static const char *factors_text(ir_printer *p, const exprs *factors, int64_t coef, int level) {
     terms sorted = {0};
     for (uint32_t k = 0; k < factors->n; k++)
@@ -252,6 +281,8 @@ static const char *factors_text(ir_printer *p, const exprs *factors, int64_t coe
 }
 
 /* The reader takes the least integer only with its sign, so its sign stays in the text. */
+/* One term of a sum, with its sign pulled out. `top`: e itself is being printed or defined, so its own abbreviation does
+ * not apply to it. */
 static term product(ir_printer *p, ir_expr e, bool top, bool negative) {
     int64_t coef = 1;
     exprs factors = {0};
@@ -263,10 +294,12 @@ static term product(ir_printer *p, ir_expr e, bool top, bool negative) {
         if (ir_free(p->unit, factors.at[k])) order = 0;
     bool alone = factors.n == 1 && coef == 1 && !negative;       /* x//2 + 1, but -(x//2) and 3*(x//2) */
     const char *text = factors_text(p, &factors, coef, alone ? IR_LEVEL_MUL : IR_LEVEL_UNARY);
+    /* Minus the least integer has no positive literal: both signs are written and the term counts as positive. */
     if (least && negative) return (term){false, order, base_printf(p->arena, "-%s", text)};
     return (term){negative, order, text};
 }
 
+/* Flattens nested sums. `negative` is the sign of e within the whole; the right side of a difference turns it around. */
 static void terms_of(ir_printer *p, ir_expr e, bool top, bool negative, terms *out) {
     const ir_unit *u = p->unit;
     ir_op op = (ir_op)u->expr.at[e].op;
@@ -284,6 +317,7 @@ static void put_polynomial(ir_printer *p, ir_expr e, int level) {
     terms all = {0};
     terms_of(p, e, true, false, &all);
     qsort(all.at, all.n, sizeof *all.at, compare_terms);
+    /* A single term may still be a product or carry a sign, so it binds like a product. */
     bool parentheses = (all.n > 1 ? IR_LEVEL_ADD : IR_LEVEL_MUL) < level;
     if (parentheses) base_text_put(p->out, "(", 1);
     for (uint32_t k = 0; k < all.n; k++) {
@@ -310,6 +344,7 @@ int ir_op_level(ir_op op) {
     }
 }
 
+/* Commas are looser than any level, so elements never need parentheses. */
 static void put_list(ir_printer *p, ir_expr e, const char *open, const char *between, const char *close) {
     base_text_add(p->out, "%s", open);
     for (uint32_t k = 0; k < ir_n_operands(p->unit, e); k++) {
@@ -356,6 +391,7 @@ static void put_infix(ir_printer *p, ir_expr e) {
     ir_put(p, ir_operand(u, e, 1), right);
 }
 
+/* The operand is printed at the operator's own level: `not not x` needs no parentheses. */
 static void put_prefix(ir_printer *p, ir_expr e) {
     ir_op op = (ir_op)ir_at(p->unit, e)->op;
     ir_expr operand = ir_operand(p->unit, e, 0);
@@ -364,6 +400,8 @@ static void put_prefix(ir_printer *p, ir_expr e) {
     ir_put(p, operand, op == IR_NEG && literal ? IR_LEVEL_POST + 1 : ir_op_level(op));
 }
 
+/* Rows of ops.def of form 'L', which have a text of their own: literals, names, reads, reductions. The poison prints as
+ * "?", which no reader takes. */
 static void put_leaf(ir_printer *p, ir_expr e) {
     const ir_expr_info *x = ir_at(p->unit, e);
     switch (x->op) {
@@ -388,6 +426,7 @@ static bool is_negative(const ir_printer *p, ir_expr e) {
     return (x->op == IR_INT && x->u.i < 0) || (x->op == IR_REAL && signbit(x->u.f) && !isnan(x->u.f));
 }
 
+/* How tightly the text of e holds together; put_node compares it to what the place around e demands. */
 static int level_of(const ir_printer *p, ir_expr e) {
     ir_op op = (ir_op)ir_at(p->unit, e)->op;
     char form = (char)ir_ops[op].form;
@@ -396,6 +435,7 @@ static int level_of(const ir_printer *p, ir_expr e) {
     return IR_LEVEL_POST;
 }
 
+/* The text of e itself, also where it has an abbreviation: ir_put is the one that prints the name instead. */
 static void put_node(ir_printer *p, ir_expr e, int level) {
     if (is_polynomial(p, e)) {
         put_polynomial(p, e, level);
@@ -417,6 +457,8 @@ static void put_node(ir_printer *p, ir_expr e, int level) {
 /* ---------------------------------------------------------------- abbreviations */
 
 /* Bound variables among the free ones of e: parameters of its abbreviation. One whose extent mentions another comes after it. */
+/* Two variables are swapped when the first one's extent mentions the second, and the search starts again with the new
+ * one: a range may use the names before it. */
 static uint32_t parameters(ir_printer *p, ir_expr e, ir_var **out) {
     ir_set free = ir_free(p->unit, e);
     uint32_t n = ir_set_size(p->unit, free), kept = 0;
@@ -435,6 +477,7 @@ static uint32_t parameters(ir_printer *p, ir_expr e, ir_var **out) {
 
 /* Two expressions with the same text but for the names of variables: canonical binders make different ids of the score of a pair (i, j)
  * and that of a pair (i, j1). One abbreviation serves both. */
+/* names pairs the bound variables of the two sides, entered as the walk meets them; steps is what is left of the budget. */
 typedef struct { ir_var a, b; } renaming;
 typedef struct {
     const ir_unit *u;
@@ -452,12 +495,14 @@ static bool same_variable(const comparison *c, ir_var a, ir_var b) {
 
 static bool same_but_names(comparison *c, ir_expr a, ir_expr b);
 
+/* From `first` on: a reduction's bound variables are paired by their extents, not compared as operands. */
 static bool same_operands(comparison *c, ir_expr a, ir_expr b, uint32_t first) {
     for (uint32_t k = first; k < ir_n_operands(c->u, a); k++)
         if (!same_but_names(c, ir_operand(c->u, a, k), ir_operand(c->u, b, k))) return false;
     return true;
 }
 
+/* The extent of a bound variable is compared before the variable is paired: it may mention earlier ones but not itself. */
 static bool same_reduction(comparison *c, ir_expr a, ir_expr b) {
     uint32_t outside = c->names.n, n = ir_red_n_bound(c->u, a);
     bool same = true;
@@ -471,10 +516,13 @@ static bool same_reduction(comparison *c, ir_expr a, ir_expr b) {
     return same;
 }
 
+/* False may also mean that the budget is spent: then the text gets one abbreviation more, and is still right. */
 static bool same_but_names(comparison *c, ir_expr a, ir_expr b) {
     const ir_expr_info *x = ir_at(c->u, a), *y = ir_at(c->u, b);
     if (!c->steps) return false;
     c->steps--;
+    /* What has no free variable means the same under every renaming; with free ones even equal ids may stand for
+     * different variables. */
     if (a == b && !ir_free(c->u, a)) return true;
     if (x->op != y->op || x->sort != y->sort || x->operands.n != y->operands.n) return false;
     if (x->op == IR_VAR) return same_variable(c, x->u.ref, y->u.ref);
@@ -490,18 +538,22 @@ static bool is_renamed(const ir_printer *p, const row *known, const row *r) {
     return same_but_names(&c, known->e, r->e);
 }
 
+/* Arguments are the variables that the parameters stand for at this place, under the names they have here. */
 static void put_use(const ir_printer *p, const row *r) {
     base_text_add(p->out, "@%u", r->let);
     for (uint32_t k = 0; k < r->n_args; k++) base_text_add(p->out, "%s%s", k ? ", " : "{", ir_scope_name(p, r->args[k]));
     if (r->n_args) base_text_put(p->out, "}", 1);
 }
 
+/* The roots and what is below them must be those of the last ir_put_lets; what has no row is printed in full. */
 void ir_put(ir_printer *p, ir_expr e, int level) {
     const row *r = row_find(p->sheet, e);
     if (r && r->let) put_use(p, r);
     else put_node(p, e, level);
 }
 
+/* Printed before the row gets its number, so that the definition does not name itself. Names of the parameters end
+ * with it. */
 static void put_definition(ir_printer *p, const row *r, uint32_t let, const char *between) {
     uint32_t outside = p->scope.n;
     base_text_add(p->out, "let @%u", let);
@@ -515,6 +567,8 @@ static void put_definition(ir_printer *p, const row *r, uint32_t let, const char
     p->scope.n = outside;
 }
 
+/* Gives the row a number: that of an earlier abbreviation which is the same up to names, else the next one. No row is
+ * added here, so r stays good. */
 static void abbreviate(ir_printer *p, uint32_t at, const char *between) {
     ir_sheet *s = p->sheet;
     row *r = &s->rows.at[at];
@@ -528,6 +582,8 @@ static void abbreviate(ir_printer *p, uint32_t at, const char *between) {
 }
 
 /* Operands come before what mentions them, so an abbreviation may use earlier ones. */
+/* Starts a sheet of its own for the roots. Free variables get their names before any abbreviation is printed, so that
+ * its parameters are named around them. */
 void ir_put_lets(ir_printer *p, uint32_t n, const ir_expr *roots, const char *between) {
     sheet_start(p);
     for (uint32_t k = 0; k < n; k++) survey(p, roots[k]);
@@ -535,16 +591,21 @@ void ir_put_lets(ir_printer *p, uint32_t n, const ir_expr *roots, const char *be
     for (uint32_t k = 0; k < p->sheet->done.n; k++) {
         row *r = &p->sheet->rows.at[p->sheet->done.at[k]];
         measure(p, r);
+        /* Small shared expressions are clearer where they stand. A high one is cut even if it is used once, since the
+         * reader's stack is bounded. */
         if ((r->uses > 1 && r->size >= SHARED_SIZE) || r->height > MAX_HEIGHT) abbreviate(p, p->sheet->done.at[k], between);
     }
 }
 
+/* The empty sheet makes ir_put work before any roots are known: nothing has an abbreviation. */
 void ir_printer_init(ir_printer *p, const ir_unit *u, base_text *out) {
     *p = (ir_printer){.unit = u, .out = out, .arena = out->arena};
     sheet_start(p);
 }
 
 /* Where an expression stands inside others its abbreviations need parentheses around the whole. */
+/* The caller's sheet is put back, so that an expression inside a node may be printed in full while the bodies of the
+ * node share theirs. */
 void ir_put_full(ir_printer *p, ir_expr e, int level) {
     ir_sheet *outer = p->sheet;
     uint32_t outside = p->scope.n;
