@@ -9,15 +9,16 @@
 
 typedef struct {
     const ir_graph *graph;
-    ir_frame *frame;
+    ir_frame *frame;  /* dims and inputs are the caller's; every other value is put here */
     base_arena *arena;
     base_diags *diags;
     ir_machine *machine;
     ir_map_run *run;             /* NULL: maps are evaluated here */
-    void *env;
+    void *env;  /* of `run` */
     bool *own;                   /* by value: its tensor is ours to write over */
 } evaluation;
 
+/* After a report only: a caller that gets false looks for the reason among the diagnostics. */
 _Noreturn static void give_up(evaluation *v) { longjmp(v->machine->fail, 1); }
 
 static const char *name_of(const evaluation *v, ir_value value) { return v->graph->unit->value.at[value].name; }
@@ -44,12 +45,14 @@ static ir_tensor *make(evaluation *v, ir_value value) {
     return t;
 }
 
+/* Doubles and int64 are both eight bytes, and are copied as they are. Callers give `to` the shape that the verifier proved equal. */
 static void copy_elements(evaluation *v, ir_tensor *to, ir_value from) {
     const ir_tensor *t = &v->frame->value[from];
     if (t->n != to->n) ir_machine_internal(v->machine, "%s has another shape than its copy", name_of(v, from));
     memcpy(to->i, t->i, sizeof *t->i * (size_t)t->n);
 }
 
+/* The tensor keeps its doubles; what changes is that each is a value the type can store. */
 /* In place: an input is rounded once, before anything reads it. */
 static void round_elements(ir_tensor *t, uint8_t dtype) {
     bool real = ir_dtypes[dtype].sort == IR_SORT_REAL;
@@ -75,6 +78,7 @@ static void load_const(const ir_node *node, ir_tensor *t) {
 }
 
 /* What a caller binds by hand (tests, tools) is checked here as the runtime checks a call. */
+/* Only ranks and extents: element types follow from the value, since a tensor here is double or int64. */
 static void check_shape(evaluation *v, const ir_node *node) {
     ir_value value = node->source.value;
     const ir_tensor *t = &v->frame->value[value];
@@ -92,6 +96,7 @@ static void check_shape(evaluation *v, const ir_node *node) {
     }
 }
 
+/* A graph has a handful of inputs that are dimensions too: no index. */
 static bool is_scalar_dim(const ir_graph *g, ir_value value, ir_dim *dim) {
     for (uint32_t k = 0; k < g->n_scalars; k++) {
         if (g->scalars[k] != value) continue;
@@ -115,6 +120,7 @@ static void bind_scalar(evaluation *v, const ir_node *node, ir_dim dim) {
     give_up(v);
 }
 
+/* Constants bring their data, scalars may come from their dimension, all else is bound by the caller before the run. */
 static void run_source(evaluation *v, const ir_node *node) {
     ir_value value = node->source.value;
     ir_dim dim;
@@ -140,6 +146,7 @@ typedef struct {
 static int64_t outer_address(evaluation *v, const mapping *m, ir_value result) {
     const ir_tensor *t = &v->frame->value[result];
     int64_t at = 0;
+    /* The verifier has asked both; a pass between may have broken them, and what follows would write out of the tensor. */
     if (t->rank != m->node->map.n_outer) ir_machine_internal(v->machine, "%s has another rank than its map", name_of(v, result));
     for (uint32_t k = 0; k < t->rank; k++) {
         int64_t i = v->machine->var[m->node->map.outer[k]];
@@ -154,8 +161,10 @@ static void store_element(evaluation *v, mapping *m, uint32_t r) {
     const ir_result *result = &m->node->map.results[r];
     const ir_store *s = &result->store;
     ir_scalar value = ir_machine_eval(v->machine, result->body);
+    /* The body reads `into` and other values, never the result: that is no value yet where a node stands. */
     int64_t at = s->n_places ? ir_machine_address(v->machine, s->result, s->n_places, s->places) : outer_address(v, m, s->result);
     ir_tensor *t = m->to[r];
+    /* Onto the zeros or the copy of `into` that run_map has made of the result. */
     if (s->mode == IR_STORE_ADD) {
         ir_scalar old = ir_dtypes[t->dtype].sort == IR_SORT_REAL ? (ir_scalar){.f = t->f[at]} : (ir_scalar){.i = t->i[at]};
         value = ir_machine_combine(v->machine, IR_RED_SUM, (ir_sort)ir_dtypes[t->dtype].sort, old, value);
@@ -168,6 +177,7 @@ static void store_element(evaluation *v, mapping *m, uint32_t r) {
     else t->i[at] = value.i;
 }
 
+/* At the indices that the loops around it have now. */
 static int64_t extent_of(evaluation *v, ir_var var) { return ir_machine_eval(v->machine, v->graph->unit->var.at[var].extent).i; }
 
 /* No point at all, however many the axes before the empty one have. Extents that depend on axes are not looked at, nor any behind them. */
@@ -200,11 +210,13 @@ static void map_axis(evaluation *v, mapping *m, uint32_t k) {
 static void run_map(evaluation *v, const ir_node *node) {
     uint32_t n = node->map.n_results;
     mapping m = {node, BASE_ARRAY(v->arena, n, ir_tensor *), BASE_ARRAY(v->arena, n, bool *)};
+    /* Also what makes remembered reads of a value stale that an earlier turn of a loop has computed anew. */
     ir_machine_start(v->machine, node->span, node->map.n_outer, node->map.outer);
     for (uint32_t r = 0; r < n; r++) {
         const ir_store *s = &node->map.results[r].store;
         m.to[r] = make(v, s->result);
         if (s->into) copy_elements(v, m.to[r], s->into);
+        /* Places that are the outer variables themselves are distinct as they stand. */
         if (s->mode == IR_STORE_ONE && s->n_places) m.taken[r] = BASE_ARRAY(v->arena, (size_t)m.to[r]->n + 1, bool);
         ir_machine_prepare(v->machine, node->map.results[r].body);
         for (uint32_t k = 0; k < s->n_places; k++) ir_machine_prepare(v->machine, s->places[k]);
@@ -228,6 +240,7 @@ static void init_carries(evaluation *v, const ir_node *node) {
 /* All at once: a carry may be the next value of another. */
 static void next_carries(evaluation *v, const ir_node *node, ir_tensor *spare) {
     uint32_t n = node->loop.n_carries;
+    /* Copies, not the storage itself: a next value may be an input, a constant, or the same for two carries. */
     for (uint32_t c = 0; c < n; c++) copy_elements(v, &spare[c], node->loop.carries[c].next);
     for (uint32_t c = 0; c < n; c++) {
         ir_tensor *inside = &v->frame->value[node->loop.carries[c].inside], old = *inside;
@@ -246,15 +259,18 @@ static int64_t eval_now(evaluation *v, const ir_node *node, ir_expr e) {
 /* The body's values keep their storage from turn to turn; only carries have a second one, to change places with. */
 static void run_loop(evaluation *v, const ir_node *node) {
     int64_t lo = eval_now(v, node, node->loop.lo), hi = eval_now(v, node, node->loop.hi);
+    /* Bounds are taken once, before the first turn; no turn at all gives the first values as results. */
     ir_tensor *spare = BASE_ARRAY(v->arena, node->loop.n_carries + 1u, ir_tensor);
     init_carries(v, node);
     for (uint32_t c = 0; c < node->loop.n_carries; c++) {
         const ir_tensor *t = &v->frame->value[node->loop.carries[c].inside];
         spare[c] = ir_tensor_new(v->arena, t->dtype, t->rank, t->dim);
     }
+    /* Nodes of the body see the counter as a constant: no table makes room for its other indices. */
     v->machine->fixed[node->loop.counter] = true;
     for (int64_t i = lo; i < hi; i++) {
         ir_machine_set(v->machine, node->loop.counter, i);
+        /* The condition sees the counter and the carries as they stand before this turn. */
         if (node->loop.cond && !eval_now(v, node, node->loop.cond)) break;
         run_block(v, &node->loop.body);
         next_carries(v, node, spare);
@@ -279,6 +295,7 @@ static void run_node(evaluation *v, const ir_node *node) {
     }
 }
 
+/* Order is the order of the graph, in which every value is computed before it is read; a loop's body is such a block again. */
 static void run_block(evaluation *v, const ir_block *block) {
     for (uint32_t k = 0; k < block->n; k++) run_node(v, block->at[k]);
 }
@@ -304,6 +321,7 @@ static void check_dims(evaluation *v) {
     }
 }
 
+/* In place: nothing runs after this that could read the value unrounded. */
 static void finish_outputs(evaluation *v) {
     const ir_graph *g = v->graph;
     for (uint32_t k = 0; k < g->n_outputs; k++) {
@@ -326,6 +344,7 @@ bool ir_graph_eval_with(const ir_graph *g, ir_frame *frame, base_arena *arena, b
     return true;
 }
 
+/* The meaning itself; the other entry is for tests, which put compiled or interpreted kernels in the place of maps. */
 bool ir_graph_eval(const ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
     return ir_graph_eval_with(g, frame, arena, diags, NULL, NULL);
 }
@@ -336,6 +355,7 @@ bool ir_eval_expr(const ir_unit *u, const ir_frame *frame, ir_expr e, int64_t *o
     ir_machine small = {.unit = u, .frame = frame, .diags = diags, .max_steps = 4096};
     switch (setjmp(small.fail)) {
     case 0: *out = ir_machine_eval(&small, e).i; return true;
+    /* 1: the failure is reported already, and would be the same with memory */
     case 1: return false;
     default: break;
     }
