@@ -2,7 +2,8 @@
  * the counter defines a tensor along the loop, which is a carry that starts as zeros and has one slice stored in each round. */
 #include "lower.h"
 
-/* Inner loops carry what outer ones carry, so the innermost is asked first. */
+/* Inner loops carry what outer ones carry, so the innermost is asked first: its `inside` is what the name is in this body. Names are
+ * interned, so pointers are compared. */
 fe_carry *fe_carry_of(const fe_frame *f, const char *name)
 {
     for (fe_loop *loop = f->loop; loop; loop = loop->outer)
@@ -11,7 +12,7 @@ fe_carry *fe_carry_of(const fe_frame *f, const char *name)
     return NULL;
 }
 
-/* Of this loop alone. */
+/* Of this loop alone. The pointer is good until the next carry of the loop is added. */
 static fe_carry *own_carry(fe_loop *loop, const char *name)
 {
     for (uint32_t k = 0; k < loop->carries.n; k++)
@@ -21,9 +22,12 @@ static fe_carry *own_carry(fe_loop *loop, const char *name)
 
 /* ---- what a loop carries */
 
+/* Before the body is lowered its text is looked through: a carry must be there when the first statement reads it, and which names are
+ * carried shows in statements further down. The frame is still what it is before the loop. */
 typedef struct { fe_lower *l; fe_frame *f; fe_loop *loop; } scan;
 
-/* A name with fresh indices, or none at all. Counters of loops inside the body are no fresh indices. */
+/* A name with fresh indices, or none at all. Counters of the loop and of loops inside the body are no fresh indices; they have no
+ * slots yet, so they are passed along. A left side with one of them is stored along its loop and carries nothing from outside. */
 static bool defines(const scan *s, const fe_left *left, const fe_names *counters)
 {
     for (uint32_t k = 0; left->items && k < left->items->n; k++) {
@@ -36,7 +40,9 @@ static bool defines(const scan *s, const fe_left *left, const fe_names *counters
     return true;
 }
 
-/* A name from outside that the body assigns. Its value before the loop is where it starts. */
+/* A name from outside that the body assigns. Its value before the loop is where it starts. A name without a slot lives within a round;
+ * constants, params and counters are refused where the statement is lowered, and poison has been reported, so none of these is
+ * carried. */
 static void carry_add(const scan *s, const fe_left *left)
 {
     fe_lower *l = s->l;
@@ -48,6 +54,7 @@ static void carry_add(const scan *s, const fe_left *left)
         fe_report(l, &env, BASE_MSG_RECORD_WHOLE, left->name.at, name);
         return;
     }
+    /* A scalar over dimensions becomes a value here, in front of the loop: the block being filled is still the outer one. */
     fe_carry c = {.name = name, .at = left->name.at, .init = fe_materialise(l, left->at, name, slot)};
     if (!c.init) return;
     ir_type type = *fe_value_type(l, c.init);
@@ -55,7 +62,8 @@ static void carry_add(const scan *s, const fe_left *left)
     BASE_PUSH(l->arena, &s->loop->carries, c);
 }
 
-/* The whole body, inner loops too: what they assign this loop carries as well. */
+/* The whole body, inner loops too: what they assign this loop carries as well. Loops nest no deeper than brackets may, so it can
+ * recurse. */
 static void scan_block(const scan *s, const fe_stmts *body, fe_names *counters)
 {
     for (uint32_t k = 0; k < body->n; k++) {
@@ -70,7 +78,8 @@ static void scan_block(const scan *s, const fe_stmts *body, fe_names *counters)
 
 /* ---- tensors along a loop */
 
-/* The loop whose counter a place names. */
+/* The loop whose counter a place names; NULL: no loop around the statement has it. Loops of calling graphs are not seen, since each
+ * frame has its own chain. */
 static fe_loop *loop_of(const fe_frame *f, const char *counter)
 {
     for (fe_loop *loop = f->loop; loop; loop = loop->outer)
@@ -78,7 +87,8 @@ static fe_loop *loop_of(const fe_frame *f, const char *counter)
     return NULL;
 }
 
-/* The outermost loop whose counter stands among the places; NULL: none, or a place is something else */
+/* The outermost loop whose counter stands among the places; NULL: none, or a place is something else. The tensor must live from there
+ * on: a loop further in would start it as zeros in each round of the outer one. */
 static fe_loop *along(fe_lower *l, fe_frame *f, const fe_left *left)
 {
     fe_loop *outermost = NULL;
@@ -89,6 +99,7 @@ static fe_loop *along(fe_lower *l, fe_frame *f, const fe_left *left)
         if (fe_is_fresh(l, f, item->e->name)) continue;
         fe_loop *loop = loop_of(f, item->e->name.text);
         if (!loop) return NULL;
+        /* `loop` takes over if it is met on the way outwards from the best so far. */
         bool outer = !outermost;
         for (fe_loop *o = outermost; o; o = o->outer) outer = outer || o == loop;
         if (outer) outermost = loop;
@@ -96,7 +107,8 @@ static fe_loop *along(fe_lower *l, fe_frame *f, const fe_left *left)
     return outermost;
 }
 
-/* h[l, i] defines a tensor along the loop if the name is new, or is one already. */
+/* h[l, i] defines a tensor along the loop if the name is new, or is one already. A tensor that was made otherwise would be updated by
+ * position, which is another statement. */
 bool fe_left_is_along(fe_lower *l, fe_frame *f, const fe_left *left)
 {
     if (left->items->n > IR_RANK || !along(l, f, left)) return false;
@@ -105,7 +117,9 @@ bool fe_left_is_along(fe_lower *l, fe_frame *f, const fe_left *left)
     return !slot || slot->kind == FE_SLOT_POISON || (carry && carry->along);
 }
 
-/* Carries of the loops from the one at `outermost` to the one around the statement, each starting as what the outer one has. */
+/* Carries of the loops from the one at `outermost` to the one around the statement, each starting as what the outer one has. Only the
+ * outermost has no `init`, which means zeros. A loop between whose counter is no place passes the tensor on all the same: what it
+ * stores has to reach the next round outside. */
 static void along_begin(fe_lower *l, fe_loop *loop, const fe_loop *outermost, const fe_left *left, const ir_type *type)
 {
     fe_carry c = {.name = left->name.text, .at = left->name.at, .along = true};
@@ -117,7 +131,7 @@ static void along_begin(fe_lower *l, fe_loop *loop, const fe_loop *outermost, co
     BASE_PUSH(l->arena, &loop->carries, c);
 }
 
-/* Extents need not be the same expression, only provably equal. */
+/* Extents need not be the same expression, only provably equal. What cannot be shown counts as different: all rounds have one shape. */
 static bool same_type(fe_lower *l, const ir_type *a, const ir_type *b)
 {
     bool same = a->rank == b->rank && a->dtype == b->dtype;
@@ -125,12 +139,14 @@ static bool same_type(fe_lower *l, const ir_type *a, const ir_type *b)
     return same;
 }
 
+/* As it is written: f32[N,D]. */
 static const char *type_text(fe_lower *l, const ir_type *t)
 {
     return base_printf(l->arena, "%s%s", ir_dtypes[t->dtype].text, t->rank ? fe_shape_text(l, t->dim, t->rank) : "");
 }
 
-/* One slice is stored into what the round began with; storing twice in a round stores into the first result. */
+/* One slice is stored into what the round began with; storing twice in a round stores into the first result. The map runs over the
+ * fresh indices alone and says where each element goes, counters included. */
 static void along_store(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_bound_indices *bound, const ir_type *type, ir_expr body)
 {
     const fe_left *left = &stmt->define.left;
@@ -153,6 +169,7 @@ static void along_store(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_
         if (!loop) outer[n] = bound->at[n].index.var, n++;
         places[k] = ir_var_expr(l->u, loop ? loop->var : outer[n - 1]);
     }
+    /* The map's variables are the indices of the left side, in order; a place that is a counter takes part in `places` only. */
     ir_value v = ir_value_new(l->u, left->name.text, type);
     ir_node *node = ir_node_map(l->u, fe_at(l, stmt->at), n, outer, v, body);
     node->map.results[0].store = (ir_store){.mode = IR_STORE_ONE, .n_places = (uint8_t)left->items->n, .result = v,
@@ -161,7 +178,8 @@ static void along_store(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_
     fe_slot_set(l, f, left->name.text, (fe_slot){.kind = FE_SLOT_TENSOR, .tensor = {.value = v}});
 }
 
-/* Extents of the places are the loops' upper bounds, the others those of fresh indices. */
+/* Extents of the places are the loops' upper bounds, the others those of fresh indices. What the name was before, or is declared to
+ * be, gives extents to indices that stand alone nowhere on the right. */
 void fe_lower_along(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 {
     const fe_left *left = &stmt->define.left;
@@ -175,6 +193,7 @@ void fe_lower_along(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
     ir_expr body = fe_lower_expr(l, &env, stmt->define.e);
     ir_dtype dtype = fe_left_dtype(l, f, stmt, body);
     body = dtype == IR_N_DTYPES ? 0 : fe_convert(l, &env, left->name.at, left->name.text, body, dtype);
+    /* A name that has a value keeps it: the mistake is counted, and statements that read the name can be looked at. */
     if (!ok || !body) {
         if (!fe_slot_of(f, left->name.text)) fe_slot_set(l, f, left->name.text, (fe_slot){.kind = FE_SLOT_POISON});
         return;
@@ -191,7 +210,7 @@ void fe_lower_along(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 
 /* ---- the loop itself */
 
-/* Bounds are known when the graph is called, so that loops can be planned. */
+/* Bounds are known when the graph is called, so that loops can be planned: dimensions and counters of loops around, no data. */
 static ir_expr bound_of(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     ir_expr x = fe_lower_int(l, env, e, "the bounds of a loop are integers");
@@ -200,7 +219,8 @@ static ir_expr bound_of(fe_lower *l, const fe_env *env, const fe_expr *e)
     return 0;
 }
 
-/* What the next round starts with; 0: reported */
+/* What the next round starts with; 0: reported. The value that the name has at the end of the body must be of the type that the round
+ * began with, as both stand for one carry. */
 static ir_value next_of(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_carry *c)
 {
     const fe_slot *slot = fe_slot_of(f, c->name);
@@ -215,7 +235,8 @@ static ir_value next_of(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_
     return 0;
 }
 
-/* What each name is at the end of the body is what the next round starts with. */
+/* What each name is at the end of the body is what the next round starts with. The body's block is still being filled: a slice is made
+ * whole in it, and the yield comes last. Each carry is looked at, also after one that failed. */
 static bool finish_carries(fe_lower *l, fe_frame *f, const fe_stmt *stmt, fe_loop *loop, ir_node *node)
 {
     uint32_t n = loop->carries.n;
@@ -236,7 +257,9 @@ static bool finish_carries(fe_lower *l, fe_frame *f, const fe_stmt *stmt, fe_loo
     return ok;
 }
 
-/* The body is lowered once, with carries as values of their own; outside, the names are the results afterwards. */
+/* The body is lowered once, with carries as values of their own; outside, the names are the results afterwards. The carries must be
+ * found before the body's block is begun and before the counter has a slot: what they start with belongs in front of the loop, and
+ * names mean there what they meant outside. */
 void fe_lower_loop(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 {
     fe_env env = fe_env_of_frame(f);
@@ -248,9 +271,11 @@ void fe_lower_loop(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
     fe_names counters = {0};
     BASE_PUSH(l->arena, &counters, stmt->loop.counter);
     scan_block(&s, stmt->loop.body, &counters);
+    /* Never taken off again: expressions of the body hold the variable for good, and fe_of_dims goes on asking about them. */
     BASE_PUSH(l->arena, &l->counters, loop.var);
     ir_builder *outer = l->out;
     l->out = ir_builder_create(l->u);
+    /* `loop` lives on this stack frame; the frame points elsewhere before it ends. */
     f->loop = &loop;
     fe_slot_set(l, f, counter, (fe_slot){.kind = lo && hi ? FE_SLOT_COUNTER : FE_SLOT_POISON, .e = ir_var_expr(l->u, loop.var)});
     for (uint32_t k = 0; k < loop.carries.n; k++)
@@ -267,6 +292,8 @@ void fe_lower_loop(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
     node->loop.body = ir_builder_block(l->out);
     l->out = outer;
     f->loop = loop.outer;
+    /* Counter, carries and all that was defined inside end here; the results are set after that, so a loop around restores them with
+     * its own. */
     fe_slots_restore(f, loop.undo_mark);
     if (ok) fe_node_add(l, node);
     for (uint32_t k = 0; k < loop.carries.n; k++)

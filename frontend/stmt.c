@@ -5,7 +5,8 @@
 
 /* ---- names of the graph */
 
-/* What a name of the graph is now; 0 in the map: it ended with its loop. */
+/* What a name of the graph is now; 0 in the map: it ended with its loop. An entry never changes once it stands in `slots`, and the
+ * arena keeps outgrown arrays, so the pointer stays good while other names are set. */
 fe_slot *fe_slot_of(const fe_frame *f, const char *name)
 {
     uint32_t k;
@@ -13,7 +14,8 @@ fe_slot *fe_slot_of(const fe_frame *f, const char *name)
     return &f->slots.at[k - 1];
 }
 
-/* Notes what the name was before, so that the end of a loop can bring it back. */
+/* Notes what the name was before, so that the end of a loop can bring it back. The new meaning is a new entry: the old one must
+ * survive to be restored, and whoever holds a pointer to it still reads what it was. */
 void fe_slot_set(fe_lower *l, fe_frame *f, const char *name, fe_slot slot)
 {
     fe_undo undo = {name, 0};
@@ -24,7 +26,8 @@ void fe_slot_set(fe_lower *l, fe_frame *f, const char *name, fe_slot slot)
     base_map_put(f->names, name, k);
 }
 
-/* Names that were first defined inside of a loop end with it. */
+/* Names that were first defined inside of a loop end with it. Undone from the last to the first: of a name that was set several times
+ * the oldest note has to win. */
 void fe_slots_restore(fe_frame *f, uint32_t mark)
 {
     while (f->undo.n > mark) {
@@ -38,14 +41,15 @@ static void poison(fe_lower *l, fe_frame *f, const char *name) { fe_slot_set(l, 
 
 /* ---- nodes */
 
-/* Counted, since graphs that call graphs can grow without end. */
+/* Counted, since graphs that call graphs can grow without end: fe_lower_block gives up past FE_MAX_NODES. */
 void fe_node_add(fe_lower *l, ir_node *node)
 {
     l->nodes++;
     ir_builder_add(l->out, node);
 }
 
-/* One statement becomes one map: its left side's variables and the expression. */
+/* One statement becomes one map: its left side's variables and the expression. The shape is what the variables run over. Poison as
+ * body makes no node, so a graph with a mistake never holds half a statement. */
 ir_value fe_map(fe_lower *l, base_span at, const char *name, ir_dtype dtype, const ir_var *outer, uint32_t n, ir_expr body)
 {
     ir_type type = {.dtype = (uint8_t)dtype, .rank = (uint8_t)n};
@@ -56,7 +60,9 @@ ir_value fe_map(fe_lower *l, base_span at, const char *name, ir_dtype dtype, con
     return v;
 }
 
-/* A whole tensor of what is a slice or a symbolic number, for what needs a value: carries, outputs. */
+/* A whole tensor of what is a slice or a symbolic number, for what needs a value: carries, outputs. A whole tensor is handed on as it
+ * is. Slices come from arguments of called graphs alone, so the copy is rarely made. 0 for poison and for records, which callers
+ * refuse by name. */
 ir_value fe_materialise(fe_lower *l, base_span at, const char *name, const fe_slot *slot)
 {
     if (slot->kind == FE_SLOT_SCALAR) return fe_map(l, at, name, IR_TYPE_I64, NULL, 0, slot->e);
@@ -66,6 +72,7 @@ ir_value fe_materialise(fe_lower *l, base_span at, const char *name, const fe_sl
     uint32_t rank = fe_tensor_rank(l, t);
     ir_var outer[IR_RANK];
     ir_expr at_[IR_RANK];
+    /* The fixed positions lead, the variables of the copy follow: n_fixed + rank is the rank of the value, at most IR_RANK. */
     for (uint32_t k = 0; k < t->n_fixed; k++) at_[k] = t->fixed[k];
     for (uint32_t k = 0; k < rank; k++) {
         outer[k] = ir_var_new(l->u, "i", fe_tensor_dim(l, t, k));
@@ -77,6 +84,7 @@ ir_value fe_materialise(fe_lower *l, base_span at, const char *name, const fe_sl
 
 /* ---- types of results */
 
+/* Stops below the first hit; what is read decides, not literals: those have no width. */
 static bool reads_f64(const ir_unit *u, void *env, ir_expr e)
 {
     bool *found = env;
@@ -84,7 +92,7 @@ static bool reads_f64(const ir_unit *u, void *env, ir_expr e)
     return !*found;
 }
 
-/* The widest real that is read, or the sort's own type. */
+/* The widest real that is read, or the sort's own type. Poison counts as f32, which nobody sees: fe_map makes nothing of it. */
 ir_dtype fe_dtype_of(fe_lower *l, ir_expr e)
 {
     bool wide = false;
@@ -95,7 +103,8 @@ ir_dtype fe_dtype_of(fe_lower *l, ir_expr e)
     return wide ? IR_TYPE_F64 : IR_TYPE_F32;
 }
 
-/* Integer to real is the only conversion that happens by itself. */
+/* Integer to real is the only conversion that happens by itself. Types of one sort differ in what is stored, not in what is computed,
+ * so between them there is nothing to do here. */
 ir_expr fe_convert(fe_lower *l, const fe_env *env, base_span at, const char *name, ir_expr body, ir_dtype dtype)
 {
     ir_sort want = (ir_sort)ir_dtypes[dtype].sort, have = fe_sort(l, body);
@@ -106,7 +115,8 @@ ir_expr fe_convert(fe_lower *l, const fe_env *env, base_span at, const char *nam
     return 0;
 }
 
-/* In this order: written, carried by a loop around, declared as an output, read. */
+/* In this order: written, carried by a loop around, declared as an output, read. A carry beats the declared output since all rounds
+ * must have the type of the first; the output is converted when it is stored. */
 ir_dtype fe_left_dtype(fe_lower *l, fe_frame *f, const fe_stmt *stmt, ir_expr body)
 {
     fe_env env = fe_env_of_frame(f);
@@ -121,7 +131,8 @@ ir_dtype fe_left_dtype(fe_lower *l, fe_frame *f, const fe_stmt *stmt, ir_expr bo
 
 /* ---- indices of a left side */
 
-/* A name that means a number here is a place; names of tensors are free for indices. */
+/* A name that means a number here is a place; names of tensors are free for indices. Tensors of rank 0 are numbers to fe_lookup, so
+ * they are places too. A name that is wrong (BAD) is no index: its mistake has been told, and binding it anew would hide that. */
 bool fe_is_fresh(fe_lower *l, fe_frame *f, fe_name name)
 {
     fe_env env = fe_env_of_frame(f);
@@ -139,12 +150,13 @@ static ir_expr left_range(fe_lower *l, const fe_env *env, const fe_item *item)
         fe_report(l, env, BASE_MSG_RANGE_START, item->at);
         return 0;
     }
+    /* fe_of_dims lets counters of loops pass; ir_free refuses them, since a shape is the same in every round. */
     if (fe_of_dims(l, hi) && ir_free(l->u, hi) == 0) return hi;
     fe_expected(fe_report(l, env, BASE_MSG_SHAPE_OF_DATA, item->hi->at), "dimensions, constants, literals", NULL, "a mask or a range inside of a reduction may depend on data");
     return 0;
 }
 
-/* The range that stands before the colon of the left side. */
+/* The range that stands before the colon of the left side for this name; NULL: it has none. */
 static const fe_item *range_of(const fe_items *binders, const char *name)
 {
     for (uint32_t k = 0; k < binders->n; k++)
@@ -152,7 +164,7 @@ static const fe_item *range_of(const fe_items *binders, const char *name)
     return NULL;
 }
 
-/* A range before the colon must be for an index behind it. */
+/* A range before the colon must be for an index behind it. All are looked at, so that each mistake is told. */
 static bool check_binders(fe_lower *l, const fe_env *env, const fe_items *binders, const fe_items *items)
 {
     bool ok = true;
@@ -170,7 +182,8 @@ static bool check_binders(fe_lower *l, const fe_env *env, const fe_items *binder
     return ok;
 }
 
-/* Its own range, else the axes of the right side and of the declared output. */
+/* Its own range, else the axes of the right side and of the declared output. A range is the author's word and asks nobody else;
+ * without one fe_extent wants all places to agree and says which do not. */
 static ir_expr left_extent(fe_lower *l, const fe_env *env, const fe_stmt *stmt, const fe_item *item, ir_expr declared)
 {
     fe_name name = item->e->name;
@@ -183,7 +196,9 @@ static ir_expr left_extent(fe_lower *l, const fe_env *env, const fe_stmt *stmt, 
     return fe_extent(l, env, name, &stands);
 }
 
-/* Binds the fresh names among items (places are skipped). declared: extents that the left side's shape has there, or NULL. */
+/* Binds the fresh names among items (places are skipped). declared: extents that the left side's shape has there, or NULL. Items are
+ * ranges and bare names, which the callers have made sure of. `out` holds the fresh ones alone, in their order: its k-th is not the
+ * k-th item where there are places. */
 bool fe_left_indices(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_items *items, const ir_expr *declared, fe_env *env, fe_bound_indices *out)
 {
     fe_env outer = fe_env_of_frame(f);
@@ -197,6 +212,8 @@ bool fe_left_indices(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_ite
             if (out->at[i].name == name.text) fe_report(l, &outer, BASE_MSG_INDEX_TWICE, name.at, name.text), ok = false;
         ir_expr hi = item->kind == FE_ITEM_RANGE ? left_range(l, &outer, item) : left_extent(l, &outer, stmt, item, declared ? declared[k] : 0);
         fe_bound_index b = {name.text, fe_index_over(l, name.text, ir_int(l->u, 0), hi), false};
+        /* An index without an extent is bound all the same, to poison: the right side is looked at, and does not call the name
+         * unbound. */
         ok = ok && b.index.at;
         BASE_PUSH(l->arena, out, b);
         *env = fe_bind_index(l, env, name.text, &b.index, 1);
@@ -206,7 +223,8 @@ bool fe_left_indices(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_ite
 
 /* ---- definitions */
 
-/* A node of its own, over the axes on which it depends; only if somebody reads it. */
+/* A node of its own, over the axes on which it depends; only if somebody reads it. The left side has axes that lse does not know, such
+ * as the column of v: over those it would be computed again and again, so only variables that the weights depend on become axes of it. */
 static void add_lse(fe_lower *l, fe_frame *f, const fe_stmt *stmt, fe_attend *a, const fe_bound_indices *left, fe_slot *slot)
 {
     uint32_t wanted;
@@ -224,6 +242,7 @@ static void add_lse(fe_lower *l, fe_frame *f, const fe_stmt *stmt, fe_attend *a,
         own[n] = (ir_binding){left->at[k].index.var, ir_var_expr(l->u, outer[n])};
         n++;
     }
+    /* Left indices start at 0, so `hi` is the extent, and a variable over it takes the place of the index as a whole. */
     lse = ir_substitute(l->u, lse, n, own);
     fe_tensor t = {.value = fe_map(l, stmt->at, base_printf(l->arena, "%s_lse", name), fe_dtype_of(l, lse), outer, n, lse)};
     fe_field_value field = {l->program->word_lse, t};
@@ -231,7 +250,8 @@ static void add_lse(fe_lower *l, fe_frame *f, const fe_stmt *stmt, fe_attend *a,
     slot->n_fields = 1;
 }
 
-/* The right side, with its lse if it is one attend and nothing else and somebody wants it. */
+/* The right side, with its lse if it is one attend and nothing else and somebody wants it. Of `2 * attend(...)` it is not clear whose
+ * lse the name would have. */
 static ir_expr right_side(fe_lower *l, fe_frame *f, const fe_env *env, const fe_stmt *stmt, const fe_bound_indices *left, fe_slot *slot)
 {
     const fe_expr *e = stmt->define.e;
@@ -242,7 +262,8 @@ static ir_expr right_side(fe_lower *l, fe_frame *f, const fe_env *env, const fe_
     return body;
 }
 
-/* name[i, j] = e: the ordinary statement. */
+/* name[i, j] = e: the ordinary statement. A declared output helps with extents only where the ranks agree; that they differ is told at
+ * the end of the graph, since the name may get another value until then. */
 static void define_indexed(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 {
     const fe_left *left = &stmt->define.left;
@@ -257,6 +278,7 @@ static void define_indexed(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
         poison(l, f, left->name.text);
         return;
     }
+    /* The right side is lowered even if the left one failed, for the sake of its own mistakes. */
     bool ok = fe_left_indices(l, f, stmt, left->items, fits ? declared->type.dim : NULL, &env, &bound);
     ir_expr body = right_side(l, f, &env, stmt, &bound, &slot);
     ir_dtype dtype = fe_left_dtype(l, f, stmt, body);
@@ -268,7 +290,8 @@ static void define_indexed(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
     fe_slot_set(l, f, left->name.text, slot);
 }
 
-/* name: type[dims] = value: a tensor filled with one value */
+/* name: type[dims] = value: a tensor filled with one value. The value is lowered where no index is bound, so it cannot differ from
+ * element to element. */
 static void define_filled(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 {
     fe_env env = fe_env_of_frame(f);
@@ -287,7 +310,9 @@ static void define_filled(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
     fe_slot_set(l, f, name.text, slot);
 }
 
-/* name = other, name = record.field: another name for a whole tensor. false: the right side is a scalar */
+/* name = other, name = record.field: another name for a whole tensor. false: the right side is a scalar, or a name that failed;
+ * define_scalar meets that mistake again, and it is told once. The second name has no lse: that belongs to the name whose attend it
+ * is. */
 static bool define_alias(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 {
     fe_env env = fe_env_of_frame(f);
@@ -299,6 +324,7 @@ static bool define_alias(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
     else if (found.kind != FE_FOUND_TENSOR || fe_tensor_rank(l, &found.tensor) == 0) return false;
     else if (stmt->define.type) {
         ir_dtype dtype = fe_element(l, &env, stmt->define.type);
+        /* An alias converts nothing: a written type of the same sort is let pass, and the tensor stays stored as it is. */
         bool same = dtype != IR_N_DTYPES && ir_dtypes[dtype].sort == ir_dtypes[fe_value_type(l, found.tensor.value)->dtype].sort;
         if (dtype != IR_N_DTYPES && !same)
             fe_expected(fe_report(l, &env, BASE_MSG_TYPE_DIFFERS, stmt->define.left.name.at, stmt->define.left.name.text), ir_dtypes[dtype].text,
@@ -309,7 +335,8 @@ static bool define_alias(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
     return true;
 }
 
-/* name = scalar. An integer over dimensions stays what it is, so that shapes may use it. */
+/* name = scalar. An integer over dimensions stays what it is, so that shapes may use it. What a loop carries must be a value of the
+ * graph, since the next round's number is no expression over dimensions. */
 static void define_scalar(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 {
     fe_env env = fe_env_of_frame(f);
@@ -328,7 +355,8 @@ static void define_scalar(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 
 /* ---- which statement it is */
 
-/* Then it defines; one place among them makes it an update. */
+/* Then it defines; one place among them makes it an update. Past this test every item is a range or a bare name, which fe_left_indices
+ * builds on. */
 static bool all_fresh(fe_lower *l, fe_frame *f, const fe_items *items)
 {
     for (uint32_t k = 0; k < items->n; k++) {
@@ -339,7 +367,8 @@ static bool all_fresh(fe_lower *l, fe_frame *f, const fe_items *items)
     return true;
 }
 
-/* Names that mean something else in the whole graph cannot be defined; params can, later: they are state then. */
+/* Names that mean something else in the whole graph cannot be defined; params can, later: they are state then. A name that the graph
+ * itself gave a value is free to get another. With brackets a dimension's name may be a tensor's, as brackets tell the two apart. */
 static bool may_define(fe_lower *l, fe_frame *f, const fe_left *left)
 {
     fe_env env = fe_env_of_frame(f);
@@ -373,7 +402,8 @@ static void report_update(fe_lower *l, fe_frame *f, const fe_left *left)
     else fe_not_yet(l, &env, left->at, "an update by position");
 }
 
-/* Which of the forms of a definition it is. */
+/* Which of the forms of a definition it is. On every path the name has a slot afterwards, poison if need be, so that statements that
+ * read it do not complain once more. */
 static void lower_define(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 {
     const fe_left *left = &stmt->define.left;
@@ -387,6 +417,7 @@ static void lower_define(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
         else report_update(l, f, left), poison(l, f, left->name.text);
         return;
     }
+    /* Reported and gone on with: the element type still counts, and the right side may have mistakes of its own. */
     if (left->items && stmt->define.type && stmt->define.type->dims->n)
         fe_report(l, &env, BASE_MSG_ITEM_FORM, stmt->define.type->at, "the shape is said by the indices: write the element type alone");
     if (left->items) define_indexed(l, f, stmt);
@@ -395,7 +426,8 @@ static void lower_define(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
     else if (!define_alias(l, f, stmt)) define_scalar(l, f, stmt);
 }
 
-/* const, param and state of the graph: found like those of the file, before them. */
+/* const, param and state of the graph: found like those of the file, before them. They cannot take a name that already has a value, as
+ * statements above would seem to have meant the declaration. */
 static void lower_local(fe_lower *l, fe_frame *f, const fe_decls *decls)
 {
     for (uint32_t k = 0; k < decls->n; k++) {
@@ -406,6 +438,8 @@ static void lower_local(fe_lower *l, fe_frame *f, const fe_decls *decls)
     }
 }
 
+/* The budget of steps is per statement: a long graph is no formula that explodes. What is refused as a whole still leaves its name
+ * poisoned. */
 static void lower_stmt(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 {
     fe_env env = fe_env_of_frame(f);
@@ -421,7 +455,8 @@ static void lower_stmt(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
     }
 }
 
-/* Statement by statement; one that fails leaves a poisoned name and the next goes on. */
+/* Statement by statement; one that fails leaves a poisoned name and the next goes on. The limit is asked between statements, since
+ * each adds a few nodes of its own and bodies of loops and called graphs come through here too. */
 void fe_lower_block(fe_lower *l, fe_frame *f, const fe_stmts *stmts)
 {
     for (uint32_t k = 0; k < stmts->n; k++) {
