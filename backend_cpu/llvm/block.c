@@ -14,7 +14,7 @@
 /* ---- which lines a phase needs */
 
 /* Walks from what a phase computes to the lines below it, and stops at folds: these have their value already. */
-typedef struct { cpu_emitter *e; bool *need; } needs;
+typedef struct { cpu_emitter *e; bool *need; } needs; /* need: by let */
 static void mark(needs *n, ir_expr x);
 static bool mark_let(const ir_unit *u, void *env, ir_expr x) {
     needs *n = env;
@@ -36,9 +36,11 @@ static void mark(needs *n, ir_expr x) {
 
 /* A sweep has two stages per block: absolute folds first, since references stand on them (the maximum), then what is relative to
  * these. Both walk the block once per row. */
-typedef struct { uint32_t sweep; bool relative; needs needs; cpu_val *slot; } stage;
+typedef struct { uint32_t sweep; bool relative; needs needs; cpu_val *slot; } stage; /* slot: by let, partial results of a FOLD, one per lane */
 
+/* Relative is what has a reference: its sums are in units of 2^reference and move with it. */
 static bool in_stage(const ir_let *l, const stage *s) { return l->kind >= IR_LET_FOLD && l->sweep == s->sweep && (l->ref >= 0) == s->relative; }
+/* `b` of an acc is needed by `accumulate`; marking it fills the blocks of its TERMs before. */
 static stage stage_of(cpu_emitter *e, uint32_t sweep, bool relative) {
     stage s = {sweep, relative, {e, BASE_ARRAY(e->arena, e->k->n_lets, bool)}, BASE_ARRAY(e->arena, e->k->n_lets, cpu_val)};
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
@@ -77,6 +79,7 @@ static cpu_val fold_at(cpu_emitter *e, uint32_t k) { return cpu_kept_at(e, k, e-
 static cpu_val moved_at(cpu_emitter *e, uint32_t k) {
     return cpu_at(e, cpu_scratch(e, e->s->lets[k].moved_at), cpu_tile_row(e), e->real);
 }
+/* The reference as it is now: an expression over folds, whose numbers of this row it reads from scratch. */
 static cpu_val ref_value(cpu_emitter *e, uint32_t k) { return cpu_expr(e, ir_let_expr(e->u, (uint32_t)e->k->lets[k].ref, IR_SORT_REAL)); }
 static bool first_with_ref(const cpu_emitter *e, uint32_t k) {
     for (uint32_t i = 0; i < k; i++)
@@ -92,7 +95,7 @@ static uint32_t value_axes(const cpu_emitter *e) {
 
 /* ---- before a sweep */
 
-typedef struct { uint32_t let; cpu_val factor; } value_env;
+typedef struct { uint32_t let; cpu_val factor; } value_env; /* factor: of scale_value only */
 static void clear_value(cpu_emitter *e, void *env) {
     const value_env *v = env;
     cpu_store(e, cpu_splat(e, cpu_real(e, 0), e->lanes), cpu_acc_at(e, v->let));
@@ -120,6 +123,7 @@ static void scale_value(cpu_emitter *e, void *env) {
     cpu_val at = cpu_acc_at(e, v->let), x[] = {cpu_load(e, e->real, at, e->lanes), v->factor};
     cpu_store(e, cpu_apply(e, IR_MUL, x, 2), at);
 }
+/* All that is relative to `ref` at once, so that sums with one reference never stand at different ones. */
 static void scale_all(cpu_emitter *e, const stage *s, int32_t ref, cpu_val factor) {
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
         const ir_let *l = &e->k->lets[k];
@@ -194,10 +198,12 @@ static void stage_row(cpu_emitter *e, void *env) {
 
 /* ---- blocks of columns */
 
+/* In the order of lines: a TERM may read one before it, which is then loaded from scratch. */
 static void fill_terms(cpu_emitter *e, const bool *need) {
     for (uint32_t k = 0; k < e->k->n_lets; k++)
         if (need[k] && cpu_term_in_block(e, k)) cpu_term_block(e, k);
 }
+/* Those of rows alone stay: they were filled before the blocks and hold for the whole tile. */
 static void forget_terms(cpu_emitter *e) {
     for (uint32_t k = 0; k < e->k->n_lets; k++)
         if (e->k->lets[k].rank & IR_COL) e->filled[k] = NULL;
@@ -207,6 +213,7 @@ typedef struct { int32_t axis; cpu_body *body; void *env; } blocks;
 /* Blocks are loops over scratch-sized pieces of the column axis; `filled` is valid inside one block only. */
 static void each_block(cpu_emitter *e, void *env) {
     const blocks *b = env;
+    /* A column axis that the launch is cut along has its range of this item; another is taken whole. */
     cpu_val lo = e->lo[b->axis] ? e->lo[b->axis] : cpu_int(e, 0), hi = e->hi[b->axis] ? e->hi[b->axis] : cpu_extent(e, b->axis);
     cpu_loop l = cpu_loop_begin(e, lo, hi, e->s->col_block, "block");
     cpu_scope_push(e, 0);
@@ -224,6 +231,7 @@ static void each_block(cpu_emitter *e, void *env) {
 typedef struct { stage absolute, relative; } sweep_env;
 /* The order of phases within a block is fixed; what differs between kernels is which lines each phase needs. */
 static void sweep_block(cpu_emitter *e, void *env) {
+    /* One TERM may serve both stages; it is filled once, before the first. */
     sweep_env *s = env;
     stage *stages[] = {&s->absolute, &s->relative};
     const bool *need[] = {s->absolute.needs.need, s->relative.needs.need};
@@ -251,12 +259,14 @@ static void sweep(cpu_emitter *e, uint32_t number) {
     }
     if (b.axis < 0) return;
     cpu_phase(e, "sweep");
+    /* Before all loops over columns, those around the blocks included: the sums run through all of them. */
     cpu_each_row(e, begin_row, &number);
     cpu_walk(e, around & ~(1u << b.axis), -1, each_block, &b);
 }
 
 /* ---- epilogue */
 
+/* lane: the axis of values that is the lanes, -1: none; wanted: axes that the places mention, as bits. */
 typedef struct { uint32_t store; int32_t lane; uint32_t wanted; needs needs; } epilogue;
 static void store_here(cpu_emitter *e, void *env) {
     const epilogue *p = env;
@@ -264,6 +274,7 @@ static void store_here(cpu_emitter *e, void *env) {
     cpu_val where = ir_is_bool(e->u, e->k->inside, true) ? NULL : cpu_expr(e, e->k->inside);
     cpu_write(e, &s->at, cpu_expr(e, s->e), where);
 }
+/* A row of a result over columns: what depends on the row alone once, then the lanes along the block. */
 static void store_row_block(cpu_emitter *e, void *env) {
     const epilogue *p = env;
     hoist(e, p->needs.need);
@@ -275,6 +286,7 @@ static void store_block(cpu_emitter *e, void *env) {
     cpu_phase(e, "epilogue");
     cpu_each_row(e, store_row_block, env);
 }
+/* A row of any other result: over values by vectors where there is an acc, else a single place or loops of scalars. */
 static void store_row(cpu_emitter *e, void *env) {
     const epilogue *p = env;
     hoist(e, p->needs.need);
@@ -313,11 +325,13 @@ static void load_row(cpu_emitter *e) {
 void cpu_block(cpu_emitter *e) {
     const int32_t rows = e->s->row_axis;
     cpu_scope_push(e, 0);
+    /* Rows in scratch are counted from the first of the tile; without a row axis there is one. */
     e->row0 = rows >= 0 ? e->lo[rows] : NULL;
     cpu_lets_ready(e, 0);
     load_row(e);
     for (uint32_t s = 0; s < e->k->n_sweeps; s++) sweep(e, s);
     for (uint32_t i = 0; i < e->k->n_stores; i++) store(e, i);
+    /* The next item, or the next round of a loop around, has other rows in scratch. */
     for (uint32_t k = 0; k < e->k->n_lets; k++) e->filled[k] = NULL;
     cpu_scope_pop(e);
 }

@@ -63,6 +63,7 @@ void cpu_if_end(cpu_emitter *e, cpu_if *branch) {
     LLVMBuildBr(e->b, branch->done);
     LLVMPositionBuilderAtEnd(e->b, branch->done);
 }
+/* The name shows in the text of the module; to the code the jump is nothing, and simplifycfg removes it. */
 void cpu_phase(cpu_emitter *e, const char *name) {
     LLVMBasicBlockRef next = block(e, name);
     LLVMBuildBr(e->b, next);
@@ -71,6 +72,7 @@ void cpu_phase(cpu_emitter *e, const char *name) {
 
 /* ---- the function */
 
+/* LLVM knows some attributes by number and takes others, of the code generator, as pairs of texts. */
 static void attribute(cpu_emitter *e, cpu_val fn, const char *name) {
     const unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
     LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->c, kind, 0));
@@ -89,6 +91,7 @@ void cpu_function_attributes(cpu_emitter *e, cpu_val fn) {
     attribute_text(e, fn, "target-features", e->target->features);
 }
 
+/* Two blocks from the start: `entry` for slots alone, `frame` for the code; finish_entry joins them. */
 static void function_create(cpu_emitter *e, const char *name) {
     LLVMTypeRef args[] = {e->ptr, e->i64, e->i64, e->ptr};
     e->fn = LLVMAddFunction(e->m, name, LLVMFunctionType(LLVMVoidTypeInContext(e->c), args, 4, 0));
@@ -122,6 +125,7 @@ static void load_frame(cpu_emitter *e) {
     }
 }
 
+/* Made once per kernel; types are unique in a context, so they are compared by address. */
 static void types_init(cpu_emitter *e) {
     e->i1 = LLVMInt1TypeInContext(e->c);
     e->i8 = LLVMInt8TypeInContext(e->c);
@@ -149,6 +153,8 @@ static void lets_reach(cpu_emitter *e) {
     }
 }
 
+/* Arena memory is zeroed: NULL everywhere means that nothing is bound, filled or moved yet. The scope pushed here is never popped: it holds the
+   frame. */
 static void emitter_init(cpu_emitter *e) {
     const ir_kernel *k = e->k;
     e->buffers = BASE_ARRAY(e->arena, k->n_values, cpu_val);
@@ -173,6 +179,7 @@ static void emitter_init(cpu_emitter *e) {
 
 /* Items are numbered row-major over the axes that a launch is cut along, so that neighbours in a chunk touch neighbouring memory. */
 
+/* Without cpu_apply: bounds are i64 scalars always, and no expression stands for them. */
 static cpu_val least(cpu_emitter *e, cpu_val a, cpu_val b) {
     return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, a, b, ""), a, b, "");
 }
@@ -181,6 +188,7 @@ static cpu_val least(cpu_emitter *e, cpu_val a, cpu_val b) {
 static void range_of(cpu_emitter *e, uint32_t a, cpu_val index) {
     const ir_axis_schedule *w = &e->s->axes[a];
     if (w->walk == IR_WALK_ITEM) e->lo[a] = index;
+    /* hi stays NULL for an item: it is one index, and nobody loops over it. */
     else if (w->walk == IR_WALK_LOOP) {
         e->lo[a] = cpu_int(e, 0);
         e->hi[a] = cpu_extent(e, (int32_t)a);
@@ -199,10 +207,13 @@ static bool outer_axis(const cpu_emitter *e, uint32_t a) {
 /* Splits the number of an item: the last axis runs fastest. */
 static void item_ranges(cpu_emitter *e, cpu_val item) {
     for (uint32_t a = e->k->n_axes; a--;) {
+        /* Columns, values and features that the launch does not cut: the walk runs over all of them and asks for no range. */
         if (!outer_axis(e, a)) continue;
         cpu_val index = item;
         if (e->s->axes[a].walk != IR_WALK_LOOP) {
             cpu_val n = cpu_extent(e, (int32_t)a);
+            /* Rounded up: the last tile may be partly filled, and range_of cuts it at the extent. Item numbers are not negative, so division is
+               unsigned. */
             const int32_t tile = e->s->axes[a].tile;
             if (e->s->axes[a].walk == IR_WALK_TILE) n = LLVMBuildSDiv(e->b, LLVMBuildAdd(e->b, n, cpu_int(e, tile - 1), ""), cpu_int(e, tile), "tiles");
             index = LLVMBuildURem(e->b, item, n, "");
@@ -219,6 +230,7 @@ static void outer_axes(cpu_emitter *e, uint32_t a) {
         else cpu_nest(e);
         return;
     }
+    /* The row axis and the lane axis are the walk's own: block.c and nest.c bind them themselves, within lo and hi. */
     const bool walked = !outer_axis(e, a) || (int32_t)a == e->s->row_axis || (int32_t)a == e->s->lane_axis;
     if (walked) {
         outer_axes(e, a + 1);
@@ -233,6 +245,7 @@ static void outer_axes(cpu_emitter *e, uint32_t a) {
     if (loops) cpu_loop_end(e, &l);
 }
 
+/* A worker calls the function with its chunk of items; nothing is carried from one item to the next but what the frame says. */
 static void items(cpu_emitter *e) {
     cpu_loop l = cpu_loop_begin(e, LLVMGetParam(e->fn, 1), LLVMGetParam(e->fn, 2), 1, "item");
     cpu_scope_push(e, 0);
@@ -258,6 +271,7 @@ static void emit_function(cpu_emitter *e, const char *name) {
 }
 
 /* The builder is the caller's, who disposes of it also when memory runs out in here. */
+/* What was emitted until a kernel gives up stays in the module, which is then thrown away with the whole compile. */
 const char *cpu_emit_kernel(LLVMModuleRef module, LLVMBuilderRef builder, const ir_target *target, const ir_schedule *s, const char *name,
                             base_arena *arena) {
     jmp_buf give_up;

@@ -16,6 +16,7 @@ const char *cpu_undefined_symbol(const void *object, size_t bytes) {
     for (uint32_t k = 0; k < elf->e_shnum; k++) {
         const Elf64_Shdr *table = section(elf, bytes, k);
         if (!table || table->sh_type != SHT_SYMTAB) continue;
+        /* sh_link of a table of symbols is the table of their names. */
         const Elf64_Shdr *strings = section(elf, bytes, table->sh_link);
         const Elf64_Sym *symbols = (const Elf64_Sym *)((const char *)object + table->sh_offset);
         for (size_t i = 1; strings && i < table->sh_size / sizeof *symbols; i++)
