@@ -9,7 +9,8 @@
 /* Of integers: sums of reals are never taken apart. */
 static bool is_sum(const ir_unit *u, ir_expr e) { return ir_is(u, e, IR_ADD) && ir_at(u, e)->sort == IR_SORT_INT; }
 
-/* Reads back what ir_terms_expr wrote: a coefficient stands on the left and is never 1. */
+/* Reads back what ir_terms_expr wrote: a coefficient stands on the left and is never 1. Two literals below one MUL are a product that did
+ * not fit, and an atom. */
 static ir_term term_of(const ir_unit *u, ir_expr e) {
     int64_t c;
     if (ir_is_int(u, e, &c)) return (ir_term){c, 0};
@@ -19,13 +20,14 @@ static ir_term term_of(const ir_unit *u, ir_expr e) {
 }
 
 /* The order is checked, not trusted: a sum that did not fit has the same operators, and taking it for a polynomial would give terms that
- * no search by bisection finds. */
+ * no search by bisection finds. Zero has no terms: no term of a polynomial ever has the coefficient 0. */
 void ir_terms_of(ir_unit *u, ir_expr e, ir_terms *out) {
     uint32_t n = 1;
     for (ir_expr s = e; is_sum(u, s) && !is_sum(u, ir_operand(u, s, 1)) && n <= IR_TERMS; s = ir_operand(u, s, 0)) n++;
     *out = (ir_terms){.n = n};
     if (n <= IR_TERMS) {
         ir_expr s = e;
+        /* The last term is the outermost right operand: the array fills from its end. */
         for (uint32_t k = n; k-- > 1; s = ir_operand(u, s, 0)) out->at[k] = term_of(u, ir_operand(u, s, 1));
         out->at[0] = term_of(u, s);
     }
@@ -45,12 +47,14 @@ bool ir_fact_divides(const ir_unit *u, ir_expr part, ir_expr whole) {
         ir_division fact = u->index->division.at[k];
         if (fact.whole != whole) continue;
         if (fact.part == part || (literal && ir_is_int(u, fact.part, &f) && f % p == 0)) return true;
+        /* whole is (whole//part) * part, so the quotient divides it as well as the part does */
         if (ir_is(u, part, IR_FDIV) && ir_operand(u, part, 0) == whole && ir_operand(u, part, 1) == fact.part) return true;
     }
     return false;
 }
 
-/* Takes the factors of `product` out of atoms; false, and nothing changed, if they are not all there. */
+/* Takes the factors of `product` out of atoms, each as often as it occurs; false, and nothing changed, if they are not all there.
+ * A product of one (0) has no factors and is always there. */
 static bool take_out(const ir_unit *u, ir_expr product, ir_expr *atoms, uint32_t *n) {
     ir_expr out[IR_ATOMS], left[2 * IR_ATOMS];
     uint32_t n_out = ir_atoms_of(u, product, out), n_left = *n;
@@ -58,6 +62,7 @@ static bool take_out(const ir_unit *u, ir_expr product, ir_expr *atoms, uint32_t
     for (uint32_t k = 0; k < n_out; k++) {
         uint32_t i = 0;
         while (i < n_left && left[i] != out[k]) i++;
+        /* Only the copy has lost factors so far. */
         if (i == n_left) return false;
         left[i] = left[--n_left];
     }
@@ -66,7 +71,8 @@ static bool take_out(const ir_unit *u, ir_expr product, ir_expr *atoms, uint32_t
     return true;
 }
 
-/* The counterpart: adds the factors of `product`; false if there is no room. */
+/* The counterpart: adds the factors of `product`; false, and nothing changed, if there is no room. Both work on multisets: what order
+ * the atoms are in does not matter until product_of sorts them. */
 static bool put_in(const ir_unit *u, ir_expr product, ir_expr *atoms, uint32_t *n, uint32_t room) {
     ir_expr in[IR_ATOMS];
     uint32_t n_in = ir_atoms_of(u, product, in);
@@ -77,7 +83,8 @@ static bool put_in(const ir_unit *u, ir_expr product, ir_expr *atoms, uint32_t *
 
 /* ---- products */
 
-/* Insertion sort: products have two or three factors. */
+/* The one spelling of a product: factors sorted, MULs leaning to the left, which is how ir_atoms_of reads it back. 0 stands for one.
+ * Insertion sort: products have two or three factors. */
 static ir_expr product_of(ir_unit *u, ir_expr *atoms, uint32_t n) {
     for (uint32_t k = 1; k < n; k++)
         for (uint32_t i = k; i && ir_compare(u, atoms[i - 1], atoms[i]) > 0; i--) {
@@ -90,7 +97,8 @@ static ir_expr product_of(ir_unit *u, ir_expr *atoms, uint32_t n) {
     return m;
 }
 
-/* x//y * y is x where y divides x. */
+/* x//y * y is x where y divides x. The whole has to be a bare product: atoms have no place for a sum or for a coefficient of its own.
+ * A literal y is never among atoms, so this is not the case for it: see settle. Tells whether something was cancelled. */
 static bool cancel_quotient(const ir_unit *u, ir_expr *atoms, uint32_t *n) {
     for (uint32_t k = 0; k < *n; k++) {
         if (!ir_is(u, atoms[k], IR_FDIV)) continue;
@@ -118,16 +126,19 @@ ir_expr ir_monomial_mul(ir_unit *u, ir_expr a, ir_expr b) {
     return n > IR_ATOMS ? 0 : product_of(u, atoms, n);
 }
 
-/* 8 * (D//8) is D where 8 divides D: for literals the coefficient takes the part of the other factor. */
+/* 8 * (D//8) is D where 8 divides D: for literals the coefficient takes the part of the other factor. The whole may bring a coefficient
+ * of its own, as in 2*D, which goes into that of the term. Says whether *t changed; the value is the same either way. */
 static bool settle(ir_unit *u, ir_term *t) {
     ir_expr atoms[IR_ATOMS];
     uint32_t n = ir_atoms_of(u, t->monomial, atoms);
+    /* The first quotient that settles is enough: ir_terms_add asks again. */
     for (uint32_t k = 0; k < n; k++) {
         int64_t part;
         if (!ir_is(u, atoms[k], IR_FDIV) || !ir_is_int(u, ir_operand(u, atoms[k], 1), &part)) continue;
         ir_expr whole = ir_operand(u, atoms[k], 0);
         ir_term w = term_of(u, whole);
         if (part < 2 || t->coef % part || is_sum(u, whole) || !ir_fact_divides(u, ir_operand(u, atoms[k], 1), whole)) continue;
+        /* A product that would not fit leaves the term as it is, which is as correct. */
         int64_t coef;
         if (!base_mul(t->coef / part, w.coef, &coef)) continue;
         atoms[k] = atoms[--n];
@@ -147,6 +158,7 @@ static void drop_term(ir_terms *p, uint32_t k) {
     for (; k < p->n; k++) p->at[k] = p->at[k + 1];
 }
 
+/* Where the monomial is, or where it belongs: the first term that does not come before it. */
 static uint32_t place_of(const ir_unit *u, const ir_terms *p, ir_expr monomial) {
     uint32_t lo = 0, hi = p->n;
     while (lo < hi) {
@@ -157,7 +169,8 @@ static uint32_t place_of(const ir_unit *u, const ir_terms *p, ir_expr monomial) 
     return lo;
 }
 
-/* A loop because a sum may settle: 4*(D//8) + 4*(D//8) is 8*(D//8), which is D, which may meet a term of D. */
+/* A loop because a sum may settle: 4*(D//8) + 4*(D//8) is 8*(D//8), which is D, which may meet a term of D. Each round more replaces a
+ * quotient by its whole, so it ends. At its head p is a polynomial in order and coef * monomial is what has still to be added. */
 void ir_terms_add(ir_unit *u, ir_terms *p, int64_t coef, ir_expr monomial) {
     for (;;) {
         if (!coef || p->lost) return;
@@ -173,6 +186,7 @@ void ir_terms_add(ir_unit *u, ir_terms *p, int64_t coef, ir_expr monomial) {
             p->at[k] = (ir_term){coef, monomial};
         }
         ir_term t = p->at[k];
+        /* A sum of 0 is no term, and a settled one stands elsewhere in the order: both leave their place. */
         bool settled = t.coef && settle(u, &t);
         if (!settled && t.coef) return;
         drop_term(p, k);
@@ -182,6 +196,7 @@ void ir_terms_add(ir_unit *u, ir_terms *p, int64_t coef, ir_expr monomial) {
     }
 }
 
+/* p += factor * q. A lost q makes p lost, so chains of these are checked once, at their end. */
 void ir_terms_add_all(ir_unit *u, ir_terms *p, const ir_terms *q, int64_t factor) {
     p->lost |= q->lost;
     for (uint32_t k = 0; k < q->n && !p->lost; k++) {
@@ -191,6 +206,7 @@ void ir_terms_add_all(ir_unit *u, ir_terms *p, const ir_terms *q, int64_t factor
     }
 }
 
+/* Every pair of terms. Without a monomial the product of a pair is the constant only if both have none; else it was too long. */
 void ir_terms_mul(ir_unit *u, ir_terms *out, const ir_terms *a, const ir_terms *b) {
     *out = (ir_terms){.lost = a->lost || b->lost};
     for (uint32_t i = 0; i < a->n; i++)
@@ -222,19 +238,22 @@ int64_t ir_terms_content(const ir_terms *p) {
     return g < 0 ? -g : g > 0 ? g : 1;
 }
 
-/* Integers: 3*i - 2 >= 0 says i >= 1, which is i - 1 >= 0. The constant is rounded down, so nothing is lost. */
+/* Integers: 3*i - 2 >= 0 says i >= 1, which is i - 1 >= 0. The constant is rounded down, so nothing is lost: the others are multiples
+ * of g. Good only for claims p >= 0, and for p == 0 once g is known to divide the constant. */
 void ir_terms_tighten(ir_terms *p) {
     int64_t g = p->lost ? 1 : ir_terms_content(p);
     for (uint32_t k = 0; k < p->n && g > 1; k++) p->at[k].coef = base_floor_div(p->at[k].coef, g);
     if (p->n && !p->at[p->n - 1].coef) p->n--;                   /* a constant below g */
 }
 
+/* Zero, which has no terms, is a constant too. */
 bool ir_terms_constant(const ir_terms *p, int64_t *out) {
     if (p->lost || p->n > 1 || (p->n && p->at[0].monomial)) return false;
     *out = p->n ? p->at[0].coef : 0;
     return true;
 }
 
+/* Interned without folding: the terms are what folding would lead to, and folding an ADD would come back here. */
 ir_expr ir_terms_expr(ir_unit *u, const ir_terms *p) {
     ir_expr sum = 0;
     for (uint32_t k = 0; k < p->n; k++) {
@@ -261,6 +280,7 @@ ir_expr ir_int_add(ir_unit *u, ir_expr a, ir_expr b, int64_t sign) {
     return ir_intern_op(u, IR_ADD, IR_SORT_INT, 2, (ir_expr[]){swap ? b : a, swap ? a : b});
 }
 
+/* As for sums. A literal goes to the left, where term_of reads it as the coefficient of whatever the other operand is. */
 ir_expr ir_int_mul(ir_unit *u, ir_expr a, ir_expr b) {
     ir_terms p, q, r;
     ir_terms_of(u, a, &p);
@@ -278,6 +298,7 @@ ir_poly ir_poly_of(ir_unit *u, ir_expr e) {
     return (ir_poly){base_copy(u->arena, p.at, p.n * sizeof *p.at), p.n};
 }
 
+/* Through the adding that may fail to fit: the terms of other folders may be in any order, and more than fit on the stack. */
 ir_expr ir_poly_expr(ir_unit *u, const ir_poly *p) {
     ir_expr sum = ir_int(u, 0);
     for (uint32_t k = 0; k < p->n; k++) {
@@ -289,7 +310,8 @@ ir_expr ir_poly_expr(ir_unit *u, const ir_poly *p) {
 
 /* ---- division */
 
-/* One factor of a divisor out of the atoms: found there; or x//y where x is there and y divides x; or y where such an x is there. */
+/* One factor d of a divisor out of the atoms: found there; or d is x//y where x is there and y divides x, which leaves y (a literal y in
+ * *coef); or d is y where such an x is there, which leaves x//y. Taking x out leaves room for one more. */
 static bool divide_by_atom(ir_unit *u, ir_expr *atoms, uint32_t *n, int64_t *coef, ir_expr d) {
     if (take_out(u, d, atoms, n)) return true;
     if (ir_is(u, d, IR_FDIV)) {
@@ -320,6 +342,8 @@ static bool divide_by_literal(ir_unit *u, ir_expr *atoms, uint32_t *n, int64_t d
     return false;
 }
 
+/* Without remainder, for every value of the atoms, or not at all. What the coefficient of d leaves over after the common divisor has to
+ * come out of the atoms, by a fact. INT64_MIN is refused, since its absolute value and its quotient by -1 do not fit. */
 bool ir_term_div(ir_unit *u, ir_term a, ir_term d, ir_term *quotient) {
     ir_expr atoms[2 * IR_ATOMS], divisors[IR_ATOMS];
     uint32_t n = ir_atoms_of(u, a.monomial, atoms), m = ir_atoms_of(u, d.monomial, divisors);
@@ -353,8 +377,10 @@ static void divide_term(ir_unit *u, ir_term t, ir_term d, ir_terms *q, ir_terms 
         ir_terms_add(u, q, part.coef, part.monomial);
         return;
     }
+    /* For constants rounded down, so that what stays is a digit of the literal; for others toward 0. */
     if (!t.monomial && !d.monomial) taken = base_floor_div(t.coef, d.coef);
     else if (t.monomial) taken = t.coef / d.coef;
+    /* t is product + what is left; the part that is a multiple of d goes to the quotient, if the monomials allow it. */
     int64_t product;
     if (!base_mul(taken, d.coef, &product)) q->lost = true;
     else if (taken && ir_term_div(u, (ir_term){product, t.monomial}, d, &part)) ir_terms_add(u, q, part.coef, part.monomial);
@@ -363,7 +389,9 @@ static void divide_term(ir_unit *u, ir_term t, ir_term d, ir_terms *q, ir_terms 
     else ir_terms_add(u, r, product, t.monomial);
 }
 
-/* Long division by a sum: leading term by leading term. q*d + r is p; says if it came to an end. */
+/* Long division by a sum: leading term by leading term, from q == 0. At the head of each round q*d + r is p; it ends when the leading
+ * term of d divides no term of r, the constant aside. Rounds are limited, since a product may
+ * bring back terms as fast as it removes them. Says if it came to an end. */
 static bool divide_by_sum(ir_unit *u, const ir_terms *p, const ir_terms *d, ir_terms *q, ir_terms *r) {
     *r = *p;
     for (uint32_t round = 0; round < IR_TERMS && !r->lost && !q->lost; round++) {
@@ -378,7 +406,7 @@ static bool divide_by_sum(ir_unit *u, const ir_terms *p, const ir_terms *d, ir_t
     return false;
 }
 
-/* 0 <= e < n, proved. */
+/* 0 <= e < n, proved. Then e // n is 0 and e % n is e. */
 static bool terms_in_range(ir_unit *u, const ir_terms *e, const ir_terms *n) {
     ir_terms room = *n;
     ir_terms_add_all(u, &room, e, -1);
@@ -401,23 +429,30 @@ static ir_expr divide_rest(ir_unit *u, const ir_terms *rem, const ir_terms *d, i
     int64_t x, y;
     if (ir_terms_constant(rem, &x) && ir_is_int(u, c, &y) && y != -1 && y)
         return ir_int(u, mod ? base_floor_mod(x, y) : base_floor_div(x, y));
+    /* With nothing left, or less than the divisor, the quotient is complete. */
     if (!rem->n || terms_in_range(u, rem, d)) return mod ? e : ir_int(u, 0);
+    /* Only the remainder: the quotient of an exact division stays, so that a product with c can cancel it. */
     if (mod && ir_fact_divides(u, c, e)) return ir_int(u, 0);
     return nested(u, mod ? IR_MOD : IR_FDIV, e, c);
 }
 
+/* Splits a into q*c + r, after which a // c is q + r // c and a % c is r % c, whatever r is. Division floors. By a sum the split is kept
+ * only if r is 0 or in range, so that nothing of the operator stays. */
 ir_expr ir_int_div(ir_unit *u, ir_expr a, ir_expr c, bool mod) {
     int64_t literal;
     bool is_literal = ir_is_int(u, c, &literal);
     ir_op op = mod ? IR_MOD : IR_FDIV;
+    /* Dividing by 0 is an error of the run, with a place to report; here it stays as written. */
     if (is_literal && !literal) return ir_intern_op(u, op, IR_SORT_INT, 2, (ir_expr[]){a, c});
     if (is_literal && (literal == 1 || literal == -1)) return mod ? ir_int(u, 0) : ir_int_mul(u, a, c);
     ir_terms p, d, q = {0}, r = {0};
     ir_terms_of(u, a, &p);
     ir_terms_of(u, c, &d);
+    /* One term divides term by term, each at its own; a sum only as a whole. */
     if (d.n == 1) {
         for (uint32_t k = 0; k < p.n; k++) divide_term(u, p.at[k], d.at[0], &q, &r);
     } else if (!divide_by_sum(u, &p, &d, &q, &r) || r.lost || q.lost || (r.n && !terms_in_range(u, &r, &d))) {
+        /* The other split that is always right: nothing in the quotient, all in the rest. */
         q = (ir_terms){0};
         r = p;
     }
@@ -429,12 +464,14 @@ ir_expr ir_int_div(ir_unit *u, ir_expr a, ir_expr c, bool mod) {
 
 /* ---- questions */
 
+/* Enough, not necessary: a sum may be divisible where no term of it is. */
 bool ir_divides(ir_unit *u, ir_expr divisor, ir_expr e) {
     if (!divisor || !e) return false;
     if (divisor == e || ir_fact_divides(u, divisor, e)) return true;
     ir_terms p, d, q = {0}, r;
     ir_terms_of(u, e, &p);
     ir_terms_of(u, divisor, &d);
+    /* By a sum there is one way only: the long division has to come out even. */
     if (d.n != 1) return d.n && divide_by_sum(u, &p, &d, &q, &r) && !r.lost && !r.n;
     for (uint32_t k = 0; k < p.n; k++) {
         ir_term quotient;
@@ -443,6 +480,7 @@ bool ir_divides(ir_unit *u, ir_expr divisor, ir_expr e) {
     return true;
 }
 
+/* Terms with v must be v times something without it; v below another operator, or squared, is not affine. v may be missing: coef 0. */
 bool ir_affine(ir_unit *u, ir_expr e, ir_var v, ir_expr *coef, ir_expr *rest) {
     if (!e || ir_at(u, e)->sort != IR_SORT_INT) return false;
     ir_terms p, c = {0}, r = {0};

@@ -10,13 +10,15 @@
  */
 #include "core.h"
 
+/* STEPS: searches in one proof, in all; DEPTH: one below the other. They only bound time: what they cut off is "not proved". */
 enum { STEPS = 60, FACTS_IN_A_PROOF = 3, DEPTH = 24 };
 typedef struct {
     ir_unit *u;
-    uint32_t steps, depth, facts;
+    uint32_t steps, depth, facts;    /* searches that may still be started; calls of search and of by_facts that are open now */
     ir_set vars;                 /* they have a value, so their extents are at least 1 */
 } proof;
 
+/* p >= 0, proved; false says nothing. Everything below calls it on a polynomial that is a little simpler. */
 static bool nonneg(proof *w, const ir_terms *p);
 
 /* ---- without case distinctions: signs of terms */
@@ -28,7 +30,8 @@ static bool is_positive(const ir_unit *u, ir_term t) {
     return t.coef > 0 ? m.lo >= 0 : m.hi <= 0;
 }
 
-/* Pays for the negative term `owed` with the positive ones it divides; what they lose is gone. */
+/* Pays for the negative term `owed` with the positive ones it divides; what they lose is gone. A positive t == more * owed is worth at
+ * least the lower bound of `more` for each unit of its coefficient. False leaves *p half spent: the caller gives up then. */
 static bool pay(ir_unit *u, ir_terms *p, ir_term owed) {
     int64_t debt = -owed.coef;
     if (owed.coef == INT64_MIN || (owed.monomial && ir_int_bounds(u, owed.monomial).lo < 0)) return false;
@@ -38,6 +41,7 @@ static bool pay(ir_unit *u, ir_terms *p, ir_term owed) {
         if (!ir_term_div(u, (ir_term){1, t.monomial}, (ir_term){1, owed.monomial}, &more)) continue;
         int64_t worth = more.monomial ? ir_int_bounds(u, more.monomial).lo : 1;
         if (!base_mul(worth, more.coef, &worth) || worth < 1) continue;
+        /* Rounded up, but never more than the term has; a product beyond int64 is more than any debt. */
         int64_t used = debt / worth + (debt % worth != 0);
         if (used > t.coef) used = t.coef;
         p->at[k].coef -= used;
@@ -50,6 +54,7 @@ static bool pay(ir_unit *u, ir_terms *p, ir_term owed) {
 /* Each negative term is paid in turn; who pays twice has less left, so nothing is counted double. */
 static bool covered(ir_unit *u, const ir_terms *p) {
     ir_terms rest = *p;
+    /* The debts are those of p, what can pay them is in rest, which only shrinks. */
     for (uint32_t k = 0; k < p->n; k++)
         if (!is_positive(u, p->at[k]) && !pay(u, &rest, p->at[k])) return false;
     return !p->lost;
@@ -65,7 +70,8 @@ static int sign_of(ir_unit *u, const ir_terms *p) {
 
 /* ---- one atom replaced by its ends */
 
-/* p == a*w + b, a free of factors w. */
+/* p == a*w + b, a free of factors w; false where p has w squared. Other atoms may still mention w: the claim is then proved for every
+ * value of theirs, which is more than was asked. */
 static bool split(ir_unit *u, const ir_terms *p, ir_expr w, ir_terms *a, ir_terms *b) {
     *a = *b = (ir_terms){0};
     for (uint32_t k = 0; k < p->n; k++) {
@@ -83,7 +89,7 @@ static bool split(ir_unit *u, const ir_terms *p, ir_expr w, ir_terms *a, ir_term
 
 typedef struct { proof *w; const ir_terms *a, *b; int sign; } linear;   /* a*w + b, and the sign of a */
 
-/* The claim with the atom at one end of its range. */
+/* The claim with the atom at one end of its range: a*end + b >= 0. */
 static bool with(linear l, ir_expr end) {
     ir_terms e, value;
     ir_terms_of(l.w->u, end, &e);
@@ -101,10 +107,12 @@ static bool by_either(linear l, bool is_max, ir_expr x, ir_expr y) {
     return with(l, x) && with(l, y);
 }
 
-/* (a*w + b) * y + y - 1 >= 0 is enough, since a*w + b is an integer. Where y divides x, w*y is x. */
+/* (a*w + b) * y + y - 1 >= 0 is enough, since a*w + b is an integer. Where y divides x, w*y is x. Otherwise the least w*y counts if a is
+ * positive, which is x - y + 1, and the largest if it is negative, x; an unknown sign leaves no end to take. y is at least 1 here. */
 static bool by_quotient(linear l, ir_expr x, ir_expr y) {
     ir_unit *u = l.w->u;
     if (ir_int_bounds(u, y).lo < 0) return false;
+    /* The cheap end first: a quotient of what is not negative is at least 0. */
     if (l.sign > 0 && ir_int_bounds(u, x).lo >= 0 && nonneg(l.w, l.b)) return true;
     ir_terms end, divisor, value, t;
     ir_terms_of(u, x, &end);
@@ -141,8 +149,10 @@ static bool replace(proof *w, const ir_terms *p, ir_expr atom) {
     case IR_FDIV: return by_quotient(l, o0, o1);
     case IR_MIN: return by_either(l, false, o0, o1);
     case IR_MAX: return by_either(l, true, o0, o1);
+    /* abs(x) is max(x, -x) */
     case IR_ABS: return by_either(l, true, o0, ir_int_add(u, ir_int(u, 0), o0, -1));
     case IR_SELECT: return with(l, o1) && with(l, ir_operand(u, atom, 2));
+    /* A dimension is not replaced by its ends: the upper one, 2^31 - 1, would be a number where the claim needs a symbol. */
     default: return x->op != IR_DIM && ir_is_finite(bounds) && between(l, ir_int(u, bounds.lo), ir_int(u, bounds.hi));
     }
 }
@@ -153,7 +163,8 @@ static bool goes_before(const ir_unit *u, ir_expr a, ir_expr b) {
     return a_moves == b_moves ? a > b : a_moves;
 }
 
-/* The first atom that goes after `last`; 0: there is none. last 0: the first of all */
+/* The first atom that goes after `last`; 0: there is none. last 0: the first of all. Searched anew each time: polynomials are short, and
+ * a list on the stack of every level would be up to IR_TERMS * IR_ATOMS long. Dimensions have no ends to try. */
 static ir_expr next_atom(const ir_unit *u, const ir_terms *p, ir_expr last) {
     ir_expr best = 0;
     for (uint32_t k = 0; k < p->n; k++) {
@@ -183,7 +194,8 @@ static bool stands_alone(const ir_unit *u, const ir_terms *p, ir_expr atom) {
 
 /* ---- facts */
 
-/* p - k*m*f for the k and m that cancel one negative term of p. */
+/* p - k*m*f for the k and m that cancel one negative term of p. With f, k and m not negative, p is at least what is left, so it is enough
+ * to prove that. */
 static bool with_fact(proof *w, const ir_terms *p, const ir_terms *f) {
     ir_unit *u = w->u;
     for (uint32_t i = 0; i < p->n; i++)
@@ -198,7 +210,7 @@ static bool with_fact(proof *w, const ir_terms *p, const ir_terms *f) {
     return false;
 }
 
-/* The extent of v less one. */
+/* With the fact that the extent of v, less one, is >= 0: v has a value, so its range is not empty. */
 static bool with_extent(proof *w, const ir_terms *p, ir_var v) {
     ir_expr extent = ir_extent(w->u, v);
     if (ir_int_bounds(w->u, extent).lo >= 1) return false;       /* known without */
@@ -223,7 +235,7 @@ static bool by_facts(proof *w, const ir_terms *p) {
     return done;
 }
 
-/* Every term divided by d, which is not negative. */
+/* Every term divided by d, which is at least 1 where it divides anything, so that signs stay. */
 static bool divided(proof *w, const ir_terms *p, ir_expr d) {
     ir_unit *u = w->u;
     ir_terms divisor, quotient = {0};
@@ -249,9 +261,11 @@ static bool search(proof *w, const ir_terms *p) {
     return by_facts(w, p);
 }
 
+/* What can be told at sight, then the search. Steps are never given back: one proof takes at most STEPS searches. */
 static bool nonneg(proof *w, const ir_terms *given) {
     ir_terms p = *given;
     ir_terms_tighten(&p);
+    /* An upper end below 0 refutes the claim, so no search is spent on it. */
     ir_interval all = ir_terms_interval(w->u, &p);
     if (p.lost || all.hi < 0) return false;
     if (all.lo >= 0 || covered(w->u, &p)) return true;
@@ -263,6 +277,7 @@ static bool nonneg(proof *w, const ir_terms *given) {
     return done;
 }
 
+/* A polynomial is judged where its variables have values, which is known of their extents then. */
 static ir_set vars_of(ir_unit *u, const ir_terms *p) {
     ir_set s = 0;
     for (uint32_t k = 0; k < p->n; k++)
@@ -325,8 +340,10 @@ static void learn_equal(ir_unit *u, ir_expr a, ir_expr b) {
     learn_nonneg(u, b, a, 0);
 }
 
+/* Only what the proofs can use, inequalities and divisibility of integers; other facts count word by word (is_fact). */
 void ir_fact_learn(ir_unit *u, ir_expr fact) {
     while (ir_is(u, fact, IR_AND)) {
+        /* Conjunctions lean to the left: the loop takes the long side, the recursion the short one. */
         ir_fact_learn(u, ir_operand(u, fact, 1));
         fact = ir_operand(u, fact, 0);
     }
@@ -380,6 +397,7 @@ bool ir_provably_where(ir_unit *u, ir_set vars, ir_expr truth) {
         case IR_LE: return is_int(u, a) && ordered(u, vars, a, b, 0);
         case IR_LT: return is_int(u, a) && ordered(u, vars, a, b, -1);
         case IR_EQ: return is_int(u, a) && ordered(u, vars, a, b, 0) && ordered(u, vars, b, a, 0);
+        /* Different where one is always the smaller: x != y with either order possible is not proved. */
         case IR_NE: return is_int(u, a) && (ordered(u, vars, a, b, -1) || ordered(u, vars, b, a, -1));
         default: return false;
         }
@@ -388,6 +406,7 @@ bool ir_provably_where(ir_unit *u, ir_set vars, ir_expr truth) {
     return truth != 0;
 }
 
+/* Of an `or` both sides must be false. A negation that no operator takes up is not looked into: that would lead back here. */
 static bool provably_not(ir_unit *u, ir_set vars, ir_expr truth) {
     while (ir_is(u, truth, IR_OR)) {
         if (!provably_not(u, vars, ir_operand(u, truth, 1))) return false;
