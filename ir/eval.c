@@ -9,12 +9,12 @@
 
 typedef struct {
     const ir_graph *graph;
-    ir_frame *frame;  /* dims and inputs are the caller's; every other value is put here */
+    ir_frame *frame;             /* dims and inputs are the caller's; every other value is put here */
     base_arena *arena;
     base_diags *diags;
     ir_machine *machine;
     ir_map_run *run;             /* NULL: maps are evaluated here */
-    void *env;  /* of `run` */
+    void *env;                   /* of `run` */
     bool *own;                   /* by value: its tensor is ours to write over */
 } evaluation;
 
@@ -52,8 +52,8 @@ static void copy_elements(evaluation *v, ir_tensor *to, ir_value from) {
     memcpy(to->i, t->i, sizeof *t->i * (size_t)t->n);
 }
 
-/* The tensor keeps its doubles; what changes is that each is a value the type can store. */
-/* In place: an input is rounded once, before anything reads it. */
+/* In place: an input is rounded once, before anything reads it. The tensor keeps its doubles, each of them now a value that the type can
+ * store. */
 static void round_elements(ir_tensor *t, uint8_t dtype) {
     bool real = ir_dtypes[dtype].sort == IR_SORT_REAL;
     for (int64_t k = 0; k < t->n; k++) {
@@ -77,8 +77,8 @@ static void load_const(const ir_node *node, ir_tensor *t) {
         }
 }
 
-/* What a caller binds by hand (tests, tools) is checked here as the runtime checks a call. */
-/* Only ranks and extents: element types follow from the value, since a tensor here is double or int64. */
+/* What a caller binds by hand (tests, tools) is checked here as the runtime checks a call.
+ * Only ranks and extents: element types follow from the value, since a tensor here is double or int64. */
 static void check_shape(evaluation *v, const ir_node *node) {
     ir_value value = node->source.value;
     const ir_tensor *t = &v->frame->value[value];

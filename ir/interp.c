@@ -20,12 +20,14 @@ typedef struct {                 /* the points of one role, in row-major order *
     BASE_VEC(int64_t) at;        /* n_axes numbers each */
 } points;
 
+/* The first four are a fold's; the rest is the memory of an EXPR or TERM, whose last value serves for as long as nothing it needs moves. */
 typedef struct {                 /* what a FOLD or ACC holds, by row and value; what other lets remember */
     ir_scalar *value;
     double *ref;                 /* by row: the reference it stands relative to */
+    /* cap, ref_cap: how many value and ref have room for; they grow from item to item and are never given back. */
     int64_t cap, ref_cap;
     bool folds;                  /* depends on a FOLD or ACC */
-    uint64_t at;
+    uint64_t at;                 /* of `last`: the machine's clock when it was computed */
     ir_scalar last;
 } let_state;
 
@@ -33,12 +35,12 @@ typedef struct {
     const ir_kernel *k;
     ir_frame *frame;
     ir_machine *x;
-    base_arena *arena, *scratch;
+    base_arena *arena, *scratch; /* arena: for results, the caller's; scratch: gone with the run */
     ir_interp_mode mode;
     let_state *let;
-    points rows, cols, vals;
+    points rows, cols, vals;     /* of the item; cols: of the sweep or store at hand */
     bool cols_by_row;            /* extents of columns depend on the row */
-    int64_t row, val;
+    int64_t row, val;            /* where we are: positions in rows and vals */
     uint64_t folded;             /* when a fold last changed */
     uint8_t sweep;
 } running;
@@ -55,7 +57,8 @@ static void list_axes(const ir_kernel *k, uint8_t role, points *p) {
         if (k->axes[a].role == role) p->axes[p->n_axes++] = a;
 }
 
-/* The columns of a sweep are what its folds run over. */
+/* The columns of a sweep are what its folds run over.
+ * The first fold says them for all: folds of a sweep run over the same columns (kernel_verify.c). */
 static void columns_of_sweep(running *r) {
     const ir_kernel *k = r->k;
     r->cols.n_axes = 0;
@@ -80,7 +83,8 @@ static void columns_of_store(running *r, const ir_store *s) {
     }
 }
 
-/* Listed rather than counted, so that ragged extents need no arithmetic and a block is a range of positions. */
+/* Listed rather than counted, so that ragged extents need no arithmetic and a block is a range of positions.
+ * Leaves the variables at the last point; whoever needs a point goes to it first (go_to). */
 static void list_from(running *r, points *p, uint32_t depth) {
     if (depth == p->n_axes) {
         for (uint32_t a = 0; a < p->n_axes; a++) BASE_PUSH(r->scratch, &p->at, r->x->var[r->k->axes[p->axes[a]].var]);
@@ -111,6 +115,7 @@ static void go_to(running *r, const points *p, int64_t at) {
 static bool is_inside(running *r, ir_expr e, uint8_t roles, uint8_t on) {
     const ir_unit *u = r->k->unit;
     if (!e) return true;
+    /* Splits of several axes are joined by `and`: each part is asked where its own axes are known. */
     if (ir_is(u, e, IR_AND)) return is_inside(r, ir_operand(u, e, 0), roles, on) && is_inside(r, ir_operand(u, e, 1), roles, on);
     uint8_t rank = ir_kernel_rank(r->k, e);
     return rank & ~roles || (on && !(rank & on)) || ir_machine_eval(r->x, e).i != 0;
@@ -125,6 +130,7 @@ static bool go_to_row(running *r, int64_t row) {
     return true;
 }
 
+/* False for values that do not exist. Parts of `inside` that mention rows alone have been asked by go_to_row. */
 static bool go_to_val(running *r, int64_t val) {
     r->val = val;
     go_to(r, &r->vals, val);
@@ -136,6 +142,7 @@ static bool truth(running *r, ir_expr guard) { return !guard || ir_machine_eval(
 
 /* ---- values of lets */
 
+/* What a fold holds per row. */
 static int64_t n_vals(const running *r, const ir_let *l) { return l->rank & IR_VAL ? r->vals.n : 1; }
 /* Row-major over rows and values; a fold without values has one per row. */
 static ir_scalar *held(running *r, uint32_t let) {
@@ -182,6 +189,7 @@ static ir_scalar let_value(ir_machine *x, void *env, uint32_t let) {
     if (let >= r->k->n_lets) ir_machine_internal(x, "$%u is no line of kernel %s", let, r->k->name);
     const ir_let *l = &r->k->lets[let];
     let_state *s = &r->let[let];
+    /* Held, never computed here: the order of lets and sweeps says that it is what it should be by now. */
     if (is_fold(l)) return *held(r, let);
     if (still_right(r, l, s)) return s->last;
     ir_scalar v = ir_machine_identity((ir_red)l->red, (ir_sort)l->sort);
@@ -192,7 +200,8 @@ static ir_scalar let_value(ir_machine *x, void *env, uint32_t let) {
     return v;
 }
 
-/* base + steps is the address that the read itself has */
+/* base + steps is the address that the read itself has.
+ * Accesses are what emitters address memory by, and nothing else in an interpreter would notice a wrong one. */
 static void check_access(ir_machine *x, void *env, ir_expr read, int64_t address) {
     running *r = env;
     const ir_access *a = ir_kernel_access(r->k, read);
@@ -207,6 +216,7 @@ static void check_access(ir_machine *x, void *env, ir_expr read, int64_t address
 
 /* ---- folds */
 
+/* The exponent of 2 that the folds of this row and the columns so far ask for. */
 static double reference(running *r, const ir_let *l) { return let_value(r->x, r, (uint32_t)l->ref).f; }
 
 /* A sum that stands relative to 2^from, relative to 2^to. Nothing was summed where the reference is still -inf. */
@@ -214,6 +224,7 @@ static double moved(double sum, double from, double to) {
     return from == to ? sum : from == -HUGE_VAL ? 0 : sum * exp2(from - to);
 }
 
+/* Brings what one row has summed to the reference of now. Only sums of reals have one, so the values are doubles. */
 static void rescale(running *r, uint32_t let) {
     const ir_let *l = &r->k->lets[let];
     double now = reference(r, l), *old = &r->let[let].ref[r->row];
@@ -229,6 +240,7 @@ static void fold_one(running *r, uint32_t let) {
     ir_scalar e = ir_machine_eval(r->x, l->e);
     int64_t n = n_vals(r, l);
     for (int64_t v = 0; v < n; v++) {
+        /* A value beyond the split has a place that nobody stores; its reads may be out of range. */
         if (l->rank & IR_VAL && !go_to_val(r, v)) continue;
         ir_scalar y = l->kind == IR_LET_ACC ? product(l, e, ir_machine_eval(r->x, l->b), r) : v ? ir_machine_eval(r->x, l->e) : e;
         ir_scalar *to = held(r, let);
@@ -243,10 +255,11 @@ static void run_block(running *r, int64_t first, int64_t last) {
         if (!is_fold(l) || l->sweep != r->sweep) continue;
         for (int64_t row = 0; row < r->rows.n; row++) {
             if (!go_to_row(r, row)) continue;
+            /* Once per block, as a backend does it: within a block all weights stand relative to one reference. */
             if (l->ref >= 0) rescale(r, i);
             for (int64_t c = first; c < last && c < r->cols.n; c++) {
                 go_to(r, &r->cols, c);
-                if (l->kind == IR_LET_FOLD && l->rank & IR_VAL) go_to_val(r, 0);
+                if (l->kind == IR_LET_FOLD && l->rank & IR_VAL) go_to_val(r, 0);  /* its guard and body are asked at some value first */
                 fold_one(r, i);
             }
             r->folded = ++r->x->clock;
@@ -254,7 +267,8 @@ static void run_block(running *r, int64_t first, int64_t last) {
     }
 }
 
-/* Relative sums start at the reference -inf, where moving them gives 0: nothing was summed. */
+/* Relative sums start at the reference -inf, where moving them gives 0: nothing was summed.
+ * Called before each sweep, and before each half of a split one; folds of other sweeps keep what they hold. */
 static void reset_folds(running *r) {
     for (uint32_t i = 0; i < r->k->n_lets; i++) {
         const ir_let *l = &r->k->lets[i];
@@ -277,7 +291,8 @@ static void run_columns(running *r, int64_t first, int64_t last, int64_t block) 
 
 typedef struct { ir_scalar **value; double **ref; } part;         /* by let */
 
-/* What a thread would hand over: the sums, and the reference that each stands relative to. */
+/* What a thread would hand over: the sums, and the reference that each stands relative to.
+ * The copies are needed since the second half is summed in the same places. */
 static part take_part(running *r) {
     part p = {BASE_ARRAY(r->scratch, r->k->n_lets + 1, ir_scalar *), BASE_ARRAY(r->scratch, r->k->n_lets + 1, double *)};
     for (uint32_t i = 0; i < r->k->n_lets; i++) {
@@ -307,7 +322,8 @@ static void merge_row(running *r, uint32_t i, const part *parts) {
     r->let[i].ref[r->row] = now;
 }
 
-/* The two halves know nothing of each other until they are merged. */
+/* The two halves know nothing of each other until they are merged.
+ * Split by position alone: of a single column the first half is empty, and merging has to hold then too. */
 static void run_split(running *r, int64_t n_cols) {
     part parts[2];
     for (int h = 0; h < 2; h++) {
@@ -337,20 +353,22 @@ static void store_one(running *r, const ir_kernel_store *s) {
     else t->i[at] = v.i;
 }
 
+/* A store that does not vary over columns or values writes once per row, not once for each of them. */
 static void store_row(running *r, const ir_kernel_store *s, uint8_t rank) {
     int64_t n_cols = rank & IR_COL ? r->cols.n : 1, n_val = rank & IR_VAL ? r->vals.n : 1;
     for (int64_t c = 0; c < n_cols; c++) {
         if (rank & IR_COL) go_to(r, &r->cols, c);
         for (int64_t v = 0; v < n_val; v++) {
             if (rank & IR_VAL) go_to_val(r, v);
-            if (is_inside(r, r->k->inside, 0xff, 0)) store_one(r, s);
+            if (is_inside(r, r->k->inside, 0xff, 0)) store_one(r, s);  /* all parts of it, now that every axis is set */
         }
     }
 }
 
 /* ---- items */
 
-/* Lists the columns; returns how many there are in the row that has the most. */
+/* Lists the columns; returns how many there are in the row that has the most.
+ * With ragged columns the list is made again at each row (go_to_row); what is counted here only says how far blocks have to go. */
 static int64_t most_columns(running *r) {
     const ir_kernel *k = r->k;
     int64_t most = 0;
@@ -367,9 +385,11 @@ static int64_t most_columns(running *r) {
     return most;
 }
 
+/* After all sweeps: every fold is complete. Stores in order, since two of them may write one result. */
 static void run_stores(running *r) {
     for (uint32_t i = 0; i < r->k->n_stores; i++) {
         const ir_kernel_store *s = &r->k->stores[i];
+        /* Places count too: a constant may be stored at every column. */
         uint8_t rank = ir_kernel_rank(r->k, s->e);
         for (uint32_t p = 0; p < s->at.n_places; p++) rank |= ir_kernel_rank(r->k, s->at.places[p]);
         columns_of_store(r, &s->at);
@@ -393,6 +413,7 @@ static void run_item(running *r) {
     run_stores(r);
 }
 
+/* Row-major, which stores with `last` depend on: of two elements with one place the later wins. */
 static void run_items(running *r, const points *items, uint32_t depth) {
     if (depth == items->n_axes) {
         run_item(r);
@@ -408,7 +429,8 @@ static void run_items(running *r, const points *items, uint32_t depth) {
 
 /* ---- the whole */
 
-/* A result that two stores share is made once. */
+/* A result that two stores share is made once.
+ * `into` is copied here: in a kernel the result has its other elements before the first item runs. */
 static void make_results(running *r, base_diags *diags) {
     for (uint32_t i = 0; i < r->k->n_stores; i++) {
         const ir_store *s = &r->k->stores[i].at;
@@ -440,6 +462,7 @@ static void find_dependences(running *r) {
     const ir_kernel *k = r->k;
     for (uint32_t i = 0; i < k->n_lets; i++) {
         const ir_let *l = &k->lets[i];
+        /* Lines mention earlier ones only, whose `folds` is final by now. */
         const ir_expr parts[] = {l->e, l->a, l->b, l->where};
         for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
             if (!parts[p]) continue;
@@ -451,6 +474,7 @@ static void find_dependences(running *r) {
     }
 }
 
+/* False after a report. Everything but the results is scratch, so a failure needs no cleaning up here. */
 static bool run_kernel(running *r, const int64_t *counters, base_diags *diags) {
     const ir_kernel *k = r->k;
     const ir_expr does = ir_kernel_does(k);                /* before the machine, which knows the expressions that there are by then */
@@ -471,10 +495,12 @@ static bool run_kernel(running *r, const int64_t *counters, base_diags *diags) {
     list_axes(k, IR_ITEM, &items);
     list_axes(k, IR_ROW, &r->rows);
     list_axes(k, IR_VAL, &r->vals);
+    /* A kernel with nothing to store may read tensors that are empty: its lines must not be looked at. */
     if (ir_machine_eval(r->x, does).i) run_items(r, &items, 0);
     return true;
 }
 
+/* All but the results lives in a scratch arena that is gone at the end: the caller's grows by the results alone. */
 bool ir_kernel_run(const ir_kernel *k, ir_frame *frame, const int64_t *counters, ir_interp_mode mode, base_arena *arena, base_diags *diags) {
     jmp_buf no_memory;                           /* of both arenas: the scratch must not be lost, whichever runs out */
     base_arena *scratch = base_arena_create(NULL, &no_memory);

@@ -87,7 +87,7 @@ ir_machine *ir_machine_create(const ir_unit *u, const ir_frame *frame, base_aren
     x->var = BASE_ARRAY(arena, u->var.n + 1, int64_t);
     x->stamp = BASE_ARRAY(arena, u->var.n + 1, uint64_t);
     x->fixed = BASE_ARRAY(arena, u->var.n + 1, bool);
-    x->n_cells = u->expr.n;  /* expressions made from here on have no cell, and may not be evaluated */
+    x->n_cells = u->expr.n;      /* expressions made from here on have no cell, and may not be evaluated */
     x->cell = BASE_ARRAY(arena, x->n_cells + 1, ir_machine_cell);
     return x;
 }
@@ -254,8 +254,8 @@ static void size_table(ir_machine *x, ir_expr e, ir_machine_cell *c) {
                         BASE_ARRAY(x->arena, (size_t)n, uint64_t)};
 }
 
-/* Neighbours along the last variable get neighbouring places. Returns the place of the values of now, or one to write over. */
-/* t->n is a power of two, so masks take the place of remainders. Entries made before this node count as free. If all places tried are
+/* Neighbours along the last variable get neighbouring places. Returns the place of the values of now, or one to write over.
+ * t->n is a power of two, so masks take the place of remainders. Entries made before this node count as free. If all places tried are
  * taken by others, the oldest gives way. */
 static int64_t place_in(ir_machine *x, const table *t, uint32_t n, const ir_var *v, bool *found) {
     uint64_t h = 0;
@@ -445,8 +445,8 @@ static ir_scalar divide(ir_machine *x, ir_expr e, ir_op op, int64_t a, int64_t b
     return of_int(op == IR_MOD ? base_floor_mod(a, b) : base_floor_div(a, b));
 }
 
-/* Sums are not here: they are exact as a whole (sum_up). */
-/* Of integers and truth values; b is 0 where an operator has one operand. Every result that does not fit is an error, none wraps. */
+/* Sums are not here: they are exact as a whole (sum_up).
+ * Of integers and truth values; b is 0 where an operator has one operand. Every result that does not fit is an error, none wraps. */
 static ir_scalar apply_ints(ir_machine *x, ir_expr e, ir_op op, int64_t a, int64_t b) {
     int64_t r = 0;
     bool fits = true;
