@@ -11,6 +11,7 @@ typedef struct {
     attn_module *out;
 } creation;
 
+/* Seconds since some moment; it never goes back, so that differences are durations. */
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -21,6 +22,7 @@ static double now(void) {
 
 /* Sizes that costs are judged at, by ir_dim; 0 leaves the choice to the cost model. Names that the graph does not have are no mistake here:
  * the same list is given to every graph of the file. */
+
 static int64_t *representative(base_arena *arena, const ir_unit *u, const attn_dim *dims, size_t n_dims) {
     int64_t *at = BASE_ARRAY(arena, u->dim.n + 1, int64_t);
     for (uint32_t dim = 1; dim < u->dim.n; dim++)
@@ -32,10 +34,12 @@ static int64_t *representative(base_arena *arena, const ir_unit *u, const attn_d
 /* Each call makes a graph of its own: passes write into the unit of theirs, so that one program can be compiled by several threads. */
 bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, uint32_t graph, const ir_backend *backend, const char *arch,
                const attn_dim *dims, size_t n_dims, const char *stop_after, pass_state *state) {
+    /* Without a backend the graph alone is wanted: the evaluator runs it, and "frontend" is printed, before any pass. */
     *state = (pass_state){.arena = arena, .diags = call->diags};
     state->graph = fe_graph_lower(program->source, graph, arena, call->diags);
     if (!state->graph) return false;
     if (!backend) return true;
+    /* NULL for a name that the backend does not know, and for a machine that it cannot describe. */
     state->target = backend->target(backend, arch, arena);
     if (!state->target) {
         base_report(call->diags, BASE_MSG_ARCH_UNKNOWN, (base_span){0, 0, 0}, backend->name, arch ? base_printf(arena, "'%s'", arch) : "of this machine");
@@ -58,6 +62,7 @@ static void release_code(void *self) {
 
 /* What explain shows is made into text at once: kernels point into a unit whose spans need the program's files. */
 static void describe_kernels(attn_module *m, const pass_state *s, api_entry *e, base_diags *diags) {
+    /* schedules[k] belongs to kernels[k], and so does kernel k of the entry: all three are in the order of the plan. */
     e->kernels = BASE_ARRAY(m->arena, s->n_kernels, api_kernel);
     for (uint32_t k = 0; k < s->n_kernels; k++) {
         base_text text, schedule;
@@ -67,12 +72,14 @@ static void describe_kernels(attn_module *m, const pass_state *s, api_entry *e, 
         ir_schedule_print(s->schedules[k], &schedule);
         e->kernels[k] = (api_kernel){s->kernels[k]->name, text.at, schedule.at, {0}, s->schedules[k]->predicted_s};
         base_span span = s->kernels[k]->span;
+        /* File 0 stands for "nowhere": the place of such a kernel stays empty. */
         if (span.file == 0 || span.file >= diags->files.n) continue;
         e->kernels[k].place.file = diags->files.at[span.file].name;
         base_position(&diags->files.at[span.file], span.start, &e->kernels[k].place.line, &e->kernels[k].place.column);
     }
 }
 
+/* Passes keep spans, people need lines: the place is put before the text. A remark without a place stays as it is, in the module's arena. */
 static const char *remark_text(attn_module *m, const pass_remark *r, const base_diags *diags) {
     if (r->span.file == 0 || r->span.file >= diags->files.n) return r->text;
     uint32_t line, column;
@@ -80,8 +87,10 @@ static const char *remark_text(attn_module *m, const pass_remark *r, const base_
     return base_printf(m->arena, "%s:%u:%u: %s", diags->files.at[r->span.file].name, line, column, r->text);
 }
 
+/* What was put together comes before what stayed apart, each in the order of the passes. */
 static void keep_remarks(attn_module *m, const pass_state *s, api_entry *e, const base_diags *diags) {
     e->remarks = BASE_ARRAY(m->arena, s->moves.n + s->remarks.n, const char *);
+
     for (uint32_t k = 0; k < s->moves.n; k++) e->remarks[e->n_remarks++] = remark_text(m, &s->moves.at[k], diags);
     for (uint32_t k = 0; k < s->remarks.n; k++) e->remarks[e->n_remarks++] = remark_text(m, &s->remarks.at[k], diags);
 }
@@ -90,6 +99,7 @@ static void keep_remarks(attn_module *m, const pass_state *s, api_entry *e, cons
 static bool compile_kernels(api_call *call, attn_module *m, const pass_state *s, api_entry *e, rt_kernel *kernels) {
     held_code *held = BASE_NEW(call->scratch, held_code);
     held->backend = m->backend;
+    /* Registered before there is code: registering takes memory, and running out of it then would leave code that nobody releases. */
     api_defer(call, release_code, held, true);
     if (s->n_kernels == 0) return true;
     e->code = held->code =
@@ -99,6 +109,7 @@ static bool compile_kernels(api_call *call, attn_module *m, const pass_state *s,
 
 /* The evaluator needs nothing but the graph and its signature. */
 static bool compile_graph(api_call *call, attn_module *m, uint32_t graph, const attn_module_options *o) {
+    /* Counted before it is complete; a module whose entry failed is never handed out, and its arena takes the half entry along. */
     api_entry *e = &m->entries[m->n_entries++];
     pass_state state;
     e->graph = graph;
@@ -107,6 +118,7 @@ static bool compile_graph(api_call *call, attn_module *m, uint32_t graph, const 
         e->meaning = state.graph;
         return drv_encode_signature(state.graph, m->arena, call->diags, &e->entry);
     }
+    /* Code first, since encoding looks at what compiling has filled in: n_ints and n_buffers of the kernels. */
     rt_kernel *kernels = BASE_ARRAY(m->arena, state.n_kernels, rt_kernel);
     if (!compile_kernels(call, m, &state, e, kernels)) return false;
     describe_kernels(m, &state, e, call->diags);
@@ -117,6 +129,7 @@ static bool compile_graph(api_call *call, attn_module *m, uint32_t graph, const 
 
 /* ---- devices */
 
+/* For clean-up and for the end of a module: it may come before there is a device. */
 static void destroy_device(void *self) {
     attn_module *m = self;
     if (m->device) m->backend->device_destroy(m->backend, m->device);
@@ -126,6 +139,7 @@ static void destroy_device(void *self) {
 /* Kernels that are functions run on the host, each call with a device of its own; others on one of the backend. */
 static bool open_device(api_call *call, attn_module *m) {
     char error[512] = "";
+    /* The evaluator, and the CPU, whose kernels are plain functions: m->device stays NULL, which means the host everywhere. */
     if (!m->backend || !m->backend->device_create) return true;
     api_defer(call, destroy_device, m, true);
     m->device = m->backend->device_create(m->backend, &m->context->executor, error, sizeof error);
@@ -139,12 +153,15 @@ static bool find_target(api_call *call, const attn_context *context, const char 
     if (!drv_target_exists(name)) return drv_target_unknown(call, name);
     *backend = drv_backend(context, name);
     const char *why = *backend ? (*backend)->unavailable(*backend, call->scratch) : NULL;
+    /* The evaluator needs nothing of the machine, so that it is never missing. */
     if (why) base_report(call->diags, BASE_MSG_TARGET_MISSING, (base_span){0, 0, 0}, name, why);
     return !why;
 }
 
 /* ---- modules */
 
+/* All graphs, or the one that was asked for. The rest is compiled also after a mistake: what is wrong with one graph says
+ * nothing of the others. */
 static bool compile_graphs(api_call *call, attn_module *m, const attn_module_options *o) {
     const attn_program *p = m->program;
     m->entries = BASE_ARRAY(m->arena, p->n_graphs, api_entry);
@@ -155,6 +172,7 @@ static bool compile_graphs(api_call *call, attn_module *m, const attn_module_opt
     return fine;
 }
 
+/* References are taken at the very end, where nothing can fail any more: a call that fails has none to give back. */
 static attn_status create(api_call *call, void *args) {
     creation *c = args;
     static const attn_module_options defaults = ATTN_MODULE_OPTIONS_INIT;
@@ -162,6 +180,7 @@ static attn_status create(api_call *call, void *args) {
     if (o->struct_size < sizeof *o) return api_argument(call, "attn_module_options.struct_size is not set");
     if (o->n_dims && !o->dims) return api_argument(call, "attn_module_options.dims is NULL");
     double start = now();
+    /* Everything of the module, plans and texts too, lies in this one arena: it ends as a whole, or not at all. */
     base_arena *arena = api_keep(call);
     attn_module *m = BASE_NEW(arena, attn_module);
     m->arena = arena;
@@ -170,7 +189,9 @@ static attn_status create(api_call *call, void *args) {
     m->program = (attn_program *)c->program;
     m->target = base_strdup(arena, o->target ? o->target : "cpu");
     api_use_files(call, c->program);
+    /* A name that is no target is the caller's mistake; a target that cannot work here is the machine's, as the message's class says. */
     if (!find_target(call, m->context, m->target, &m->backend)) return drv_target_exists(m->target) ? api_status(call) : ATTN_ERROR_ARGUMENT;
+    /* The device before the code: clean-up goes backwards, so that code is released while its device is still there. */
     if (!open_device(call, m) || !compile_graphs(call, m, o)) return api_status(call);
     pthread_mutex_init(&m->lock, NULL);
     api_context_retain(m->context);
@@ -191,18 +212,19 @@ attn_status attn_module_create(attn_context *context, const attn_program *progra
     return status;
 }
 
-/* Order of the end: code and device first, since they need the backend; the arena, which holds the module itself; then what it kept alive. */
 attn_module *api_module_retain(attn_module *module) {
     atomic_fetch_add(&module->references, 1);
     return module;
 }
 
+/* Order of the end: code and device first, since they need the backend; the arena, which holds the module itself; then what it kept alive. */
 void attn_module_destroy(attn_module *module) {
     if (!module || atomic_fetch_sub(&module->references, 1) != 1) return;
     for (uint32_t k = 0; k < module->n_entries; k++)
         if (module->entries[k].code) module->backend->release(module->backend, module->entries[k].code);
     destroy_device(module);
     pthread_mutex_destroy(&module->lock);
+    /* Read before the arena goes, in which the module lies. */
     attn_program *program = module->program;
     attn_context *context = module->context;
     base_arena_destroy(module->arena);
@@ -212,6 +234,7 @@ void attn_module_destroy(attn_module *module) {
 
 /* ---- what a module says about itself */
 
+/* name NULL: the last graph of the program. If the module was made for another one alone, that is none. */
 const api_entry *api_entry_find(const attn_module *module, const char *name) {
     const api_graph *g = api_graph_find(module->program, name);
     for (uint32_t k = 0; g && k < module->n_entries; k++)
@@ -222,11 +245,13 @@ const api_entry *api_entry_find(const attn_module *module, const char *name) {
 const char *attn_module_target(const attn_module *module) { return module ? module->target : NULL; }
 double attn_module_compile_seconds(const attn_module *module) { return module ? module->compile_s : 0; }
 
+/* 0 for the evaluator and for graphs that are not in the module, so that attn_module_kernel refuses every k there. */
 size_t attn_module_n_kernels(const attn_module *module, const char *graph) {
     const api_entry *e = module ? api_entry_find(module, graph) : NULL;
     return e ? e->entry.n_kernels : 0;
 }
 
+/* Texts belong to the module and end with it. */
 attn_status attn_module_kernel(const attn_module *module, const char *graph, size_t k, attn_kernel_info *out) {
     if (!out || out->struct_size < sizeof *out || k >= attn_module_n_kernels(module, graph)) return ATTN_ERROR_ARGUMENT;
     const api_kernel *from = &api_entry_find(module, graph)->kernels[k];
@@ -234,6 +259,7 @@ attn_status attn_module_kernel(const attn_module *module, const char *graph, siz
     return ATTN_OK;
 }
 
+/* Ends with NULL: who lists remarks counts up until then. */
 const char *attn_module_remark(const attn_module *module, const char *graph, size_t k) {
     const api_entry *e = module ? api_entry_find(module, graph) : NULL;
     return e && k < e->n_remarks ? e->remarks[k] : NULL;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "encode_int.h"
 
+/* The encoder with what a plan adds to a signature. */
 typedef struct {
     encoder e;
     const ir_plan *plan;
@@ -17,6 +18,7 @@ typedef struct {
 /* Arithmetic per item is a guess for the executor: an expression that no integer program computes counts as unknown. */
 static uint32_t cost_slot(encoder *e, ir_expr cost) { return enc_slot(e, enc_can(e, cost) ? cost : ir_int(e->unit, 0)); }
 
+/* Integers of a kernel's frame: dimensions first, then counters of the loops around it, as ir_kernel lists them. */
 static void encode_launch(entry *n, const ir_step *from, rt_step *to) {
     encoder *e = &n->e;
     const ir_schedule *s = n->plan->schedules[from->kernel];
@@ -36,6 +38,7 @@ static void encode_launch(entry *n, const ir_step *from, rt_step *to) {
 static void encode_loop(entry *n, uint32_t at, const ir_step *from, rt_step *to) {
     encoder *e = &n->e;
     enc_loop *l = BASE_NEW(e->arena, enc_loop);
+    /* Bounds are encoded before the loop is pushed: they are computed around it, once for all its turns. */
     to->lo = enc_slot(e, from->lo);
     to->hi = enc_slot(e, from->hi);
     *l = (enc_loop){.counter = from->counter, .slot = e->n_slots++, .step = at, .outer = e->loop};
@@ -45,6 +48,8 @@ static void encode_loop(entry *n, uint32_t at, const ir_step *from, rt_step *to)
 }
 
 /* The operations of the loop are complete when it ends. */
+/* LOOP and NEXT share one range of operations: the first turn needs them as much as the later ones. Inner loops end first, so
+ * ranges of different loops never mix. */
 static void encode_next(entry *n, rt_step *to) {
     enc_loop *l = n->e.loop;
     rt_step *loop = &n->steps[l->step];
@@ -56,6 +61,7 @@ static void encode_next(entry *n, rt_step *to) {
 }
 
 /* What a failed check is told with: extents to take its linear position apart, and the limit that was passed. */
+/* Names and texts point into the unit, which lives as long as the entry. */
 static rt_check encode_check(entry *n, const ir_check *c) {
     encoder *e = &n->e;
     rt_check out = {.what = c->what, .axis = c->axis, .n_positions = c->n_over, .place = enc_place(e, c->position->span)};
@@ -72,6 +78,8 @@ static rt_check encode_check(entry *n, const ir_check *c) {
     return out;
 }
 
+/* Kinds and targets are those of the plan: steps are neither added nor left out, so indices stay valid. TEST, COPY, ZERO, CHECK and FAIL
+ * are buffers and targets alone. */
 static void encode_step(entry *n, uint32_t at) {
     const ir_step *from = &n->plan->steps[at];
     rt_step *to = &n->steps[at];
@@ -91,6 +99,7 @@ static rt_buffer encode_buffer(entry *n, const ir_buffer *b) {
     case IR_BUFFER_INPUT: out.index = b->index; break;
     case IR_BUFFER_PARAM: out.index = e->n_inputs + b->index; break;
     case IR_BUFFER_OUTPUT: out.index = e->n_inputs + e->n_params + b->index; break;
+    /* Elements stay where the frontend has put them. */
     case IR_BUFFER_CONST:
         out.kind = RT_BUFFER_CONST;
         out.data = ir_graph_producer(e->graph, b->value)->source.data;
@@ -112,6 +121,7 @@ static void put_signature(encoder *e, rt_entry *out) {
     out->n_dims = e->unit->dim.n ? e->unit->dim.n - 1 : 0;
 }
 
+/* Comes last: every expression that steps and buffers asked for has appended to the binding program and taken slots. */
 static void put_program(encoder *e, rt_entry *out) {
     out->n_slots = e->n_slots;
     out->bind = e->bind.at;
@@ -130,11 +140,13 @@ bool drv_encode_signature(const ir_graph *graph, base_arena *arena, base_diags *
     encoder e = start(graph, arena, diags);
     enc_signature(&e);
     put_signature(&e, out);
+    /* No steps, no workspace; but the field is a slot and must lead to a number. */
     out->workspace = enc_slot(&e, ir_int(e.unit, 0));
     put_program(&e, out);
     return !e.failed;
 }
 
+/* A failure here is a mistake of a pass, since programs were checked before; the first ends the encoding. */
 static void encode_steps(entry *n, rt_entry *out) {
     rt_buffer *buffers = BASE_ARRAY(n->e.arena, n->plan->n_buffers, rt_buffer);
     rt_check *checks = BASE_ARRAY(n->e.arena, n->plan->n_checks, rt_check);
@@ -156,6 +168,7 @@ bool drv_encode(const ir_plan *plan, const rt_kernel *kernels, base_arena *arena
     entry n = {.e = start(plan->graph, arena, diags), .plan = plan};
     enc_signature(&n.e);
     put_signature(&n.e, out);
+    /* Steps must not be encoded over dimensions that nothing binds. */
     if (n.e.failed) return false;
     out->kernels = kernels;
     out->n_kernels = plan->n_schedules;

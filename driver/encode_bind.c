@@ -6,6 +6,7 @@
  */
 #include "encode_int.h"
 
+/* One axis of a tensor as the host sees it. done: an operation that binds it or compares it has been emitted. */
 typedef struct { uint32_t tensor, axis; ir_expr extent; bool done; } axis;
 typedef struct { encoder *e; BASE_VEC(axis) axes; bool *known; } binding;      /* known: by ir_dim */
 
@@ -18,6 +19,7 @@ static ir_expr host_extent(encoder *e, const ir_type *t, const uint8_t *packed, 
     return x;
 }
 
+/* Adds the axes of each tensor to the binding, one after the other in the order of tensors: slots_of_shapes relies on that order. */
 static void add_tensor(encoder *e, binding *b, rt_tensor_kind kind, ir_value value, const char *name, const char *storage, uint8_t dtype,
                        const uint8_t *packed, base_span span) {
     const ir_type t = e->unit->value.at[value].type;
@@ -45,10 +47,12 @@ static void add_sources(encoder *e, binding *b, ir_form form, rt_tensor_kind kin
     }
 }
 
+/* Inputs, params, outputs: the order of the contract, which encode_buffer counts on. */
 static void add_tensors(encoder *e, binding *b) {
     e->values = BASE_ARRAY(e->arena, e->graph->body.n + e->graph->n_outputs, ir_value);
     add_sources(e, b, IR_FORM_INPUT, RT_TENSOR_INPUT, &e->n_inputs);
     add_sources(e, b, IR_FORM_PARAM, RT_TENSOR_PARAM, &e->n_params);
+        /* An output has no span of its own; messages about it name it. */
     for (uint32_t k = 0; k < e->graph->n_outputs; k++) {
         const ir_output_info *o = &e->graph->outputs[k];
         add_tensor(e, b, RT_TENSOR_OUTPUT, o->value, o->name, NULL, o->dtype, o->packed, (base_span){0, 0, 0});
@@ -77,6 +81,7 @@ static unknowns unknowns_of(const binding *b, ir_expr x) {
 
 typedef struct { ir_dim dim; ir_expr to; } replacement;
 
+/* The expression with a number in place of one dimension; simplified as it is built. */
 static ir_expr replace(ir_unit *u, void *env, ir_expr x) {
     const replacement *r = env;
     return ir_is(u, x, IR_DIM) && ir_at(u, x)->u.ref == r->dim ? r->to : 0;
@@ -87,11 +92,13 @@ static ir_expr with(ir_unit *u, ir_expr x, ir_dim dim, int64_t value) {
     return ir_rebuild(u, x, replace, &r);
 }
 
+/* A fresh slot that holds what the host's array has on this axis. */
 static uint32_t shape_slot(encoder *e, const axis *a) { return enc_op(e, (rt_int_op){.op = RT_INT_SHAPE, .a = a->tensor, .b = a->axis}); }
 
 /* Tensor and axis in one literal, as RT_INT_SOLVE and RT_INT_EXPECT want it. */
 static int64_t where(const axis *a) { return (int64_t)a->tensor << 8 | a->axis; }
 
+/* Every dimension has its slot since bind_dims began: binding it is to let an operation write there. */
 static void bind_dim(binding *b, ir_dim dim, rt_int_op op) {
     op.dst = dim - 1;
     enc_test(b->e, op);
@@ -102,8 +109,10 @@ static void bind_dim(binding *b, ir_dim dim, rt_int_op op) {
 static bool solve(binding *b, axis *a, ir_dim dim) {
     encoder *e = b->e;
     ir_unit *u = e->unit;
+    /* Equal expressions have one id, so comparing ids proves that the extent is linear; an extent like D * D or D // 2 falls out here. */
     ir_expr rest = with(u, a->extent, dim, 0), coef = ir_sub(u, with(u, a->extent, dim, 1), rest);
     if (ir_add(u, ir_mul(u, coef, ir_dim_expr(u, dim)), rest) != a->extent) return false;
+    /* rest and coef contain known dimensions only, so operations before this one have filled what they read. */
     uint32_t found = shape_slot(e, a), difference = enc_op(e, (rt_int_op){.op = RT_INT_SUB, .a = found, .b = enc_slot(e, rest)});
     bind_dim(b, dim, (rt_int_op){.op = RT_INT_SOLVE, .a = difference, .b = enc_slot(e, coef), .literal = where(a)});
     return true;
@@ -116,6 +125,7 @@ static void expect(binding *b, const axis *a) {
     enc_test(e, (rt_int_op){.op = RT_INT_EXPECT, .a = found, .b = enc_slot(e, a->extent), .literal = where(a)});
 }
 
+/* Axes carry no kind of their own: their tensor's counts. */
 static bool is_kind(const binding *b, const axis *a, rt_tensor_kind kind) { return b->e->tensors.at[a->tensor].kind == (uint32_t)kind; }
 
 /* Where dimensions stand alone. */
@@ -125,6 +135,7 @@ static void bind_alone(binding *b, rt_tensor_kind kind) {
         axis *a = &b->axes.at[k];
         if (!is_kind(b, a, kind) || !ir_is(u, a->extent, IR_DIM)) continue;
         ir_dim dim = ir_at(u, a->extent)->u.ref;
+        /* Bound by an axis before this one: the axis is not done and becomes a comparison in bind_round. */
         if (b->known[dim]) continue;
         bind_dim(b, dim, (rt_int_op){.op = RT_INT_SHAPE, .a = a->tensor, .b = a->axis});
         a->done = true;
@@ -136,12 +147,15 @@ static void bind_scalars(binding *b) {
     encoder *e = b->e;
     for (uint32_t k = 0; k < e->graph->n_scalars; k++) {
         ir_dim dim = e->graph->scalar_dims[k];
+        /* Scalars of the graph are inputs, so the search ends. */
         uint32_t tensor = 0;
         while (tensor < e->n_inputs && e->values[tensor] != e->graph->scalars[k]) tensor++;
         const char *name = e->unit->dim.at[dim].name;
         bool first = !b->known[dim];
         uint32_t value = enc_op(e, (rt_int_op){.op = RT_INT_SCALAR, .a = tensor});
+        /* The maximum of a value with itself is a move, for which there is no operator. */
         if (first) bind_dim(b, dim, (rt_int_op){.op = RT_INT_MAX, .a = value, .b = value});
+        /* Shapes are below 2^31 by contract; a scalar is tested for it. `same` says something only if a shape has bound the dimension before. */
         uint32_t zero = enc_slot(e, ir_int(e->unit, 0)), top = enc_slot(e, ir_int(e->unit, INT32_MAX));
         uint32_t low = enc_op(e, (rt_int_op){.op = RT_INT_LE, .a = zero, .b = value}), high = enc_op(e, (rt_int_op){.op = RT_INT_LE, .a = value, .b = top});
         uint32_t same = enc_op(e, (rt_int_op){.op = RT_INT_EQ, .a = value, .b = dim - 1});
@@ -154,6 +168,7 @@ static void bind_scalars(binding *b) {
 }
 
 /* One round over the other extents: what has one unknown is solved, what has none is a test. */
+/* Ends, since each round that says true has finished an axis at least. Outputs bind nothing: the host does not bring their shapes. */
 static bool bind_round(binding *b) {
     bool progress = false;
     for (uint32_t k = 0; k < b->axes.n; k++) {
@@ -167,6 +182,7 @@ static bool bind_round(binding *b) {
     return progress;
 }
 
+/* Every dimension that is left, so that the author sees all at once. */
 static void report_unbound(binding *b) {
     encoder *e = b->e;
     for (uint32_t dim = 1; dim < e->unit->dim.n; dim++)
@@ -178,6 +194,7 @@ static void report_unbound(binding *b) {
 
 static void bind_dims(binding *b) {
     encoder *e = b->e;
+    /* Dimensions take the first slots, dim - 1 each, before anything else asks for one: rt_entry.n_dims counts on that. */
     e->n_slots = e->unit->dim.n ? e->unit->dim.n - 1 : 0;
     for (uint32_t dim = 1; dim < e->unit->dim.n; dim++) enc_define(e, ir_dim_expr(e->unit, dim), dim - 1);
     bind_alone(b, RT_TENSOR_PARAM);
@@ -196,6 +213,7 @@ static const char *fact_text(const encoder *e, ir_expr fact, base_span span) {
     return span.end <= f->n ? base_strndup(e->arena, f->text + span.start, span.end - span.start) : enc_text(e, fact);
 }
 
+/* The number of a fact is its index in facts, in fact_places and in the literal of its test. A fact that folded to true needs none. */
 static void require(encoder *e, ir_expr fact, const char *text, base_span span) {
     if (ir_is_bool(e->unit, fact, true)) return;
     BASE_PUSH(e->arena, &e->facts, text);
@@ -203,6 +221,7 @@ static void require(encoder *e, ir_expr fact, const char *text, base_span span) 
     enc_test(e, (rt_int_op){.op = RT_INT_REQUIRE, .a = enc_slot(e, fact), .literal = e->facts.n - 1});
 }
 
+/* `D in {64, 128}` becomes D == 64 or D == 128; integer programs have no sets. */
 static void require_choice(encoder *e, const ir_choice *c) {
     uint32_t any = enc_op(e, (rt_int_op){.op = RT_INT_LITERAL, .literal = 0});
     base_text text;
@@ -238,6 +257,7 @@ static void require_extent(encoder *e, const axis *a, uint32_t slot) {
     enc_test(e, (rt_int_op){.op = RT_INT_REQUIRE, .a = fine, .literal = e->facts.n - 1});
 }
 
+/* Every extent, also of inputs, gets a slot: shapes are asked for without tensors too (drv_shape). */
 static void slots_of_shapes(encoder *e, binding *b) {
     for (uint32_t k = 0, at = 0; k < e->tensors.n; k++) {
         uint32_t *dims = BASE_ARRAY(e->arena, e->tensors.at[k].rank, uint32_t);
@@ -253,6 +273,7 @@ void enc_signature(encoder *e) {
     binding b = {.e = e, .known = BASE_ARRAY(e->arena, e->unit->dim.n + 1, bool)};
     add_tensors(e, &b);
     bind_dims(&b);
+    /* With a dimension unbound, facts and extents would read slots that nothing fills. */
     if (e->failed) return;
     require_all(e);
     slots_of_shapes(e, &b);

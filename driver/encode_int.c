@@ -11,12 +11,14 @@ static const uint8_t int_ops[IR_N_OPS] = {
     [IR_NOT] = RT_INT_NOT, [IR_SELECT] = RT_INT_SELECT,
 };
 
+/* The innermost loop whose counter the expression depends on; the binding program if there is none, also when it is asked for inside of loops. */
 static enc_ops *ops_for(encoder *e, ir_expr x) {
     for (enc_loop *l = e->loop; l; l = l->outer)
         if (ir_depends(e->unit, x, l->counter)) return &l->ops;
     return &e->bind;
 }
 
+/* Slots are numbered across all programs: one array of a call holds them all. */
 static uint32_t append(encoder *e, enc_ops *ops, rt_int_op op) {
     op.dst = e->n_slots++;
     BASE_PUSH(e->arena, ops, op);
@@ -25,8 +27,10 @@ static uint32_t append(encoder *e, enc_ops *ops, rt_int_op op) {
 
 uint32_t enc_op(encoder *e, rt_int_op op) { return append(e, &e->bind, op); }
 
+/* dst is left as the caller has set it: operations that bind a dimension name its slot there, tests write nothing. */
 void enc_test(encoder *e, rt_int_op op) { BASE_PUSH(e->arena, &e->bind, op); }
 
+/* 0 in slot_of means none, so slots are kept one higher. */
 void enc_define(encoder *e, ir_expr x, uint32_t slot) {
     while (e->slot_of.n <= x) BASE_PUSH(e->arena, &e->slot_of, 0u);
     e->slot_of.at[x] = slot + 1;
@@ -46,6 +50,7 @@ static bool ask(const ir_unit *u, void *env, ir_expr x) {
     asking *a = env;
     const ir_expr_info *info = ir_at(u, x);
     bool leaf = info->op == IR_INT || info->op == IR_BOOL || info->op == IR_DIM || info->op == IR_VAR;
+    /* 0 in int_ops: no such operator in integer programs. */
     if (info->op == IR_READ) a->can &= scalar_input(a->e, x) != 0;
     else if (!leaf) a->can &= info->sort != IR_SORT_REAL && int_ops[info->op] != 0;
     return a->can;
@@ -64,6 +69,7 @@ static uint32_t impossible(encoder *e, ir_expr x) {
     return 0;
 }
 
+/* Operands first: their operations then stand before the one that reads them, in the same program or in one that runs earlier. */
 static uint32_t encode_op(encoder *e, ir_expr x) {
     uint32_t operand[3] = {0}, n = ir_n_operands(e->unit, x);
     uint8_t op = int_ops[ir_at(e->unit, x)->op];
@@ -75,6 +81,7 @@ static uint32_t encode_op(encoder *e, ir_expr x) {
 static uint32_t encode(encoder *e, ir_expr x) {
     const ir_expr_info *info = ir_at(e->unit, x);
     switch (info->op) {
+    /* Leaves never depend on a counter, so they go into the binding program and are computed once for a call. */
     case IR_INT: case IR_BOOL: return enc_op(e, (rt_int_op){.op = RT_INT_LITERAL, .literal = info->u.i});
     case IR_READ: {
         uint32_t k = scalar_input(e, x);
@@ -93,6 +100,7 @@ uint32_t enc_slot(encoder *e, ir_expr x) {
     return slot;
 }
 
+/* A line and a column instead of a span: the entry outlives the diagnostics that know what a span means. File 0 is "nowhere". */
 rt_place enc_place(const encoder *e, base_span span) {
     rt_place place = {0};
     if (span.file == 0 || span.file >= e->diags->files.n) return place;

@@ -10,19 +10,23 @@ typedef struct {
     const attn_model_options *options;
     attn_model *out;
 } creation;
+/* A param that has been taken, and the declaration that it was taken for; its elements lie in the model's arena. */
 typedef struct { const rt_tensor_info *info; rt_array array; } loaded;
 typedef struct {
     api_call *call;
     attn_model *model;
     const attn_model_options *options;
+    /* Open for this call; valid if has_file. */
     rt_safetensors file;
     bool has_file;
+    /* Each param once, in the order of first use; device blocks follow this order too. */
     BASE_VEC(loaded) params;
     int64_t device_bytes;                    /* taken so far */
 } loading;
 
 /* ---- where a param comes from */
 
+/* A name without a tensor counts as not given: the file is asked then. */
 static const attn_tensor *given(const loading *l, const char *name) {
     for (size_t k = 0; k < l->options->n_params; k++)
         if (l->options->params[k].name && !strcmp(l->options->params[k].name, name)) return l->options->params[k].tensor;
@@ -42,6 +46,7 @@ static bool extents_fit(const loading *l, const rt_tensor_info *info, const rt_a
     return true;
 }
 
+/* The elements are copied, dense, into the model's arena: the host may free or change its tensor as soon as the call returns. */
 static bool take_given(loading *l, const rt_tensor_info *info, const attn_tensor *t, const int64_t *slots, const bool *known, rt_array *out) {
     const rt_array *a = &t->array;
     base_span span = rt_span(l->call->diags, &info->place);
@@ -62,9 +67,12 @@ static bool take_given(loading *l, const rt_tensor_info *info, const attn_tensor
     return true;
 }
 
+/* -1 is an extent that nothing has said yet: the file decides it, and rt_param_load fills it in. */
 static bool take_stored(loading *l, const rt_tensor_info *info, const int64_t *slots, const bool *known, rt_array *out) {
+
     rt_param p = {.name = info->name, .storage = info->storage, .dtype = info->dtype, .rank = info->rank, .dim_texts = info->dim_texts};
     void *data;
+    /* The file is searched by the storage name, which may stand for several stored tensors that are stacked. */
     for (uint32_t k = 0; k < info->rank; k++) p.dim[k] = known[info->dims[k]] ? slots[info->dims[k]] : -1;
     if (!l->has_file) {
         base_report(l->call->diags, BASE_MSG_WEIGHT_NONE, rt_span(l->call->diags, &info->place), info->name);
@@ -83,6 +91,7 @@ static bool same_param(const rt_tensor_info *a, const rt_tensor_info *b) {
     return true;
 }
 
+/* A model has tens or hundreds of params, so a list will do. */
 static const loaded *find_loaded(const loading *l, const rt_tensor_info *info) {
     for (uint32_t k = 0; k < l->params.n; k++)
         if (same_param(l->params.at[k].info, info)) return &l->params.at[k];
@@ -107,9 +116,11 @@ static bool load_params(loading *l, api_instance *i) {
     const rt_entry *e = &i->entry->entry;
     int64_t *slots = BASE_ARRAY(l->call->scratch, e->n_slots, int64_t);
     bool *known = BASE_ARRAY(l->call->scratch, e->n_slots, bool), fine = true;
+    /* By tensor of the entry, so that a call can take them over as they are; inputs and outputs stay unknown. */
     i->instance.params = BASE_ARRAY(l->model->arena, e->n_tensors, rt_array);
     for (uint32_t k = 0; k < e->n_tensors; k++) i->instance.params[k].rank = RT_UNKNOWN;
     for (uint32_t k = 0; k < e->n_tensors; k++) {
+        /* Each param that arrived may fix dimensions of those after it. One that failed stays unknown, so nothing is blamed on its account. */
         if (e->tensors[k].kind != RT_TENSOR_PARAM) continue;
         rt_ints_partial(e->bind, e->n_bind, i->instance.params, slots, known);
         rt_array a;
@@ -121,6 +132,7 @@ static bool load_params(loading *l, api_instance *i) {
 
 /* ---- on a device with memory of its own */
 
+/* Cannot overflow: count and bytes were checked when the array was made. */
 static int64_t bytes_of(const rt_array *a) {
     int64_t n = 0;
     rt_count(a->rank, a->dim, &n);
@@ -147,11 +159,13 @@ static int64_t device_need(loading *l) {
     for (uint32_t k = 0; k < l->model->n_instances; k++) {
         const rt_entry *e = &l->model->instances[k].entry->entry;
         for (uint32_t b = 0; b < e->n_buffers; b++)
+
             if (e->buffers[b].kind == RT_BUFFER_CONST) all += rounded(const_bytes(l, e, b));
     }
     return all;
 }
 
+/* The device's text is copied: its buffer is overwritten by the next failure. */
 static bool device_failed(loading *l, rt_device *d) {
     base_report(l->call->diags, BASE_MSG_DEVICE_FAILS, (base_span){0, 0, 0}, d->name, base_strdup(l->call->diags->arena, d->error));
     return false;
@@ -168,6 +182,7 @@ static bool upload(loading *l, rt_device *d, const void *from, int64_t bytes, vo
 static bool upload_params(loading *l, rt_device *d) {
     for (uint32_t k = 0; k < l->params.n; k++) {
         loaded *p = &l->params.at[k];
+        /* The host's copy stays in the arena, unused: an arena cannot give back a part. */
         void *host = p->array.data;
         if (!upload(l, d, host, bytes_of(&p->array), &p->array.data)) return false;
         for (uint32_t i = 0; i < l->model->n_instances; i++)
@@ -177,8 +192,10 @@ static bool upload_params(loading *l, rt_device *d) {
     return true;
 }
 
+/* Constants belong to their entry, so each instance has its own copy. */
 static bool upload_consts(loading *l, rt_device *d, api_instance *i) {
     const rt_entry *e = &i->entry->entry;
+
     for (uint32_t b = 0; b < e->n_buffers; b++)
         if (e->buffers[b].kind == RT_BUFFER_CONST && !upload(l, d, e->buffers[b].data, const_bytes(l, e, b), &i->instance.consts[b])) return false;
     return true;
@@ -187,6 +204,7 @@ static bool upload_consts(loading *l, rt_device *d, api_instance *i) {
 static bool move_to_device(loading *l, rt_device *d) {
     attn_model *m = l->model;
     if (!d || d->host_memory) return true;
+    /* One byte more, since a model without params and constants would ask for an empty block. */
     m->device_bytes = (size_t)device_need(l) + 1;
     if (!d->alloc(d, m->device_bytes, &m->device_memory)) return device_failed(l, d);
     if (!upload_params(l, d)) return false;
@@ -197,6 +215,7 @@ static bool move_to_device(loading *l, rt_device *d) {
 
 /* ---- */
 
+/* What is no memory of the arena, also of a model half made: blocks and device memory may be missing still. */
 static void release(void *self) {
     attn_model *m = self;
     rt_device *d = m->module->device;
@@ -208,12 +227,16 @@ static void close_file(void *self) { rt_safetensors_close(self); }
 
 /* The file stays open for the call only: all that is wanted has been read then. */
 static bool open_file(loading *l) {
+    /* Closing is registered before opening, and -1 is nothing to close. */
     l->file.fd = -1;
     api_defer(l->call, close_file, &l->file, false);
+    /* Without a file a model can still be made, if it has no params or all are given. */
     l->has_file = l->options->weights != NULL;
     return !l->has_file || rt_safetensors_open(&l->file, l->options->weights, l->call->scratch, l->call->diags);
 }
 
+/* On the host constants are read where the compiler has put them; a device replaces the pointer in upload_consts. The cast drops a const
+ * that kernels keep: no kernel writes a constant. */
 static void *const_data(const rt_buffer *b) { return b->kind == RT_BUFFER_CONST ? (void *)(uintptr_t)b->data : NULL; }
 
 static bool make_instance(loading *l, api_instance *i, const api_entry *e) {
@@ -221,6 +244,7 @@ static bool make_instance(loading *l, api_instance *i, const api_entry *e) {
     i->entry = e;
     i->instance = (rt_instance){.entry = &e->entry, .device = m->module->device, .executor = m->module->context->executor,
                                 .allocator = m->module->context->allocator, .blocks = m->blocks};
+    /* By buffer of the entry; NULL for those that are no constants. */
     i->instance.consts = BASE_ARRAY(m->arena, e->entry.n_buffers, void *);
     for (uint32_t b = 0; b < e->entry.n_buffers; b++) i->instance.consts[b] = const_data(&e->entry.buffers[b]);
     return load_params(l, i);
@@ -240,6 +264,7 @@ static attn_status create(api_call *call, void *args) {
     creation *c = args;
     static const attn_model_options defaults = ATTN_MODEL_OPTIONS_INIT;
     loading *l = BASE_NEW(call->scratch, loading);
+    /* `loading` ends with the call; what outlives it lies in the model. */
     *l = (loading){.call = call, .options = c->options ? c->options : &defaults};
     if (l->options->struct_size < sizeof *l->options) return api_argument(call, "attn_model_options.struct_size is not set");
     if (l->options->n_params && !l->options->params) return api_argument(call, "attn_model_options.params is NULL");
@@ -249,8 +274,10 @@ static attn_status create(api_call *call, void *args) {
     m->module = (attn_module *)c->module;
     api_use_files(call, m->module->program);
     api_defer(call, release, m, true);
+    /* From here on `release` must find m in a state that it can take apart, since any line below may jump. */
     m->blocks = rt_blocks_create(&call->allocator, m->module->device);
     if (!m->blocks) api_no_memory(call);
+    /* Moved when all have been loaded, since one block for everything needs the sum of their sizes. */
     if (!open_file(l) || !make_instances(l) || !move_to_device(l, m->module->device)) return api_status(call);
     api_module_retain(m->module);
     c->out = m;
@@ -268,6 +295,7 @@ attn_status attn_model_create(attn_context *context, const attn_module *module, 
     return status;
 }
 
+/* The module goes last: device memory is given back through its device. */
 void attn_model_destroy(attn_model *model) {
     if (!model) return;
     attn_module *module = model->module;

@@ -2,11 +2,13 @@
 #include <string.h>
 #include "sizes.h"
 
+/* The arguments of attn_model_run, for the body under api_run. */
 typedef struct { attn_model *model; const attn_run_options *options; } running;
 typedef struct { attn_tensor *at; } made;            /* an output that the run has made */
 
 /* ---- arguments */
 
+/* The first of that name: names given twice have been refused before. */
 static const rt_array *find_input(const attn_run_options *o, const char *name) {
     for (size_t k = 0; k < o->n_inputs; k++)
         if (o->inputs[k].name && o->inputs[k].tensor && !strcmp(o->inputs[k].name, name)) return &o->inputs[k].tensor->array;
@@ -32,10 +34,12 @@ static const char *names_of(api_call *call, const rt_entry *e, uint32_t kind) {
 static bool known_names(api_call *call, const rt_entry *e, uint32_t kind, const char *word, const attn_argument *list, size_t n) {
     bool fine = true;
     for (size_t k = 0; k < n; k++) {
+        /* An argument without a name cannot be meant: it is reported as an unknown one with an empty name. */
         const char *name = list[k].name ? list[k].name : "";
         bool twice = false;
         for (size_t i = 0; i < k; i++) twice |= list[i].name && !strcmp(list[i].name, name);
         if (twice) base_report(call->diags, BASE_MSG_TENSOR_TWICE, (base_span){0, 0, 0}, word, name);
+        /* From here on `twice` stands for any mistake: one message for each argument is enough. */
         else if (api_tensor_find(e, kind, name) == UINT32_MAX) {
             base_report(call->diags, BASE_MSG_TENSOR_UNKNOWN, (base_span){0, 0, 0}, e->name, word, name)->expected = names_of(call, e, kind);
             twice = true;
@@ -52,6 +56,8 @@ static bool scalar_from_dims(api_call *call, const attn_run_options *o, const rt
     return d != NULL;
 }
 
+/* Params come from the instance, where they may lie in device memory already. What has no array keeps rank RT_UNKNOWN: for an input rt_bind
+ * reports it, outputs get theirs in shape_outputs. */
 bool drv_arguments(api_call *call, const api_entry *entry, const attn_run_options *o, const rt_array *params, rt_array *tensors) {
     const rt_entry *e = &entry->entry;
     bool fine = known_names(call, e, RT_TENSOR_INPUT, "input", o->inputs, o->n_inputs);
@@ -69,6 +75,7 @@ bool drv_arguments(api_call *call, const api_entry *entry, const attn_run_option
 }
 
 /* Dimensions that the caller says he knows must be what shapes say. */
+/* Slot k is dimension k, filled by rt_bind: this must come after it. */
 static bool dims_agree(const rt_call *c, const attn_run_options *o) {
     const rt_entry *e = c->instance->entry;
     bool fine = true;
@@ -83,6 +90,7 @@ static bool dims_agree(const rt_call *c, const attn_run_options *o) {
 
 /* ---- outputs */
 
+/* m->at is NULL if memory ran out before the tensor was complete; its arena is call->keep then, and ends with the call. */
 static void destroy_made(void *self) {
     made *m = self;
     attn_tensor_destroy(m->at);
@@ -98,6 +106,7 @@ static bool fits(const rt_array *a, const rt_tensor_info *info, const int64_t *d
 
 /* A tensor of its own arena, which the call destroys unless it succeeds. */
 static attn_tensor *make_output(api_call *call, const rt_tensor_info *info, const int64_t *dim) {
+    /* call->keep is one arena, a run may make many: each is handed to a clean-up of its own, and keep is put back so that none is destroyed twice. */
     base_arena *kept = call->keep;
     made *m = BASE_NEW(call->scratch, made);
     api_defer(call, destroy_made, m, true);
@@ -107,6 +116,7 @@ static attn_tensor *make_output(api_call *call, const rt_tensor_info *info, cons
     return t;
 }
 
+/* An output that the caller gives must fit exactly; one that he leaves NULL is made. known_names has seen the name, so it is found. */
 static bool take_output(api_call *call, const rt_call *c, const attn_argument *wanted, rt_array *tensors, attn_tensor **out) {
     uint32_t k = api_tensor_find(c->instance->entry, RT_TENSOR_OUTPUT, wanted->name);
     const rt_tensor_info *info = &c->instance->entry->tensors[k];
@@ -123,6 +133,7 @@ static bool take_output(api_call *call, const rt_call *c, const attn_argument *w
     }
     rt_array wanted_shape;
     rt_array_dense(&wanted_shape, info->dtype, info->rank, dim, NULL);
+    /* Expected and found are full types: what differs may be any of type, shape and strides. */
     base_diag *d = base_report(call->diags, BASE_MSG_OUTPUT_UNFIT, rt_span(call->diags, &info->place), info->name);
     d->expected = base_printf(call->diags->arena, "%s, dense", rt_array_text(call->diags->arena, &wanted_shape));
     d->found = base_printf(call->diags->arena, "%s%s", rt_array_text(call->diags->arena, &wanted->tensor->array),
@@ -132,6 +143,8 @@ static bool take_output(api_call *call, const rt_call *c, const attn_argument *w
 
 /* ---- overlaps: a kernel may write an output before another reads the input that lies there */
 
+/* Ranges of bytes, last excluded. Interleaved strides that miss each other count as sharing: telling them apart is not worth it.
+ * As integers, since comparing pointers into different objects means nothing in C. */
 static bool share_memory(const rt_array *a, const rt_array *b) {
     int64_t a_first, a_last, b_first, b_last;
     if (!a->data || !b->data || !rt_array_span(a, &a_first, &a_last) || !rt_array_span(b, &b_first, &b_last)) return false;
@@ -143,6 +156,7 @@ static bool share_memory(const rt_array *a, const rt_array *b) {
 static bool alone(const rt_call *c, uint32_t out) {
     const rt_entry *e = c->instance->entry;
     for (uint32_t k = 0; k < e->n_tensors; k++) {
+        /* Params cannot be reached by a host: the model holds copies. */
         bool output = e->tensors[k].kind == RT_TENSOR_OUTPUT;
         if (k == out || e->tensors[k].kind == RT_TENSOR_PARAM || !share_memory(&c->tensors[out], &c->tensors[k])) continue;
         base_report(c->diags, BASE_MSG_OUTPUT_OVERLAPS, (base_span){0, 0, 0}, e->tensors[out].name, output ? "output" : "input", e->tensors[k].name);
@@ -151,6 +165,7 @@ static bool alone(const rt_call *c, uint32_t out) {
     return true;
 }
 
+/* Outputs made here lie in fresh memory, so only those that were given are looked at. */
 static bool outputs_alone(const rt_call *c, const attn_run_options *o) {
     bool fine = true;
     for (size_t k = 0; k < o->n_outputs && fine; k++)
@@ -174,9 +189,11 @@ static void shape_outputs(const rt_call *c, rt_array *tensors) {
 static void release(void *self) { rt_release(self); }
 
 /* A device with a queue of its own takes one call at a time. On the host calls run side by side: each has its own device struct and block. */
+/* The clean-up is registered before the run, since memory may also run out in the middle of it. */
 static attn_status execute(api_call *call, attn_module *m, const api_entry *e, rt_call *c) {
     if (!m->backend) return drv_eval(call, m, e, c);
     api_defer(call, release, c, false);
+
     if (m->device) pthread_mutex_lock(&m->lock);
     bool fine = rt_run(c);
     if (m->device) pthread_mutex_unlock(&m->lock);
@@ -185,6 +202,7 @@ static attn_status execute(api_call *call, attn_module *m, const api_entry *e, r
     return c->cancelled ? ATTN_ERROR_CANCELLED : api_status(call);
 }
 
+/* Instances stand in the order of the module's entries. */
 static const api_instance *find_instance(const attn_model *m, const char *graph) {
     const api_entry *e = api_entry_find(m->module, graph);
     return e ? &m->instances[e - m->module->entries] : NULL;
@@ -203,8 +221,10 @@ static attn_status run(api_call *call, void *args) {
     attn_tensor **out = BASE_ARRAY(call->scratch, o->n_outputs, attn_tensor *);
     rt_call *c = BASE_NEW(call->scratch, rt_call);
     *c = (rt_call){.instance = &i->instance, .arena = call->scratch, .diags = call->diags, .tensors = tensors, .cancel = o->cancel};
+    /* Times of this run alone: they are added to the caller's only when it has succeeded. */
     if (o->times) c->times = BASE_ARRAY(call->scratch, e->n_kernels, rt_kernel_time);
     if (!drv_arguments(call, i->entry, o, i->instance.params, tensors) || !rt_bind(c) || !dims_agree(c, o)) return api_status(call);
+    /* All outputs get a shape first, then those that are wanted get data: kernels write the others nowhere. */
     shape_outputs(c, tensors);
     for (size_t k = 0; k < o->n_outputs; k++)
         if (!take_output(call, c, &o->outputs[k], tensors, &out[k])) return api_status(call);
@@ -220,6 +240,7 @@ static attn_status run(api_call *call, void *args) {
     return ATTN_OK;
 }
 
+/* What can be seen to be wrong without a message is refused before any memory is taken. */
 attn_status attn_model_run(attn_model *model, const attn_run_options *options, attn_diagnostics *diagnostics) {
     running r = {model, options};
     if (!model || !options || options->struct_size < sizeof *options) return ATTN_ERROR_ARGUMENT;
