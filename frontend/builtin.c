@@ -1,4 +1,5 @@
-/* Names of built-in functions to their rows. */
+/* Names of built-in functions to their rows.
+ * Row 0 is FE_BUILTIN_NONE, all zeros: its kind is FE_FN_NONE, and it has no text. */
 #include <string.h>
 #include "builtin.h"
 
@@ -10,6 +11,7 @@ static const row rows[FE_N_BUILTINS] = {
 
 fe_builtin fe_builtin_of(const char *name)
 {
+    /* Some forty rows: looking through them costs less than keeping a table of hashes. */
     for (int k = FE_BUILTIN_NONE + 1; k < FE_N_BUILTINS; k++)
         if (strcmp(rows[k].text, name) == 0) return (fe_builtin)k;
     return FE_BUILTIN_NONE;

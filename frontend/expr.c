@@ -1,8 +1,11 @@
-/* Scalars: literals, names, operators, reads. Three sorts; an integer becomes a real by itself, nothing else converts. */
+/* Scalars: literals, names, operators, reads. Three sorts; an integer becomes a real by itself, nothing else converts.
+ * Every function gives 0, the poison, where something is wrong; who finds the mistake reports it. Operands are all lowered before
+ * one of them is looked at, so that each mistake of an expression is told in the same run. */
 #include "lower.h"
 
 ir_sort fe_sort(const fe_lower *l, ir_expr e) { return e ? (ir_sort)ir_at(l->u, e)->sort : IR_SORT_NONE; }
 
+/* A literal becomes a real literal at once: 2 * x has no conversion in it. */
 ir_expr fe_real_of(fe_lower *l, ir_expr e)
 {
     int64_t i;
@@ -16,7 +19,8 @@ bool fe_is_minus_inf(const fe_lower *l, ir_expr e)
     return e && ir_is_real(l->u, e, &f) && isinf(f) && f < 0;
 }
 
-/* `select(c, x, -inf)` says by c where it is visible; what cannot be -inf says nothing. NaN is visible. */
+/* `select(c, x, -inf)` says by c where it is visible; what cannot be -inf says nothing. NaN is visible.
+ * So `score = select(c, s, -inf)` gives the same guard as `mask = c`, and where s cannot be -inf itself, what is hidden is known without s. */
 ir_expr fe_not_minus_inf(fe_lower *l, ir_expr e)
 {
     ir_unit *u = l->u;
@@ -48,6 +52,7 @@ ir_expr fe_lower_int(fe_lower *l, const fe_env *env, const fe_expr *e, const cha
     return 0;
 }
 
+/* For masks, conditions, guards. An integer is no truth value: there is no rule that 0 is false. */
 ir_expr fe_lower_bool(fe_lower *l, const fe_env *env, const fe_expr *e, const char *what)
 {
     ir_expr x = fe_lower_expr(l, env, e);
@@ -66,18 +71,21 @@ static ir_expr lower_number(fe_lower *l, const fe_env *env, const fe_expr *e)
     return 0;
 }
 
+/* Any number, as a real. A truth value is reported. */
 ir_expr fe_lower_real(fe_lower *l, const fe_env *env, const fe_expr *e) { return fe_real_of(l, lower_number(l, env, e)); }
 
 /* ---- operators */
 
-/* Both alike: if one is real the other becomes it. */
+/* Both alike: if one is real the other becomes it.
+ * Two truth values stay, and so does a truth value beside an integer: the caller sees that their sorts differ. */
 static void promote(fe_lower *l, ir_expr *a, ir_expr *b)
 {
     if (fe_sort(l, *a) == IR_SORT_REAL) *b = fe_real_of(l, *b);
     if (fe_sort(l, *b) == IR_SORT_REAL) *a = fe_real_of(l, *a);
 }
 
-/* Arithmetic and comparisons after promotion. Two truth values may be compared, nothing else meets a number. */
+/* Arithmetic and comparisons after promotion. Two truth values may be compared, nothing else meets a number.
+ * `at` is where a message points. Arithmetic on truth values never gets here: its operands come from lower_number. */
 ir_expr fe_ops(fe_lower *l, const fe_env *env, const fe_expr *at, ir_op op, ir_expr a, ir_expr b)
 {
     if (!a || !b) return 0;
@@ -104,22 +112,26 @@ static ir_expr lower_div(fe_lower *l, const fe_env *env, const fe_expr *e)
 /* Division that could fail on data: the passes add the check of the divisor. */
 static ir_expr lower_floor_div(fe_lower *l, const fe_env *env, const fe_expr *e, ir_op op, const char *what)
 {
+    /* No promotion: a real operand is a mistake that floor(a / b) would say otherwise, not something to convert. */
     ir_expr a = fe_lower_int(l, env, e->op.a, what), b = fe_lower_int(l, env, e->op.b, what);
     return a && b ? ir_op2(l->u, op, a, b) : 0;
 }
 
-/* x^n by squaring, for 0 <= n */
+/* x^n by squaring, for 0 <= n
+ * Few multiplications, and x * x is one expression wherever it is met. Holds: the result times x^n is the power that was asked for. */
 static ir_expr power(ir_unit *u, ir_expr x, int64_t n, ir_expr one)
 {
     ir_expr result = 0;
     for (; n; n >>= 1) {
         if (n & 1) result = result ? ir_mul(u, result, x) : x;
+        /* The last square would be made for nothing. */
         if (n > 1) x = ir_mul(u, x, x);
     }
     return result ? result : one;
 }
 
-/* A literal exponent that is a whole number; others are powers of reals. */
+/* A literal exponent that is a whole number; others are powers of reals.
+ * Up to 64, so that the text of a program cannot ask for a long row of multiplications; -2 is a minus before a literal. */
 static bool whole_exponent(const fe_expr *e, int64_t *n)
 {
     bool negative = e->kind == FE_NEG;
@@ -142,6 +154,7 @@ static ir_expr lower_pow(fe_lower *l, const fe_env *env, const fe_expr *e)
         return a && b ? ir_op2(u, IR_POW, fe_real_of(l, a), b) : 0;
     }
     if (!a) return 0;
+    /* x^-1 is a division, and whoever writes x^2.0 asks for a real. */
     bool real = n < 0 || e->op.b->kind == FE_REAL;
     if (real) a = fe_real_of(l, a);
     ir_expr one = fe_sort(l, a) == IR_SORT_INT ? ir_int(u, 1) : ir_real(u, 1.0);
@@ -165,6 +178,7 @@ static ir_expr lower_logic(fe_lower *l, const fe_env *env, const fe_expr *e, ir_
     return a && b ? ir_op2(l->u, op, a, b) : 0;
 }
 
+/* The IR has < and <= only; the others are those with their sides exchanged. */
 static ir_expr compare(fe_lower *l, const fe_env *env, const fe_expr *e, fe_relation relation, ir_expr a, ir_expr b)
 {
     switch (relation) {
@@ -177,12 +191,14 @@ static ir_expr compare(fe_lower *l, const fe_env *env, const fe_expr *e, fe_rela
     }
 }
 
+/* Truth values may be equal or not, but have no order. */
 static ir_expr lower_term(fe_lower *l, const fe_env *env, const fe_expr *e, fe_relation relation)
 {
     return relation == FE_EQ || relation == FE_NE ? fe_lower_expr(l, env, e) : lower_number(l, env, e);
 }
 
-/* a < b <= c: each term once, joined by `and` */
+/* a < b <= c: each term once, joined by `and`
+ * In `p == q < n` the middle term has passed as a truth value and then meets a number: fe_ops reports that. */
 static ir_expr lower_chain(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     ir_expr all = ir_bool(l->u, true);
@@ -191,6 +207,7 @@ static ir_expr lower_chain(fe_lower *l, const fe_env *env, const fe_expr *e)
         fe_relation relation = (fe_relation)e->chain.relations.at[k];
         ir_expr b = lower_term(l, env, e->chain.terms.at[k + 1], relation);
         ir_expr holds = compare(l, env, e, relation, a, b);
+        /* Goes on after a mistake: the terms to the right may have their own. */
         all = all && holds ? ir_and(l->u, all, holds) : 0;
         a = b;
     }
@@ -199,7 +216,8 @@ static ir_expr lower_chain(fe_lower *l, const fe_env *env, const fe_expr *e)
 
 /* ---- names and reads */
 
-/* An index formal that was given several indices has no single position. */
+/* An index formal that was given several indices has no single position.
+ * It may be bound by a reduction or passed on to a function, nothing else. */
 static ir_expr lower_index(fe_lower *l, const fe_env *env, const fe_expr *e, const fe_binding *b)
 {
     if (b->n == 1) return b->index[0].at;
@@ -209,12 +227,14 @@ static ir_expr lower_index(fe_lower *l, const fe_env *env, const fe_expr *e, con
 
 static void report_unbound(fe_lower *l, const fe_env *env, fe_name name)
 {
+    /* s and w are bound only where they have a meaning, so the plain hint would mislead. */
     const char *hint = base_printf(l->arena, "an index is written before a colon, sum(%s: ...), or on the left side", name.text);
     if (name.text == l->program->word_s) hint = "s is the score in score, weights and adjust; a mask does not see it";
     if (name.text == l->program->word_w) hint = "w is the weight in adjust; a mask does not see it";
     fe_expected(fe_report(l, env, BASE_MSG_NAME_UNBOUND, name.at, name.text), NULL, NULL, hint);
 }
 
+/* A bare name must be a scalar. What it means is decided by names.c; here is what that is worth without brackets. */
 static ir_expr lower_name(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     fe_name name = e->name;
@@ -233,7 +253,8 @@ static ir_expr lower_name(fe_lower *l, const fe_env *env, const fe_expr *e)
     }
 }
 
-/* Fixed leading axes of a slice come first, then the positions that are written. */
+/* Fixed leading axes of a slice come first, then the positions that are written.
+ * A wrong number of positions still has each of them lowered; those beyond the rank are not stored. */
 static ir_expr read_tensor(fe_lower *l, const fe_env *env, const fe_expr *e, const fe_tensor *t)
 {
     const fe_items *items = e->index.items;
@@ -252,6 +273,7 @@ static ir_expr read_tensor(fe_lower *l, const fe_env *env, const fe_expr *e, con
             continue;
         }
         ir_expr x = fe_lower_int(l, env, items->at[k].e, "an index is an integer");
+        /* n + rank is the rank of the value, IR_RANK at most. */
         if (k < rank) at[n + k] = x;
         ok = ok && x;
     }
@@ -261,6 +283,7 @@ static ir_expr read_tensor(fe_lower *l, const fe_env *env, const fe_expr *e, con
 /* s and w take their names in clauses; a tensor of that name cannot be read there. */
 static void report_hidden(fe_lower *l, const fe_env *env, const fe_expr *base, const fe_binding *b)
 {
+    /* Any other thunk is an argument or a let: a value, which has no positions. */
     bool clause = b->thunk && b->thunk->kind != FE_THUNK_TEXT && (b->name == l->program->word_s || b->name == l->program->word_w);
     if (clause) {
         base_diag *diag = fe_report(l, env, BASE_MSG_HIDDEN_TENSOR, base->at, b->name, b->name == l->program->word_s ? "score" : "weight");
@@ -272,6 +295,7 @@ static void report_hidden(fe_lower *l, const fe_env *env, const fe_expr *base, c
 static ir_expr lower_positions(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     const fe_expr *base = e->index.base;
+    /* Only names and record.field have axes, so that a position always reads a tensor that exists and never a value made on the way. */
     fe_found found = fe_lookup_base(l, env, base);
     if (found.kind == FE_FOUND_TENSOR) return read_tensor(l, env, e, &found.tensor);
     if (found.kind == FE_FOUND_BAD) return 0;
@@ -283,7 +307,9 @@ static ir_expr lower_positions(fe_lower *l, const fe_env *env, const fe_expr *e)
     return 0;
 }
 
-/* The extent that index `name` has where e[name = x] stands. */
+/* The extent that index `name` has where e[name = x] stands.
+ * Of an index in scope it is known; the extent of any other is found in e, as if e were summed over it. A name taken by name does
+ * not count: inside of e the new index hides it. */
 static bool index_to_replace(fe_lower *l, const fe_env *env, const fe_expr *base, fe_name name, fe_index *out)
 {
     const fe_binding *b = fe_bound(env, name.text);
@@ -301,7 +327,8 @@ static bool index_to_replace(fe_lower *l, const fe_env *env, const fe_expr *base
     return out->hi != 0;
 }
 
-/* e[i = x, j = y]: the value of e where i is x and j is y, at once */
+/* e[i = x, j = y]: the value of e where i is x and j is y, at once
+ * At once: each x is lowered in the env around, so e[i = j, j = i] exchanges the two. */
 static ir_expr lower_replaced(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     fe_env inner = *env;
@@ -319,11 +346,13 @@ static ir_expr lower_replaced(fe_lower *l, const fe_env *env, const fe_expr *e)
         ir_expr x = fe_lower_int(l, env, item->e, "an index is an integer");
         if (!index_to_replace(l, env, e->index.base, item->name, &index)) ok = false;
         index.at = x;
+        /* x may lie outside of lo..hi: nothing may be left out because it would be inside, and no variable runs along with it. */
         index.inside = false;
         index.var = 0;
         inner = fe_bind_index(l, &inner, item->name.text, &index, 1);
         ok = ok && x;
     }
+    /* Not ok without a report: the extent is that of a tensor that is wrong, which lowering e tells. */
     if (!ok && l->failures > before) return 0;
     ir_expr value = fe_lower_expr(l, &inner, e->index.base);
     return ok ? value : 0;
@@ -346,13 +375,15 @@ static ir_expr lower_member(fe_lower *l, const fe_env *env, const fe_expr *e)
         fe_expected(fe_report(l, env, BASE_MSG_NOT_INDEXED, e->member.base->at), "the name of a record or of an attend", NULL, NULL);
         return 0;
     }
+    /* A field that is found is a tensor: found_field says BAD for everything else. */
     const fe_tensor *t = &found.tensor;
     if (fe_tensor_rank(l, t) == 0) return ir_read(l->u, t->value, t->n_fixed, t->fixed);
     fe_report(l, env, BASE_MSG_WHOLE_TENSOR, e->at, e->member.field.text);
     return 0;
 }
 
-/* Functions hold no attend: what is summed in it would depend on names of the caller. */
+/* Functions hold no attend: what is summed in it would depend on names of the caller.
+ * A body without a frame is that of a function or a variant. */
 static ir_expr lower_attend(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     if (!env->frame) {
@@ -363,6 +394,7 @@ static ir_expr lower_attend(fe_lower *l, const fe_env *env, const fe_expr *e)
     return a ? fe_attend_value(l, a) : 0;
 }
 
+/* One row per kind. FE_BAD has been reported by the parser; a table has a value only as a constant of its own, found by its name. */
 static ir_expr lower_kind(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     switch (e->kind) {
@@ -392,7 +424,9 @@ static ir_expr lower_kind(fe_lower *l, const fe_env *env, const fe_expr *e)
     }
 }
 
-/* The only way into an expression, so both bounds of an expansion are kept here: how deep, and how much. */
+/* The only way into an expression, so both bounds of an expansion are kept here: how deep, and how much.
+ * Depth: the parser bounds each tree, but bodies lowered in place of calls stand inside of each other, on the stack of C. Amount: functions
+ * that use an argument twice double the work with every level. Once the amount is used up all that follows is poison, told once. */
 ir_expr fe_lower_expr(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     if (l->steps > FE_MAX_STEPS) return 0;
