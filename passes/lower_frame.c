@@ -2,8 +2,9 @@
 #include "lower.h"
 
 typedef struct {
-    const lower_state *s;
+    const lower_state *s;        /* read only: the lines that positions mention */
     ir_kernel *k;
+    /* what is listed already: expressions, values, dimensions, counters; each list below in the order of its first mention */
     pass_memo seen, value, dim, counter;
     BASE_VEC(ir_access) access;
     BASE_VEC(ir_value) values;
@@ -11,8 +12,10 @@ typedef struct {
     BASE_VEC(ir_var) counters;
 } frame_env;
 
+/* Lists all that e mentions, once. A value's extents may mention dimensions, so values lead back here. */
 static void scan(frame_env *f, ir_expr e);
 
+/* Axes, and not the free variables of expressions, tell loops of the kernel from counters around it. */
 static bool is_axis(const ir_kernel *k, ir_var v) {
     for (uint32_t i = 0; i < k->n_axes; i++)
         if (k->axes[i].var == v) return true;
@@ -26,6 +29,7 @@ static bool let_visit(const ir_unit *u, void *env, ir_expr e) {
     if (ir_is(u, e, IR_LET)) l->rank |= (uint8_t)(l->s->lets.at[ir_at(u, e)->u.ref].rank | 128);
     return true;
 }
+/* Bit 128 is no role: it says that there is a line at all, also one of rank 0, which still varies over items. */
 static uint32_t let_axes(const frame_env *f, ir_expr base) {
     let_env l = { f->s, 0 };
     uint32_t bits = 0;
@@ -35,6 +39,8 @@ static uint32_t let_axes(const frame_env *f, ir_expr base) {
     return bits;
 }
 
+/* Row-major, the last axis with stride 1. Each axis in which the address is affine leaves it with its coefficient as the step; the others stay in
+ * the base, and their bits in `gather` say so. */
 static void add_access(frame_env *f, ir_expr read) {
     ir_unit *u = f->s->u;
     ir_access a = { .read = read, .step = BASE_ARRAY(u->arena, f->k->n_axes, ir_expr) };
@@ -55,6 +61,7 @@ static void add_access(frame_env *f, ir_expr read) {
     BASE_PUSH(u->arena, &f->access, a);
 }
 
+/* One f64 among reads and results makes all reals of the kernel doubles. */
 static void add_value(frame_env *f, ir_value v) {
     if (!pass_memo_add(&f->value, v)) return;
     BASE_PUSH(f->s->u->arena, &f->values, v);
@@ -68,6 +75,8 @@ static void scan_read(frame_env *f, ir_expr e) {
     add_access(f, e);
 }
 
+/* Before its operands a READ is listed itself: accesses of tables come behind those of what they index. A VAR that is no axis is the
+ * counter of a loop around. Extents of what lines run over are those of axes, which scan_kernel walks. */
 static void scan(frame_env *f, ir_expr e) {
     ir_unit *u = f->s->u;
     if (!e || !pass_memo_add(&f->seen, e)) return;
@@ -78,6 +87,7 @@ static void scan(frame_env *f, ir_expr e) {
     for (uint32_t i = 0; i < x.operands.n; i++) scan(f, ir_operand(u, e, i));
 }
 
+/* Results come first: the order of values is that of the frame a launch hands over. The poison stands for parts that a line does not have. */
 static void scan_kernel(frame_env *f) {
     ir_kernel *k = f->k;
     for (uint32_t i = 0; i < k->n_stores; i++) add_value(f, k->stores[i].at.result);

@@ -148,7 +148,7 @@ static ir_expr without_test(ir_unit *u, const lower_list *all, uint32_t skip) {
         if (i != skip) rest = ir_and(u, rest, all->at[i]);
     return rest;
 }
-/* One test per reduction and call: scores that are tested twice were folded to one conjunct. `any` has no body to vanish; its test becomes
+/* The first test that may go goes; a test of another score stays. `any` has no body to vanish: its test becomes
  * a max of the scores under the other guards, scaled as base 2 will scale those of the exponentials, so that both are one line. */
 static ir_expr drop_test(ir_unit *u, void *env, ir_expr e) {
     test_env *t = env;

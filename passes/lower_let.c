@@ -3,8 +3,10 @@
  * per row, per column. Inside features only what is free of them leaves. */
 #include "lower.h"
 
+/* visit: e with its reductions and hoisted operands replaced by lines; lower_named: the same as a line of its own. */
 static ir_expr visit(lower_state *s, ir_expr e);
 
+/* What costs nothing to say again, so that it needs no line; the contract of FOLD and ACC bodies and of stores (README.md). */
 bool lower_trivial(const ir_unit *u, ir_expr e) {
     switch (ir_at(u, e)->op) {
     case IR_INT: case IR_REAL: case IR_BOOL: case IR_DIM: case IR_VAR: case IR_LET: return true;
@@ -12,6 +14,8 @@ bool lower_trivial(const ir_unit *u, ir_expr e) {
     }
 }
 
+/* Roles of the axes that e varies over. Of a reduction its free variables alone: what it binds does not vary outside. A line answers for
+ * all that is in it. */
 uint8_t lower_rank(lower_state *s, ir_expr e) {
     ir_unit *u = s->u;
     ir_expr_info x = *ir_at(u, e);
@@ -26,6 +30,7 @@ uint8_t lower_rank(lower_state *s, ir_expr e) {
     return (uint8_t)rank;
 }
 
+/* Hash and comparison leave out rank and sort, which follow from the rest, and sweep and ref, which come later. 0 is no key of a memo. */
 static uint32_t hash_let(const ir_let *l) {
     uint32_t all[] = { l->kind, l->red, l->where, l->e, l->a, l->b, l->n_over, l->n_over ? l->over[0] : 0 }, h = 2166136261u;
     for (uint32_t i = 0; i < sizeof all / sizeof *all; i++) h = (h ^ all[i]) * 16777619u;
@@ -35,6 +40,8 @@ static bool same_let(const ir_let *a, const ir_let *b) {
     return a->kind == b->kind && a->red == b->red && a->where == b->where && a->e == b->e && a->a == b->a && a->b == b->b
         && a->n_over == b->n_over && (!a->n_over || !memcmp(a->over, b->over, a->n_over * sizeof *a->over));
 }
+/* Equal lines are one. The memo holds one line per hash: on a collision the hash moves on, in a fixed way, until it is free or the
+ * line's own. */
 static ir_expr add_let(lower_state *s, ir_let l) {
     uint32_t at, h = hash_let(&l);
     l.ref = -1;
@@ -46,6 +53,7 @@ static ir_expr add_let(lower_state *s, ir_let l) {
     return ir_let_expr(s->u, at, (ir_sort)l.sort);
 }
 
+/* Memoised by the expression as it came, so that all that mention it read one line. Trivial ones need none. */
 ir_expr lower_named(lower_state *s, ir_expr e) {
     uint32_t known;
     if (pass_memo_get(&s->named, e, &known)) return known;
@@ -58,6 +66,7 @@ ir_expr lower_named(lower_state *s, ir_expr e) {
     return v;
 }
 
+/* Factors whose rank meets `right` go to b, the others to a. One that meets `never` as well belongs on neither side: `fits` becomes false. */
 static void halves(lower_state *s, const lower_list *list, uint8_t right, uint8_t never, lower_list *a, lower_list *b, bool *fits) {
     for (uint32_t i = 0; i < list->n; i++) {
         uint8_t r = lower_rank(s, list->at[i]);
@@ -67,6 +76,7 @@ static void halves(lower_state *s, const lower_list *list, uint8_t right, uint8_
 }
 
 /* A product of something without columns and something without rows is a dot; everything else is computed pairwise. */
+/* Left and right factor are not named: they are computed inside the loop over the features, or packed by the schedule. */
 static void term_body(lower_state *s, ir_let *l, ir_expr body) {
     lower_product p = lower_factors(s->u, body), a = { 0 }, b = { 0 };
     bool fits = l->red == IR_RED_SUM && l->sort == IR_SORT_REAL;
@@ -82,6 +92,8 @@ static void term_body(lower_state *s, ir_let *l, ir_expr body) {
     l->b = visit(s, right);
 }
 
+/* `fits` cannot fail: no role is forbidden here. Factors with a value are the value factor, everything else is the weight, named because
+ * it is computed once for all values. */
 static void acc_body(lower_state *s, ir_let *l, ir_expr body) {
     lower_product p = lower_factors(s->u, body), weight = { 0 }, value = { 0 };
     bool fits = true;
@@ -92,6 +104,8 @@ static void acc_body(lower_state *s, ir_let *l, ir_expr body) {
     l->b = visit(s, v);
 }
 
+/* Its first variable tells what it runs over: lower_roles has bound reductions over columns to them, all or none. The role of a column
+ * is IR_COL, of any other bound variable IR_FEAT. */
 static ir_expr visit_red(lower_state *s, ir_expr e) {
     ir_unit *u = s->u;
     ir_expr body = ir_red_body(u, e), where = ir_red_where(u, e);
@@ -129,6 +143,8 @@ static bool keeps_operands(const ir_unit *u, ir_expr e) {
     }
 }
 
+/* A READ or an integer sum without a reduction in it stays whole: positions become addresses (lower_frame.c), and only whole are they affine.
+ * With one, the reduction becomes a line that the position mentions. */
 static ir_expr visit_operator(lower_state *s, ir_expr e) {
     ir_unit *u = s->u;
     ir_expr_info x = *ir_at(u, e);
@@ -145,6 +161,7 @@ static ir_expr visit_operator(lower_state *s, ir_expr e) {
     return x.op == IR_READ ? ir_read(u, x.u.ref, x.operands.n, o) : ir_apply(u, (ir_op)x.op, x.operands.n, o);
 }
 
+/* Leaves stay; all else once, however often it is mentioned. */
 static ir_expr visit(lower_state *s, ir_expr e) {
     uint32_t known;
     if (!ir_n_operands(s->u, e)) return e;

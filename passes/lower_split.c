@@ -14,6 +14,8 @@ typedef struct {
 } finder;
 
 /* May v be split by c? Then lo runs to c and hi to the quotient; the quotient must not divide by a c that may be 0. */
+/* c must be the same at every index and known before a launch: no variable, no table. The extent must not move either: halves of a ragged
+ * axis would not be a box. Where c divides a symbolic extent but may be 0, the quotient must have folded to something without the division. */
 static bool splits(lower_state *s, ir_var v, ir_expr c, bool must_divide) {
     ir_unit *u = s->u;
     ir_expr extent = u->var.at[v].extent;
@@ -25,6 +27,7 @@ static bool splits(lower_state *s, ir_var v, ir_expr c, bool must_divide) {
     return !must_divide && ir_at_least(u, c, 1);
 }
 
+/* Looks for v//c and v%c, v a bare variable, in one position. The first one that may be split is taken: after the split all is looked at again. */
 static bool position_visit(const ir_unit *u, void *env, ir_expr e) {
     finder *f = env;
     if (f->by || !pass_memo_add(&f->seen, e)) return false;
@@ -36,6 +39,7 @@ static bool position_visit(const ir_unit *u, void *env, ir_expr e) {
     if (mine && splits(f->s, v, ir_operand(u, e, 1), f->outer)) f->var = v, f->by = ir_operand(u, e, 1);
     return false;
 }
+/* One memo per read: positions of one read share expressions, and what was refused for one variable is asked again for another. */
 static bool read_visit(const ir_unit *u, void *env, ir_expr e) {
     finder *f = env;
     if (f->by) return false;
@@ -46,6 +50,7 @@ static bool read_visit(const ir_unit *u, void *env, ir_expr e) {
     return true;
 }
 
+/* hi runs to the extent over c, rounded up where c does not divide it: then the last group has indices beyond the extent. */
 static void make_halves(lower_state *s, ir_var v, ir_expr c, ir_var *hi, ir_var *lo, ir_expr *whole) {
     ir_unit *u = s->u;
     const char *name = u->var.at[v].name;
@@ -56,6 +61,7 @@ static void make_halves(lower_state *s, ir_var v, ir_expr c, ir_var *hi, ir_var 
     *whole = ir_add(u, ir_mul(u, ir_var_expr(u, *hi), c), ir_var_expr(u, *lo));
 }
 
+/* Places too: they are what says where an element of the result lies once its variable is gone. */
 static void substitute_all(lower_state *s, ir_var v, ir_expr by) {
     ir_binding b = { v, by };
     for (uint32_t i = 0; i < s->n_results; i++) {
@@ -67,6 +73,7 @@ static void substitute_all(lower_state *s, ir_var v, ir_expr by) {
     }
 }
 
+/* True: one variable was split, look again. `+ 4`: features and columns need axes too, and a kernel has IR_AXES of them at most. */
 static bool split_outer(lower_state *s) {
     finder f = { .s = s, .outer = true };
     for (uint32_t i = 0; i < s->n_results && !f.by; i++) ir_walk(s->u, s->root[i], read_visit, &f);
@@ -78,6 +85,7 @@ static bool split_outer(lower_state *s) {
     ir_expr whole;
     make_halves(s, f.var, f.by, &hi, &lo, &whole);
     substitute_all(s, f.var, whole);
+    /* hi and lo take the variable's place side by side: axes stay in the order in which the result lies in memory */
     BASE_PUSH(s->arena, &s->outer, lo);
     for (uint32_t i = s->outer.n - 1; i > at + 1; i--) s->outer.at[i] = s->outer.at[i - 1];
     s->outer.at[at] = hi;
@@ -86,9 +94,12 @@ static bool split_outer(lower_state *s) {
     return true;
 }
 
-/* Reductions over the same extent that do not depend on what others bind (the scores' maximum, say) are split alike, so that they remain reductions over the same columns. */
+/* Reductions over the same extent that do not depend on what others bind (the scores' maximum, say) are split alike, so that they remain
+ * reductions over the same columns. */
 typedef struct { lower_state *s; ir_expr extent, by; } split_env;
 
+/* One bound variable becomes two in its place. The guard goes in front of the others: what they read at indices beyond the extent
+ * must not be read. */
 static ir_expr split_one(lower_state *s, ir_expr red, uint32_t at, ir_expr by) {
     ir_unit *u = s->u;
     uint32_t n = ir_red_n_bound(u, red);
@@ -104,6 +115,8 @@ static ir_expr split_one(lower_state *s, ir_expr red, uint32_t at, ir_expr by) {
     if (!ir_divides(u, by, extent)) where = ir_and(u, ir_op2(u, IR_LT, whole, extent), where);
     return ir_reduce(u, (ir_red)ir_at(u, red)->u.ref, n + 1, bound, where, body);
 }
+/* Called from the leaves up on every reduction. `fixed`: it depends on nothing that others bind, so it may share columns with the one found;
+ * any other is split only where its own positions ask for the same divisor. */
 static ir_expr split_like(ir_unit *u, void *env, ir_expr e) {
     split_env *p = env;
     if (!ir_is(u, e, IR_RED)) return 0;
@@ -120,6 +133,7 @@ static ir_expr split_like(ir_unit *u, void *env, ir_expr e) {
 }
 
 typedef struct { finder f; pass_memo seen; } red_env;
+/* The first variable of the first reduction whose positions ask for a split. A reduction over 6 variables or more is left as it is. */
 static bool red_visit(const ir_unit *u, void *env, ir_expr e) {
     red_env *r = env;
     if (r->f.by) return false;
@@ -131,6 +145,7 @@ static bool red_visit(const ir_unit *u, void *env, ir_expr e) {
     }
     return !r->f.by;
 }
+/* All reductions of this extent are rewritten in one go; by extent and not by variable, since one in the other they bind different ones. */
 static bool split_bound(lower_state *s) {
     red_env r = { .f = { .s = s } };
     for (uint32_t i = 0; i < s->n_results && !r.f.by; i++) ir_walk(s->u, s->root[i], red_visit, &r);

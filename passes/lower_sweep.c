@@ -3,14 +3,17 @@
  * summed is multiplied by 2^(old r - new r). That is the online softmax, derived. */
 #include "lower.h"
 
+/* memo: by expression, the sweeps that it needs. It may be kept over all lines: an expression reads lines above only, and those are placed. */
 typedef struct { lower_state *s; pass_memo memo; } need_env;
 static uint32_t need(need_env *n, ir_expr e);
 
 /* Sweeps that must be over before the line has its final value. */
+/* The fold of sweep k is final when k + 1 sweeps are over; other lines have `sweep` as the first that may use them. */
 static uint32_t line_need(need_env *n, uint32_t line) {
     const ir_let *l = &n->s->lets.at[line];
     return l->kind == IR_LET_FOLD || l->kind == IR_LET_ACC ? l->sweep + 1u : l->sweep;
 }
+/* The greatest need of the lines in e. The poison stands for a part that the line does not have. */
 static uint32_t need(need_env *n, ir_expr e) {
     ir_unit *u = n->s->u;
     uint32_t most = 0;
@@ -36,6 +39,7 @@ static ir_expr peel(const lower_state *s, ir_expr e) {
     }
     return e;
 }
+/* Which side of a division a factor stands on does not matter here: it is only asked what each one needs. */
 static void peel_factors(lower_state *s, ir_expr e, lower_list *out) {
     e = peel(s, e);
     if (ir_is(s->u, e, IR_MUL)) {
@@ -51,6 +55,8 @@ static void peel_factors(lower_state *s, ir_expr e, lower_list *out) {
     }
 }
 
+/* A FOLD that is kept relative to something itself moves down when its reference does: no reference for others. What the reference reads of
+ * earlier sweeps is final and may be anything. */
 /* All folds of the last needed sweep that the reference reads are absolute maxima: then it never falls far below its final value. */
 static bool maxima_only(need_env *n, ir_expr e, uint32_t sweep, pass_memo *seen) {
     ir_unit *u = n->s->u;
@@ -73,6 +79,7 @@ static int32_t reference(need_env *n, ir_expr body, uint32_t sweep) {
     int32_t ref = -1;
     peel_factors(s, body, &f);
     for (uint32_t i = 0; i < f.n; i++) {
+        /* invariant: at most one factor needs more than `sweep`, and ref is its reference */
         if (need(n, f.at[i]) <= sweep) continue;
         if (ref >= 0 || !ir_is(u, f.at[i], IR_EXP2)) return -1;
         ir_expr d = peel(s, ir_operand(u, f.at[i], 0));
@@ -88,6 +95,8 @@ static int32_t reference(need_env *n, ir_expr body, uint32_t sweep) {
     return ref;
 }
 
+/* weight: what the body needs; others: what may not move with the reference, the guard and the value factor. One sweep sooner is all that can be
+ * had: a fold of that sweep has no running value before it. */
 static void place(need_env *n, ir_let *l) {
     uint32_t weight = need(n, l->e), others = greater(need(n, l->where), need(n, l->b));
     l->sweep = (uint8_t)greater(weight, others);
@@ -98,6 +107,7 @@ static void place(need_env *n, ir_let *l) {
     if (ref >= 0) l->ref = ref, l->sweep = (uint8_t)sooner;
 }
 
+/* In the order of lines, each after those that it reads. `sweep` is a byte, hence the limit on chains. */
 uint8_t lower_sweeps(lower_state *s) {
     need_env n = { s, pass_memo_create(s->arena) };
     uint32_t sweeps = 0;
