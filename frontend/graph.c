@@ -1,10 +1,14 @@
-/* One graph of a program, lowered: sources, the body's nodes, the output. */
+/* One graph of a program, lowered: sources, the body's nodes, the output. Statements are lowered in their order, but sources come to
+ * light as they are used, so body and sources are collected apart and joined at the end. */
 #include "lower.h"
 
 /* ---- whose .lse is read */
 
+/* A walk over the text, before anything is lowered: an attend must know whether to make its lse when it is met, and the reader stands
+ * further down. */
 static void lse_in_expr(fe_lower *l, fe_frame *f, const fe_expr *e);
 
+/* `hi` is NULL but in ranges; lse_in_expr takes that. */
 static void lse_in_items(fe_lower *l, fe_frame *f, const fe_items *items)
 {
     for (uint32_t k = 0; items && k < items->n; k++) {
@@ -13,6 +17,7 @@ static void lse_in_items(fe_lower *l, fe_frame *f, const fe_items *items)
     }
 }
 
+/* Any part of an attend may read the lse of an earlier one. */
 static void lse_in_attend(fe_lower *l, fe_frame *f, const fe_expr *e)
 {
     lse_in_items(l, f, e->attend.binders);
@@ -24,7 +29,8 @@ static void lse_in_attend(fe_lower *l, fe_frame *f, const fe_expr *e)
     }
 }
 
-/* lse is computed only where it is read, and the statement that makes it comes before the one that reads it. */
+/* lse is computed only where it is read, and the statement that makes it comes before the one that reads it. Tables hold numbers that
+ * are known, so nothing in them can be an lse. */
 static void lse_in_expr(fe_lower *l, fe_frame *f, const fe_expr *e)
 {
     if (!e) return;
@@ -36,6 +42,7 @@ static void lse_in_expr(fe_lower *l, fe_frame *f, const fe_expr *e)
     case FE_CALL: lse_in_items(l, f, e->call.binders), lse_in_items(l, f, e->call.args); return;
     case FE_AT: lse_in_expr(l, f, e->index.base), lse_in_items(l, f, e->index.items); return;
     case FE_MEMBER:
+        /* Only of a bare name. Into any other base the walk goes on: an lse may be read inside of its brackets. */
         if (e->member.field.text == l->program->word_lse && e->member.base->kind == FE_NAME) base_map_put(f->wants_lse, e->member.base->name.text, 1);
         else lse_in_expr(l, f, e->member.base);
         return;
@@ -44,6 +51,7 @@ static void lse_in_expr(fe_lower *l, fe_frame *f, const fe_expr *e)
     }
 }
 
+/* Bodies of loops belong to the graph: names in them may be those of statements outside. */
 static void lse_in_block(fe_lower *l, fe_frame *f, const fe_stmts *stmts)
 {
     for (uint32_t k = 0; k < stmts->n; k++) {
@@ -58,7 +66,8 @@ void fe_want_lse(fe_lower *l, fe_frame *f) { lse_in_block(l, f, f->decl->graph.b
 
 /* ---- the graph */
 
-/* Spans of the program point into its own diagnostics; here they must point into those of this call. */
+/* Spans of the program point into its own diagnostics; here they must point into those of this call. A file is the same if its text is
+ * the same memory: then the caller has added it before. 0 stands for no file in both. */
 static void share_files(fe_lower *l)
 {
     const base_diags *from = l->program->diags;
@@ -72,7 +81,8 @@ static void share_files(fe_lower *l)
     }
 }
 
-/* In the order of their text, so that the graph does not depend on which is used first. */
+/* In the order of their text, so that the graph does not depend on which is used first. Insertion keeps it simple; there are as many
+ * sources as params in use. */
 static void sort_sources(fe_lower *l)
 {
     for (uint32_t k = 1; k < l->sources.n; k++)
@@ -85,7 +95,8 @@ static void sort_sources(fe_lower *l)
         }
 }
 
-/* Sources, then the statements, then the output: the order that a graph must have. */
+/* Sources, then the statements, then the output: the order that a graph must have. A source without a node is one that was wrong; it
+ * stands in the list so that it is reported once. */
 static ir_block join_blocks(fe_lower *l, ir_block body, ir_node *output)
 {
     ir_builder *all = ir_builder_create(l->u);
@@ -98,7 +109,8 @@ static ir_block join_blocks(fe_lower *l, ir_block body, ir_node *output)
     return ir_builder_block(all);
 }
 
-/* Under their declared names and types; the values may be called otherwise. */
+/* Under their declared names and types; the values may be called otherwise. The conversion to the declared type, of the same sort, is
+ * left to whoever hands the value out. */
 static void add_outputs(fe_lower *l, fe_frame *f, ir_graph *g)
 {
     const fe_fields *fields = f->decl->graph.outputs;
@@ -111,6 +123,7 @@ static void add_outputs(fe_lower *l, fe_frame *f, ir_graph *g)
     }
 }
 
+/* Lists that nobody extends any more are handed over as they are; all of it lives in the arena of the graph. */
 static void add_facts(fe_lower *l, ir_graph *g)
 {
     g->facts = base_alloc_array(l->arena, l->facts.n ? l->facts.n : 1, sizeof *g->facts);
@@ -126,6 +139,8 @@ static void add_facts(fe_lower *l, ir_graph *g)
     g->n_scalars = l->scalars.n;
 }
 
+/* Strings of the program are copied, since the graph may outlive it. Runs after mistakes too, for those that the outputs have; the
+ * graph is then thrown away. */
 static ir_graph *finish(fe_lower *l, fe_frame *f)
 {
     ir_graph *g = BASE_NEW(l->arena, ir_graph);
@@ -136,6 +151,7 @@ static ir_graph *finish(fe_lower *l, fe_frame *f)
     add_facts(l, g);
     ir_value *values = BASE_ARRAY(l->arena, g->n_outputs ? g->n_outputs : 1, ir_value);
     for (uint32_t k = 0; k < g->n_outputs; k++) values[k] = g->outputs[k].value;
+    /* Value 0 means that something was reported. If nothing was, somebody broke that rule, and silence would be taken for success. */
     for (uint32_t k = 0; k < g->n_outputs && !l->failures; k++)
         if (!values[k]) base_report(l->diags, BASE_MSG_INTERNAL_IR, fe_at(l, f->decl->at), "an output is wrong and nothing said why");
     ir_block body = ir_builder_block(l->out);
@@ -143,7 +159,8 @@ static ir_graph *finish(fe_lower *l, fe_frame *f)
     return g;
 }
 
-/* Each graph has a unit of its own: graphs share nothing, so several can be lowered at once. */
+/* Each graph has a unit of its own: graphs share nothing, so several can be lowered at once. All of `l` lives in the arena and is done
+ * with at the end. */
 ir_graph *fe_graph_lower(const fe_program *p, uint32_t k, base_arena *arena, base_diags *diags)
 {
     fe_lower *l = BASE_NEW(arena, fe_lower);
@@ -160,6 +177,7 @@ ir_graph *fe_graph_lower(const fe_program *p, uint32_t k, base_arena *arena, bas
     fe_frame_inputs(l, f);
     fe_frame_outputs(l, f);
     fe_lower_block(l, f, f->decl->graph.body);
+    /* After a mistake an input may lack its axes, and dimensions would seem unbound that are not. */
     if (!l->failures) fe_dims_are_bound(l, f);
     ir_graph *g = finish(l, f);
     return l->failures || diags->n_errors > before ? NULL : g;

@@ -3,7 +3,8 @@
 #include <string.h>
 #include "lower.h"
 
-/* Starts empty: a called graph sees nothing of its caller but its arguments. */
+/* Starts empty: a called graph sees nothing of its caller but its arguments. It is in no loop either, even if its caller is: its names
+ * are its own, so no loop outside can carry them. */
 fe_frame *fe_frame_new(fe_lower *l, fe_frame *caller, const fe_decl *graph)
 {
     fe_frame *f = BASE_NEW(l->arena, fe_frame);
@@ -17,7 +18,8 @@ fe_frame *fe_frame_new(fe_lower *l, fe_frame *caller, const fe_decl *graph)
     return f;
 }
 
-/* Only a call that is the whole right side; inside of expressions it is refused. */
+/* Only a call that is the whole right side; inside of expressions it is refused. A graph makes nodes, and an expression is a part of
+ * one. */
 bool fe_is_graph_call(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     if (e->kind != FE_CALL) return false;
@@ -27,15 +29,17 @@ bool fe_is_graph_call(fe_lower *l, const fe_env *env, const fe_expr *e)
 
 /* ---- arguments */
 
+/* An axis of an input as it is declared, over names of the callee; its extent at the caller; the argument to point at; the input's
+ * name. */
 typedef struct { const fe_expr *dim; ir_expr actual; base_span at; const char *input; } equation;
 typedef struct {
     fe_lower *l;
     fe_frame *caller, *callee;
-    const fe_expr *call;
-    BASE_VEC(equation) equations;
+    const fe_expr *call;                 /* of the graph: FE_CALL */
+    BASE_VEC(equation) equations;        /* one for each axis of the tensors bound so far */
 } binding;
 
-/* At the argument, with a note at the declaration. */
+/* At the argument, with a note at the declaration: either may be the one that is wrong. */
 static void report_input(const binding *b, const fe_field *field, base_span at, const char *expected, const char *found)
 {
     fe_env env = fe_env_of_frame(b->caller);
@@ -44,11 +48,13 @@ static void report_input(const binding *b, const fe_field *field, base_span at, 
     if (diag) base_diag_note(b->l->diags, diag, fe_at(b->l, field->at), "it is declared here");
 }
 
-/* up[l]: leading axes fixed */
+/* up[l]: leading axes fixed. Positions are appended to those that the tensor has already: a slice of a slice fixes further axes. They
+ * are lowered in the caller's frame, where the counters and dimensions in them mean something. */
 static bool slice(const binding *b, const fe_expr *e, fe_tensor *t)
 {
     fe_env env = fe_env_of_frame(b->caller);
     uint32_t n = e->index.items->n;
+    /* Also what keeps `fixed` in its bounds: fixed axes and the rank left over are at most IR_RANK together. */
     if (n > fe_tensor_rank(b->l, t)) {
         const char *name = e->index.base->kind == FE_NAME ? e->index.base->name.text : e->index.base->member.field.text;
         fe_expected(fe_report(b->l, &env, BASE_MSG_RANK_DIFFERS, e->at, name), base_printf(b->l->arena, "at most %u", fe_tensor_rank(b->l, t)), base_printf(b->l->arena, "%u", n), NULL);
@@ -59,13 +65,14 @@ static bool slice(const binding *b, const fe_expr *e, fe_tensor *t)
         const fe_item *item = &e->index.items->at[k];
         ir_expr x = item->kind == FE_ITEM_EXPR ? fe_lower_int(b->l, &env, item->e, "an index is an integer") : 0;
         if (item->kind != FE_ITEM_EXPR) fe_report(b->l, &env, BASE_MSG_ITEM_FORM, item->at, "a position is an expression");
+        /* Poison keeps its place, so that the count of axes stays right for the next position. */
         t->fixed[t->n_fixed++] = x;
         ok = ok && x;
     }
     return ok;
 }
 
-/* up[l] fixes axes, e[i = x] does not. */
+/* up[l] fixes axes, e[i = x] does not: that is an expression evaluated elsewhere, hence a number. */
 static bool is_positions(const fe_expr *e)
 {
     for (uint32_t k = 0; k < e->index.items->n; k++)
@@ -73,10 +80,12 @@ static bool is_positions(const fe_expr *e)
     return e->index.base->kind == FE_NAME || e->index.base->kind == FE_MEMBER;
 }
 
-/* An expression for an input of rank 0; an integer becomes a real by itself. */
+/* An expression for an input of rank 0; an integer becomes a real by itself. It becomes a value in the caller's block, since the
+ * callee reads its inputs as tensors. Other mismatches of types are bind_tensor's to report. */
 static bool number_argument(const binding *b, const fe_field *field, const fe_expr *e, fe_tensor *out)
 {
     fe_lower *l = b->l;
+    /* Element types are words of the language, so looking one up needs no frame of the callee. */
     fe_env env = fe_env_of_frame(b->caller), callee = {.module = b->callee->module};
     ir_expr x = fe_lower_expr(l, &env, e);
     ir_dtype dtype = fe_element(l, &callee, field->type);
@@ -85,7 +94,8 @@ static bool number_argument(const binding *b, const fe_field *field, const fe_ex
     return out->value != 0;
 }
 
-/* The tensor that an argument is; false: reported */
+/* The tensor that an argument is; false: reported. What is not the name of a tensor is an expression, which only an input without axes
+ * can take; for one with axes the message says what the name was, if it was one. */
 static bool argument(const binding *b, const fe_field *field, const fe_item *item, fe_tensor *out)
 {
     fe_lower *l = b->l;
@@ -100,6 +110,7 @@ static bool argument(const binding *b, const fe_field *field, const fe_item *ite
     if (e->kind == FE_NAME) found = fe_lookup(l, &env, e->name);
     else if (e->kind == FE_MEMBER) found = fe_lookup_base(l, &env, e);
     else if (e->kind == FE_AT && is_positions(e)) found = fe_lookup_base(l, &env, e->index.base);
+    /* Reported by the lookup: a second message about the same name would say less. */
     if (found.kind == FE_FOUND_BAD) return false;
     if (found.kind == FE_FOUND_TENSOR) {
         *out = found.tensor;
@@ -115,7 +126,8 @@ static bool argument(const binding *b, const fe_field *field, const fe_item *ite
     return number_argument(b, field, e, out);
 }
 
-/* The argument of a `dim` input becomes a dimension of the called graph; no tensor is made for it. */
+/* The argument of a `dim` input becomes a dimension of the called graph; no tensor is made for it. So it must be known when the host
+ * calls: data cannot say how large something is. */
 static bool bind_scalar(binding *b, const fe_field *field, const fe_item *item)
 {
     fe_env env = fe_env_of_frame(b->caller);
@@ -125,7 +137,8 @@ static bool bind_scalar(binding *b, const fe_field *field, const fe_item *item)
     return x != 0;
 }
 
-/* The caller's tensor under the callee's name; its axes become equations for the callee's dimensions. */
+/* The caller's tensor under the callee's name; its axes become equations for the callee's dimensions. No copy: the slot holds the
+ * caller's value. After a mistake the name is poison, and the callee's body is not lowered at all. */
 static bool bind_tensor(binding *b, const fe_field *field, const fe_item *item)
 {
     fe_lower *l = b->l;
@@ -135,6 +148,7 @@ static bool bind_tensor(binding *b, const fe_field *field, const fe_item *item)
     bool ok = argument(b, field, item, &t);
     ir_dtype dtype = fe_element(l, &callee, field->type);
     ok = ok && dtype != IR_N_DTYPES;
+    /* Packed axes count one by one: packing is about the host's arrays, and the caller's tensor is none. */
     fe_dims axes = {0};
     for (uint32_t k = 0; k < field->type->dims->n; k++) {
         const fe_dim *d = &field->type->dims->at[k];
@@ -145,6 +159,7 @@ static bool bind_tensor(binding *b, const fe_field *field, const fe_item *item)
         report_input(b, field, item->at, base_printf(l->arena, "%u ax%s", axes.n, axes.n == 1 ? "is" : "es"), base_printf(l->arena, "%u", fe_tensor_rank(l, &t)));
         ok = false;
     }
+    /* Types of one sort fit: an f64 tensor may be given for an f32 input, and stays what it is. */
     if (ok && ir_dtypes[dtype].sort != ir_dtypes[fe_value_type(l, t.value)->dtype].sort) {
         report_input(b, field, item->at, ir_dtypes[dtype].text, ir_dtypes[fe_value_type(l, t.value)->dtype].text);
         ok = false;
@@ -160,7 +175,7 @@ static bool bind_tensor(binding *b, const fe_field *field, const fe_item *item)
 
 /* ---- dimensions of the called graph */
 
-/* Dimensions are names and operators, so this is all there is to look at. */
+/* Dimensions are names and operators, so this is all there is to look at. Depth is that of the tree, which is bounded. */
 static bool mentions(const fe_expr *e, const char *name)
 {
     if (!e) return false;
@@ -168,7 +183,9 @@ static bool mentions(const fe_expr *e, const char *name)
     return e->kind >= FE_NEG && e->kind <= FE_OR && (mentions(e->op.a, name) || mentions(e->op.b, name));
 }
 
-/* The value of `name` for which e is `actual`: exact division or subtraction; 0 if there is none that can be shown */
+/* The value of `name` for which e is `actual`: exact division or subtraction; 0 if there is none that can be shown. Each step moves
+ * the operand without the name to the other side, down to the name itself. With the name on both sides there is no such step, and a
+ * division is taken only if it provably leaves no rest: rounding would bind a dimension that does not fit. */
 static ir_expr solve(fe_lower *l, const fe_env *env, const fe_expr *e, const char *name, ir_expr actual)
 {
     if (e->kind == FE_NAME) return actual;
@@ -184,11 +201,12 @@ static ir_expr solve(fe_lower *l, const fe_env *env, const fe_expr *e, const cha
     return solve(l, env, inner, name, ir_op2(l->u, IR_FDIV, actual, other));
 }
 
-/* Binds the one unknown name of an equation; true if it did */
+/* Binds the one unknown name of an equation; true if it did. An equation whose names are all known is left to equation_check. */
 static bool equation_solve(const binding *b, const equation *q)
 {
     fe_lower *l = b->l;
     fe_env env = fe_env_of_frame(b->callee);
+    /* The callee's frame explains what earlier equations have bound, so what is left free is what is still to be found. */
     fe_names unknown = {0};
     fe_free_names(l, &env, q->dim, &unknown);
     if (unknown.n != 1) return false;
@@ -197,7 +215,8 @@ static bool equation_solve(const binding *b, const equation *q)
     return x != 0;
 }
 
-/* Said at the argument: the declaration is right, the call is not. */
+/* Said at the argument: the declaration is right, the call is not. Equal must be provable, since axes of a call are not tested when
+ * the graph runs. A name that no equation has bound is reported here too, by fe_dim_expr. */
 static bool equation_check(const binding *b, const equation *q)
 {
     fe_lower *l = b->l;
@@ -210,9 +229,11 @@ static bool equation_check(const binding *b, const equation *q)
     return false;
 }
 
-/* Plain names first: f32[N] says N, f32[2*N] only checks it then. */
+/* Plain names first: f32[N] says N, f32[2*N] only checks it then. After that each turn binds a name or is the last, so it ends after
+ * as many turns as there are names. */
 static bool solve_all(const binding *b)
 {
+    /* An equation that was solved is checked like the others: for x = a it holds at once. */
     bool any = true, ok = true;
     for (uint32_t k = 0; k < b->equations.n; k++)
         if (b->equations.at[k].dim->kind == FE_NAME) equation_solve(b, &b->equations.at[k]);
@@ -224,13 +245,15 @@ static bool solve_all(const binding *b)
     return ok;
 }
 
-/* All arguments are looked at before the dimensions are solved. */
+/* All arguments are looked at before the dimensions are solved. A wrong number of them is told alone: which belongs to which input
+ * would be a guess. */
 static bool bind_inputs(binding *b)
 {
     const fe_fields *fields = b->callee->decl->graph.inputs;
     const fe_items *args = b->call->call.args;
     fe_env env = fe_env_of_frame(b->caller);
     bool ok = true;
+    /* g(i: x) is the form of functions that take indices. */
     if (b->call->call.binders->n) {
         fe_report(b->l, &env, BASE_MSG_ITEM_FORM, b->call->at, "a graph is called with tensors alone: it has no indices");
         return false;
@@ -247,7 +270,8 @@ static bool bind_inputs(binding *b)
 
 /* ---- results */
 
-/* Shapes must be provably those that are declared; an element type of the same sort is converted when it is stored. */
+/* Shapes must be provably those that are declared; an element type of the same sort is converted when it is stored. Axes that the
+ * slice fixes are no part of the shape. */
 static bool check_shape(fe_lower *l, fe_frame *f, const fe_field *field, const fe_shape *want, const fe_tensor *t)
 {
     fe_env env = fe_env_of_frame(f);
@@ -265,7 +289,7 @@ static bool check_shape(fe_lower *l, fe_frame *f, const fe_field *field, const f
     return false;
 }
 
-/* Was there an attempt at least? Then its own mistake has been told. */
+/* Was there an attempt at least? Then its own mistake has been told, or the block was cut short by one. */
 static bool assigns(const fe_stmts *stmts, const char *name)
 {
     for (uint32_t k = 0; k < stmts->n; k++) {
@@ -275,7 +299,8 @@ static bool assigns(const fe_stmts *stmts, const char *name)
     return false;
 }
 
-/* What the name is at the end of the graph. */
+/* What the name is at the end of the graph. Poison is passed on: the declared type or a statement has been reported. A constant or a
+ * counter of the name is no output; nobody assigned it. */
 fe_tensor fe_frame_output(fe_lower *l, fe_frame *f, uint32_t k)
 {
     const fe_field *field = &f->decl->graph.outputs->at[k];
@@ -284,6 +309,7 @@ fe_tensor fe_frame_output(fe_lower *l, fe_frame *f, uint32_t k)
     fe_tensor t = {0};
     if (f->out_shapes[k].poison || (slot && slot->kind == FE_SLOT_POISON)) return t;
     if (!slot || slot->kind == FE_SLOT_DECL || slot->kind == FE_SLOT_COUNTER) {
+        /* With no mistake anywhere, an output that is assigned and yet has no slot was defined inside of a loop and ended with it. */
         bool failed = l->failures && assigns(f->decl->graph.body, field->name.text);
         if (!failed) fe_report(l, &env, BASE_MSG_NO_OUTPUT, field->at, field->name.text);
         return t;
@@ -297,7 +323,7 @@ fe_tensor fe_frame_output(fe_lower *l, fe_frame *f, uint32_t k)
     return t;
 }
 
-/* One output is a tensor, several are a record. */
+/* One output is a tensor, several are a record. In a record each field fails by itself: the others can be read. */
 static fe_slot results(fe_lower *l, fe_frame *f)
 {
     const fe_fields *fields = f->decl->graph.outputs;
@@ -309,7 +335,8 @@ static fe_slot results(fe_lower *l, fe_frame *f)
     return (fe_slot){.kind = t.value ? FE_SLOT_TENSOR : FE_SLOT_POISON, .tensor = t};
 }
 
-/* Graphs are expanded, so a circle would never end. */
+/* Graphs are expanded, so a circle would never end. A graph that is being lowered stands in the chain of frames. Chains without a
+ * circle are cut too, since frames are lowered by recursion. */
 static bool may_call(fe_lower *l, fe_frame *f, const fe_decl *graph, base_span at)
 {
     fe_env env = fe_env_of_frame(f);
@@ -323,7 +350,8 @@ static bool may_call(fe_lower *l, fe_frame *f, const fe_decl *graph, base_span a
     return false;
 }
 
-/* The callee's statements are added to the block that is being filled. */
+/* The callee's statements are added to the block that is being filled. Its dimensions first, then its facts, which shapes of outputs
+ * may need, then its body; each stage makes sense only if the one before succeeded. The result's name gets a slot in any case. */
 void fe_lower_graph_call(fe_lower *l, fe_frame *f, const fe_stmt *stmt)
 {
     fe_env env = fe_env_of_frame(f);
