@@ -4,17 +4,21 @@
 #include <string.h>
 #include "text.h"
 
+/* Loops are read by recursion, so their nesting is bounded here; the verifier allows more for graphs that passes build. */
 enum { MAX_LOOPS = 32, MAX_OUTPUTS = 4096 };
 
+/* The text being read and the graph being built. What the graph holds in plain arrays grows here and is handed over by
+ * finish(). */
 typedef struct {
-    ir_reader expr;
+    ir_reader expr;                              /* tokens, scope, the unit */
     ir_graph *graph;
     uint32_t loops;                              /* how deep in loops */
-    BASE_VEC(ir_choice) choices;
+    BASE_VEC(ir_choice) choices;                 /* in the order of the text, as the three below */
     BASE_VEC(ir_output_info) outputs;
-    BASE_VEC(ir_value) scalars;
-    BASE_VEC(ir_dim) scalar_dims;
+    BASE_VEC(ir_value) scalars;                  /* inputs that are dimensions */
+    BASE_VEC(ir_dim) scalar_dims;                /* one per entry of scalars */
 } reader;
+/* packed: NULL, or one flag per axis as in a source node. */
 typedef struct { ir_type type; const uint8_t *packed; } typed;
 
 static void statement(reader *r, ir_builder *b);
@@ -23,10 +27,13 @@ static void statement(reader *r, ir_builder *b);
 
 static _Noreturn void expected(reader *r, const char *what) { IR_FAIL(&r->expr, BASE_MSG_IR_EXPECTED, what, ir_token_text(&r->expr, r->expr.token)); }
 
+/* From the start of `first` to the end of the last token that was read: the blank behind a statement is not part of it. */
 static base_span span_from(const reader *r, ir_token first) {
     return ir_span_of(&r->expr, (ir_token){0, first.start, r->expr.last_end});
 }
 
+/* A value that an earlier statement defined. Whether it may still be read here, outside of a loop that has ended, is the
+ * verifier's to say. */
 static ir_value known_value(reader *r) {
     ir_token at = r->expr.token;
     uint32_t value;
@@ -41,6 +48,7 @@ static ir_dim known_dim(reader *r) {
     return dim;
 }
 
+/* Names are unique in the whole unit and not only where they can be seen, so one flat map is enough. */
 static ir_value define(reader *r, ir_token at, const char *name, const ir_type *type) {
     uint32_t before;
     if (base_map_get(r->expr.values, name, &before)) IR_FAIL_AT(&r->expr, at, BASE_MSG_IR_TWICE, "value", name);
@@ -49,6 +57,7 @@ static ir_value define(reader *r, ir_token at, const char *name, const ir_type *
     return value;
 }
 
+/* Element types are reserved by their place alone: a value may be called f32. */
 static uint8_t dtype(reader *r) {
     for (uint32_t k = 0; k < IR_N_DTYPES; k++)
         if (ir_eats(&r->expr, ir_dtypes[k].text)) return (uint8_t)k;
@@ -78,6 +87,8 @@ static void axes(reader *r, typed *t, uint8_t *packed, bool *any) {
     dimension(r, &t->type);
 }
 
+/* The extents behind an element type that has been read. `packed` stays NULL if no axes are joined, which is what a
+ * source without parentheses has. */
 static typed type_after(reader *r, uint8_t element) {
     typed t = {.type = {.dtype = element}};
     uint8_t packed[IR_RANK] = {0};
@@ -118,6 +129,9 @@ static void element(reader *r, uint8_t type, base_text *out) {
     base_text_put(out, (const char *)&x, ir_dtypes[type].bytes);
 }
 
+/* The count is compared with the type here, since nothing later knows how many bytes `data` points to. An extent that is
+ * no literal, or a product that does not fit, turns the count negative, which no list has. An extent of 0 behind it
+ * makes it 0 again: right for a product, and a symbol is refused by the verifier. */
 static const void *elements(reader *r, ir_token at, const ir_type *type) {
     base_text bytes;
     base_text_init(&bytes, r->expr.arena);
@@ -150,12 +164,14 @@ static void source(reader *r, ir_builder *b, ir_token at, const char *name) {
         BASE_PUSH(r->expr.arena, &r->scalars, value);
         BASE_PUSH(r->expr.arena, &r->scalar_dims, known_dim(r));
     }
+    /* The span covers the whole statement, which ends only here. */
     node->span = span_from(r, at);
     ir_builder_add(b, node);
 }
 
 /* ---------------------------------------------------------------- maps */
 
+/* Reads into a local array first: a store keeps exactly as many as there are. */
 static void places(reader *r, ir_store *store) {
     ir_expr all[IR_RANK];
     do {
@@ -177,6 +193,7 @@ static ir_type store_type(reader *r, ir_store *store, uint32_t n_outer, const ir
     if (ir_eats(&r->expr, "into")) store->into = known_value(r);
     bool one = ir_eats(&r->expr, "one");
     store->mode = !one && ir_eats(&r->expr, "last") ? IR_STORE_LAST : IR_STORE_ONE;
+    /* Adding has no word of its own: with places and neither `one` nor `last`, it must be `+=`. */
     if (store->n_places && !one && store->mode == IR_STORE_ONE) {
         store->mode = IR_STORE_ADD;
         ir_wants(&r->expr, "+=");
@@ -195,6 +212,8 @@ static ir_result result(reader *r, ir_token at, const char *name, ir_store store
 }
 
 /* name[b in 0..B, i in 0..S: places]: f32 = expr */
+/* The variables are in scope for places and body and leave it with the map. ir_node_map makes a map with a plain store;
+ * the one that was read then replaces it. */
 static ir_node *map(reader *r, ir_token at, const char *name) {
     ir_reader *x = &r->expr;
     ir_var outer[IR_AXES];
@@ -213,6 +232,7 @@ static ir_node *map(reader *r, ir_token at, const char *name) {
 }
 
 /* map b in 0..B { let ...; m: f32 = expr   n[: places]: f32[N] one = expr } */
+/* Results share the abbreviations at the head, so these end with the map and not with the first body. */
 static void joined_map(reader *r, ir_builder *b) {
     ir_reader *x = &r->expr;
     ir_token at = x->token;
@@ -232,9 +252,11 @@ static void joined_map(reader *r, ir_builder *b) {
             ir_wants(x, "]");
         }
         ir_wants(x, ":");
+        /* n_results of a node is a byte. */
         if (results.n == 255) IR_FAIL(x, BASE_MSG_IR_LIMIT, "results", 255);
         BASE_PUSH(x->arena, &results, result(r, start, name, store, n, outer));
     }
+    /* The node is built around its first result, and the verifier refuses a map of none. */
     if (!results.n) expected(r, "a result before '}'");
     ir_node *node = ir_node_map(x->unit, span_from(r, at), n, outer, results.at[0].store.result, results.at[0].body);
     node->map.results = results.at;
@@ -251,11 +273,14 @@ typedef struct { const char *name; ir_token at; } promised;      /* the result o
 /* y = h from x   or   y = h from zeros f32[B,S] */
 static ir_carry carry(reader *r, promised *out) {
     ir_reader *x = &r->expr;
+    /* `inside` takes its type from the first value, or from the text where that is zeros. */
     ir_carry c = {0};
     out->at = x->token;
     out->name = ir_reads_name(x);
     ir_wants(x, "=");
     ir_token at = x->token;
+    /* `zeros` may also be the name of a value: it is the word only where an element type follows, so not before `,` or
+     * `)`. */
     const char *inside = ir_reads_name(x);
     ir_wants(x, "from");
     ir_type type;
@@ -271,6 +296,7 @@ static ir_carry carry(reader *r, promised *out) {
 }
 
 /* Carries take what the body yields, in order. */
+/* The order is the only link between a yield and the carries; the verifier compares the types. */
 static void take_yields(reader *r, ir_token at, ir_node *loop, ir_block body) {
     const ir_node *last = body.n ? body.at[body.n - 1] : NULL;
     uint32_t n = last && last->form == IR_FORM_YIELD ? last->use.n_values : 0;
@@ -290,11 +316,14 @@ static ir_node *loop_head(reader *r, ir_token at) {
     ir_wants(x, "..");
     node->loop.hi = ir_reads_sum(x);
     node->loop.counter = ir_var_new(x->unit, ir_plain_name(x->arena, name), node->loop.hi);
+    /* In scope under the name that the text has, even where the variable drops the ".1" of it. */
     BASE_PUSH(x->arena, &x->scope, ((ir_meaning){name, ir_var_expr(x->unit, node->loop.counter)}));
     return node;
 }
 
 /* Results of carries come into scope behind the loop; what the body defines has names of its own, unique in the unit. */
+/* The condition is read when the values inside are defined, since it is about them, and before the body, of which it
+ * sees nothing. */
 static void loop(reader *r, ir_builder *b) {
     ir_reader *x = &r->expr;
     ir_token at = x->token;
@@ -311,11 +340,13 @@ static void loop(reader *r, ir_builder *b) {
     }
     node->loop.cond = ir_eats(x, "while") ? ir_reads_sort(x, IR_SORT_BOOL) : ir_bool(x->unit, true);
     ir_builder *inner = ir_builder_create(x->unit);
+    /* The body has a builder of its own, so its nodes do not enter the block around the loop. */
     for (ir_wants(x, "{"); !ir_eats(x, "}");) statement(r, inner);
     node->loop.carries = carries.at;
     node->loop.n_carries = carries.n;
     node->loop.body = ir_builder_block(inner);
     take_yields(r, at, node, node->loop.body);
+    /* The result has the type of the value inside; its name was read at the head, where an error about it points. */
     for (uint32_t k = 0; k < carries.n; k++)
         carries.at[k].result = define(r, results.at[k].at, results.at[k].name, &x->unit->value.at[carries.at[k].inside].type);
     x->scope.n = outside;
@@ -323,6 +354,7 @@ static void loop(reader *r, ir_builder *b) {
     ir_builder_add(b, node);
 }
 
+/* The maps of a check have the form of any map, but belong to the check and not to the block around it. */
 static ir_node *check_map(reader *r) {
     ir_token at = r->expr.token;
     return map(r, at, ir_reads_name(&r->expr));
@@ -363,6 +395,8 @@ static void check(reader *r, ir_builder *b) {
 
 static void yield(reader *r, ir_builder *b) {
     ir_token at = r->expr.token;
+    /* May be empty: a loop without carries yields nothing. A yield ends its body, so a name right behind it is meant as
+     * a value. */
     BASE_VEC(ir_value) values = {0};
     ir_next(&r->expr);
     while (r->expr.token.kind == IR_TOKEN_NAME) {
@@ -385,12 +419,14 @@ static ir_output_info output_info(reader *r) {
     typed t = type_after(r, dtype(r));
     bool same = t.type.rank == type->rank;
     for (uint32_t k = 0; same && k < type->rank; k++) same = t.type.dim[k] == type->dim[k];
+    /* Ids are compared: an extent that is equal but written otherwise has the same id, since expressions are canonical. */
     if (!same) IR_FAIL_AT(x, at, BASE_MSG_IR_EXPECTED, "the extents of the value", "others");
     info.dtype = t.type.dtype;
     info.packed = t.packed;
     return info;
 }
 
+/* Outputs are kept twice: by value in the node, for passes, and with name and type in the graph, for the host. */
 static void output(reader *r, ir_builder *b) {
     ir_reader *x = &r->expr;
     ir_token at = x->token;
@@ -405,6 +441,8 @@ static void output(reader *r, ir_builder *b) {
     ir_builder_add(b, ir_node_use(x->unit, IR_FORM_OUTPUT, span_from(r, at), values.n, values.at));
 }
 
+/* What a statement is shows in its first two tokens. A word like `map` is one only where no `[` or `:` follows, so
+ * values may have such names. */
 static void statement(reader *r, ir_builder *b) {
     ir_reader *x = &r->expr;
     ir_token at = x->token;
@@ -424,6 +462,7 @@ static void statement(reader *r, ir_builder *b) {
 
 /* ---------------------------------------------------------------- graphs */
 
+/* Dimensions are numbered in the order of the text, from 1; dim.n is 1 as long as there is none. */
 static void dims(reader *r) {
     ir_reader *x = &r->expr;
     uint32_t before;
@@ -436,6 +475,7 @@ static void dims(reader *r) {
     }
 }
 
+/* D in {64, 128} */
 static void choice(reader *r) {
     ir_choice c = {.dim = known_dim(r)};
     BASE_VEC(int64_t) values = {0};
@@ -449,6 +489,8 @@ static void choice(reader *r) {
     BASE_PUSH(r->expr.arena, &r->choices, c);
 }
 
+/* A fact goes into the unit, where proofs find it, and if it is `told`, also into the graph, where binding finds it.
+ * Facts come before the body: expressions that are built later are folded with them. */
 static void fact(reader *r, bool told) {
     ir_graph *g = r->graph;
     ir_token at = r->expr.token;
@@ -460,6 +502,8 @@ static void fact(reader *r, bool told) {
     g->facts[g->n_facts++].span = span_from(r, at);
 }
 
+/* graph NAME "doc" (D, ...) where FACT or CHOICE, ... given FACT, ...: the last list is what the compiler found out
+ * itself. */
 static void header(reader *r) {
     ir_reader *x = &r->expr;
     ir_wants(x, "graph");
@@ -474,6 +518,7 @@ static void header(reader *r) {
     while (ir_eats(x, ","));
 }
 
+/* The arrays grew in the arena of the unit, so handing over the pointers is enough. */
 static void finish(reader *r, ir_block body) {
     ir_graph *g = r->graph;
     g->body = body;
@@ -483,6 +528,8 @@ static void finish(reader *r, ir_block body) {
     g->scalar_dims = r->scalar_dims.at;
 }
 
+/* NULL when something was reported. Everything, also what a failed reading leaves behind, is in `arena`, so jumping out
+ * of the recursion loses nothing. */
 ir_graph *ir_graph_read(base_arena *arena, base_diags *diags, uint32_t file) {
     reader *r = BASE_NEW(arena, reader);
     ir_unit *u = ir_unit_create(arena, diags);

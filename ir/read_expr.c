@@ -4,6 +4,8 @@
 #include <string.h>
 #include "text.h"
 
+/* Of nested operators and parentheses. The printer cuts expressions at a smaller height, so whatever it prints can be
+ * read. */
 enum { MAX_DEPTH = 200 };
 
 /* ---------------------------------------------------------------- tokens */
@@ -13,6 +15,8 @@ static bool starts_name(unsigned char c) { return (c | 32) >= 'a' && (c | 32) <=
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool in_name(char c) { return starts_name((unsigned char)c) || is_digit(c); }
 
+/* The text ends with a zero byte, so looking one byte ahead is always allowed. A comment runs from # to the end of its
+ * line. */
 static uint32_t skip_blank(const ir_reader *r, uint32_t at) {
     for (;; at++) {
         char c = r->text[at];
@@ -22,6 +26,7 @@ static uint32_t skip_blank(const ir_reader *r, uint32_t at) {
     }
 }
 
+/* The first byte at or behind `at` that is no digit; `at` itself where there is none, so a number may end with its dot. */
 static uint32_t digits_end(const ir_reader *r, uint32_t at) {
     while (is_digit(r->text[at])) at++;
     return at;
@@ -38,6 +43,7 @@ static ir_token number_at(const ir_reader *r, uint32_t start) {
     uint32_t at = digits_end(r, start);
     bool real = false;
     if (r->text[at] == '.' && r->text[at + 1] != '.') at = digits_end(r, at + 1), real = true;
+    /* An e without digits behind it is no exponent: the number ends before it and a name begins. */
     if ((r->text[at] | 32) == 'e') {
         uint32_t exponent = at + 1 + (r->text[at + 1] == '-' || r->text[at + 1] == '+');
         if (is_digit(r->text[exponent])) at = digits_end(r, exponent), real = true;
@@ -61,6 +67,7 @@ static ir_token mark_at(const ir_reader *r, uint32_t start) {
     return (ir_token){IR_TOKEN_MARK, start, start + 1};
 }
 
+/* Which kind of token starts at or behind `from`. Nothing is stored: looking ahead is another call from a later place. */
 static ir_token token_at(const ir_reader *r, uint32_t from) {
     uint32_t at = skip_blank(r, from);
     char c = r->text[at];
@@ -68,16 +75,19 @@ static ir_token token_at(const ir_reader *r, uint32_t from) {
     if (starts_name((unsigned char)c)) return (ir_token){IR_TOKEN_NAME, at, name_end(r, at)};
     if (is_digit(c)) return number_at(r, at);
     if (c == '"') return string_at(r, at);
+    /* Without digits the sign is a mark like any other unknown byte. */
     if ((c == '$' || c == '@') && is_digit(r->text[at + 1]))
         return (ir_token){c == '$' ? IR_TOKEN_LET : IR_TOKEN_ABBREVIATION, at, digits_end(r, at + 1)};
     return mark_at(r, at);
 }
 
+/* One token is always read ahead in r->token. */
 void ir_next(ir_reader *r) {
     r->last_end = r->token.end;
     r->token = token_at(r, r->token.end);
 }
 
+/* No token is read yet when this starts, so the first ir_next begins at byte 0. `text` must outlive the reader. */
 void ir_reader_init(ir_reader *r, ir_unit *u, uint32_t file, const char *text, size_t n) {
     memset(r, 0, sizeof *r);
     r->unit = u, r->arena = u->arena, r->file = file, r->text = text, r->n = (uint32_t)n;
@@ -90,6 +100,7 @@ void ir_reader_init(ir_reader *r, ir_unit *u, uint32_t file, const char *text, s
 void ir_reader_stop(ir_reader *r) { longjmp(r->failed, 1); }
 base_span ir_span_of(const ir_reader *r, ir_token token) { return r->file ? (base_span){r->file, token.start, token.end} : (base_span){0}; }
 
+/* Strings and numbers are no words: a string "map" never passes for the word. */
 static bool is_word(const ir_reader *r, ir_token t, const char *word) {
     return (t.kind == IR_TOKEN_NAME || t.kind == IR_TOKEN_MARK) && strlen(word) == t.end - t.start && memcmp(r->text + t.start, word, t.end - t.start) == 0;
 }
@@ -97,22 +108,26 @@ static bool is_word(const ir_reader *r, ir_token t, const char *word) {
 bool ir_sees(const ir_reader *r, const char *word) { return is_word(r, r->token, word); }
 bool ir_sees_after(const ir_reader *r, const char *word) { return is_word(r, token_at(r, r->token.end), word); }
 
+/* For messages: in quotes, or "the end", which has no text. */
 const char *ir_token_text(const ir_reader *r, ir_token t) {
     return t.kind == IR_TOKEN_END ? "the end" : base_printf(r->arena, "'%.*s'", (int)(t.end - t.start), r->text + t.start);
 }
 
 static _Noreturn void expected(ir_reader *r, const char *what) { IR_FAIL(r, BASE_MSG_IR_EXPECTED, what, ir_token_text(r, r->token)); }
 
+/* Reads the token if it is this one; otherwise the reader stays where it was, so that alternatives can be tried in turn. */
 bool ir_eats(ir_reader *r, const char *word) {
     if (!ir_sees(r, word)) return false;
     ir_next(r);
     return true;
 }
 
+/* Where the grammar leaves no choice: anything else ends the reading. */
 void ir_wants(ir_reader *r, const char *word) {
     if (!ir_eats(r, word)) expected(r, base_printf(r->arena, "'%s'", word));
 }
 
+/* A copy in the arena, which values, variables and graphs may keep. */
 const char *ir_reads_name(ir_reader *r) {
     if (r->token.kind != IR_TOKEN_NAME) expected(r, "a name");
     const char *name = base_strndup(r->arena, r->text + r->token.start, r->token.end - r->token.start);
@@ -120,6 +135,8 @@ const char *ir_reads_name(ir_reader *r) {
     return name;
 }
 
+/* The quotes are left out and escapes resolved in place, as the result is never longer. A backslash is never the last
+ * byte: string_at takes the byte behind it along. */
 char *ir_reads_string(ir_reader *r) {
     if (r->token.kind != IR_TOKEN_STRING) expected(r, "a string");
     char *text = base_strndup(r->arena, r->text + r->token.start + 1, r->token.end - r->token.start - 2), *to = text;
@@ -137,6 +154,7 @@ char *ir_reads_string(ir_reader *r) {
 static uint64_t magnitude(ir_reader *r) {
     uint64_t value = 0;
     for (uint32_t at = r->token.start; at < r->token.end; at++) {
+        /* Far beyond the limit already: a value that still fails the test below, but whose tenfold does not wrap around. */
         if (value > (uint64_t)1 << 62) value = UINT64_MAX / 16;
         value = value * 10 + (uint64_t)(r->text[at] - '0');
         if (value > (uint64_t)1 << 63) IR_FAIL(r, BASE_MSG_IR_NUMBER, ir_token_text(r, r->token));
@@ -158,6 +176,7 @@ int64_t ir_reads_int(ir_reader *r) {
     return literal(r, negative);
 }
 
+/* The digits are copied, so that the conversion sees a terminated text and nothing behind the token. */
 double ir_reads_real(ir_reader *r) {
     if (ir_eats(r, "inf")) return (double)INFINITY;
     if (ir_eats(r, "nan")) return (double)NAN;
@@ -180,6 +199,7 @@ static const char *sort_text(ir_sort sort) {
 
 static ir_sort sort_of(const ir_reader *r, ir_expr e) { return (ir_sort)ir_at(r->unit, e)->sort; }
 
+/* Anything but an integer is left as it is, truth values too: whoever needs a real checks the sort afterwards. */
 ir_expr ir_to_real(ir_unit *u, ir_expr e) { return ir_at(u, e)->sort == IR_SORT_INT ? ir_op1(u, IR_FLOAT, e) : e; }
 
 /* An integer becomes a real where the row asks for one, or stands beside one. */
@@ -198,6 +218,7 @@ static ir_expr sound(ir_reader *r, ir_token at, ir_expr e) {
     return e;
 }
 
+/* `at` is the token of the operator. Sorts are tested before construction, which would only answer with the poison. */
 static ir_expr apply(ir_reader *r, ir_token at, ir_op op, uint32_t n, ir_expr *operands) {
     widen(r, op, n, operands);
     if (ir_result_sort(r->unit, op, n, operands) == IR_SORT_NONE)
@@ -208,6 +229,7 @@ static ir_expr apply(ir_reader *r, ir_token at, ir_op op, uint32_t n, ir_expr *o
 
 static ir_expr apply2(ir_reader *r, ir_token at, ir_op op, ir_expr a, ir_expr b) { return apply(r, at, op, 2, (ir_expr[]){a, b}); }
 
+/* The grammar goes around: a parenthesis or an argument starts again at the loosest level. */
 static ir_expr or_level(ir_reader *r);
 static ir_expr unary_level(ir_reader *r);
 
@@ -256,6 +278,7 @@ static ir_expr bare_name(ir_reader *r, ir_token at) {
     IR_FAIL_AT(r, at, BASE_MSG_IR_UNKNOWN, "name", ir_token_text(r, at));
 }
 
+/* NAME in 0..EXTENT, ... Each variable is new, also where a name is used again, and later extents see the earlier ones. */
 uint32_t ir_reads_ranges(ir_reader *r, uint32_t most, ir_var *out) {
     uint32_t n = 0;
     do {
@@ -294,10 +317,12 @@ static ir_expr call(ir_reader *r, ir_token at) {
     const char *name = ir_reads_name(r);
     ir_wants(r, "(");
     if (r->token.kind == IR_TOKEN_NAME && ir_sees_after(r, "in"))
+        /* A name that is no reduction goes on to the operators; if it is none either, it is unknown. */
         for (uint32_t k = 0; k < IR_N_REDS; k++)
             if (strcmp(ir_reds[k].text, name) == 0) return reduction(r, at, (ir_red)k);
     for (uint32_t op = 0; op < IR_N_OPS; op++) {
         if (ir_ops[op].form != 'C' || strcmp(ir_ops[op].text, name) != 0) continue;
+        /* More than any row of the table takes, so that a wrong count is reported as such. */
         ir_expr operands[8];
         uint32_t n = list(r, ")", 8, operands);
         if (n != ir_ops[op].n_args) IR_FAIL_AT(r, at, BASE_MSG_IR_COUNT, ir_token_text(r, at), (unsigned)ir_ops[op].n_args, "operands", n);
@@ -308,6 +333,7 @@ static ir_expr call(ir_reader *r, ir_token at) {
 
 /* ---------------------------------------------------------------- abbreviations */
 
+/* The number of an abbreviation is between @ and what follows; the printer counts from 1, but any number will do. */
 static uint64_t number_of(ir_reader *r) {
     r->token.start++;                            /* past the @ */
     uint64_t number = magnitude(r);
@@ -334,6 +360,8 @@ static ir_expr abbreviation(ir_reader *r, ir_token at) {
     return sound(r, at, ir_substitute(r->unit, let->e, n, all));
 }
 
+/* @{i in 0..S} = expr ; with its parameters in scope for the definition alone. It is pushed at the end, so it cannot
+ * mention itself. */
 static void definition(ir_reader *r) {
     uint32_t outside = r->scope.n;
     if (r->token.kind != IR_TOKEN_ABBREVIATION) expected(r, "@ and a number");
@@ -357,6 +385,7 @@ void ir_reads_lets(ir_reader *r) {
     while (ir_eats(r, "let")) definition(r);
 }
 
+/* Abbreviations last to the end of the expression that they stand in front of; a parenthesis may have its own. */
 static ir_expr full(ir_reader *r) {
     uint32_t outside = r->lets.n;
     ir_reads_lets(r);
@@ -375,6 +404,7 @@ static ir_expr kernel_line(ir_reader *r, ir_token at) {
     IR_FAIL_AT(r, at, BASE_MSG_IR_UNKNOWN, "line", ir_token_text(r, at));
 }
 
+/* What binds tightest: decided by the kind of the token, and for names by what stands behind them. */
 static ir_expr post_level(ir_reader *r) {
     ir_token at = r->token;
     switch (at.kind) {
@@ -393,6 +423,7 @@ static ir_expr post_level(ir_reader *r) {
     return e;
 }
 
+/* The exponent is a unary level: 2^-x needs no parentheses, and a^b^c is a^(b^c). */
 static ir_expr power_level(ir_reader *r) {
     ir_expr e = post_level(r);
     ir_token at = r->token;
@@ -405,10 +436,12 @@ static ir_expr minus(ir_reader *r, ir_token at) {
     bool alone = !is_word(r, token_at(r, number.end), "^");
     if (alone && number.kind == IR_TOKEN_INT) return ir_int(r->unit, literal(r, true));
     if (alone && (number.kind == IR_TOKEN_REAL || ir_sees(r, "inf"))) return ir_real(r->unit, -ir_reads_real(r));
+    /* A literal was taken with its sign above, so that the least integer can be read; what is left is an operation. */
     ir_expr e = unary_level(r);
     return apply(r, at, IR_NEG, 1, &e);
 }
 
+/* Every way around the grammar comes through here or through not_level, so these two alone count the depth. */
 static ir_expr unary_level(ir_reader *r) {
     deeper(r);
     ir_token at = r->token;
@@ -417,6 +450,7 @@ static ir_expr unary_level(ir_reader *r) {
     return e;
 }
 
+/* Leans to the left by its loop: long products take no stack. */
 static ir_expr mul_level(ir_reader *r) {
     ir_expr e = unary_level(r);
     for (;;) {
@@ -438,6 +472,7 @@ static ir_expr add_level(ir_reader *r) {
     }
 }
 
+/* The DAG knows < and <= only: > and >= are those with the sides swapped. */
 static ir_op comparison(const ir_reader *r, bool *swapped) {
     static const struct { const char *text; ir_op op; bool swapped; } all[] = {{"<", IR_LT, false}, {"<=", IR_LE, false}, {">", IR_LT, true},
         {">=", IR_LE, true}, {"==", IR_EQ, false}, {"!=", IR_NE, false}};
@@ -489,6 +524,7 @@ static ir_expr or_level(ir_reader *r) {
 
 ir_expr ir_reads_full(ir_reader *r) { return full(r); }
 
+/* Reports at the start of the expression, not where it ended. */
 ir_expr ir_reads_sort(ir_reader *r, ir_sort sort) {
     ir_token at = r->token;
     ir_expr e = full(r);
@@ -497,6 +533,7 @@ ir_expr ir_reads_sort(ir_reader *r, ir_sort sort) {
     return e;
 }
 
+/* No comparison and no `let`: behind a bound stands a word or a mark that must not be taken for a part of it. */
 ir_expr ir_reads_sum(ir_reader *r) {
     ir_token at = r->token;
     ir_expr e = add_level(r);
@@ -504,9 +541,12 @@ ir_expr ir_reads_sum(ir_reader *r) {
     return e;
 }
 
+/* For expressions that the compiler itself writes down, such as the `expand` texts of ops.def: `names` stand for
+ * `values`. An error in such a text is the compiler's own and reported as that. */
 ir_expr ir_expr_parse(ir_unit *u, const char *text, uint32_t n_names, const char *const *names, const ir_expr *values) {
     ir_reader *r = BASE_NEW(u->arena, ir_reader);
     ir_reader_init(r, u, 0, text, strlen(text));
+    /* r is not changed between here and a jump back, so it still holds its value then. */
     if (setjmp(r->failed)) {
         base_report(u->diags, BASE_MSG_INTERNAL_IR, (base_span){0}, base_printf(u->arena, "the text of an expression: %s", text));
         return 0;
