@@ -4,6 +4,7 @@
 #include "core.h"
 
 static ir_sort sort_of(const ir_unit *u, ir_expr e) { return (ir_sort)ir_at(u, e)->sort; }
+/* As written, without folding: for what a fold has already brought to its last form. */
 static ir_expr op1_raw(ir_unit *u, ir_op op, ir_sort sort, ir_expr a) { return ir_intern_op(u, op, sort, 1, &a); }
 static ir_expr op2_raw(ir_unit *u, ir_op op, ir_sort sort, ir_expr a, ir_expr b) { return ir_intern_op(u, op, sort, 2, (ir_expr[]){a, b}); }
 
@@ -20,6 +21,7 @@ static ir_expr fold_int_extreme(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     return op2_raw(u, op, IR_SORT_INT, swap ? b : a, swap ? a : b);
 }
 
+/* A negation that comes back as a SUB did not fit; abs(a) says as much, in a form that proofs know. */
 static ir_expr fold_int_abs(ir_unit *u, ir_expr a) {
     if (ir_at_least(u, a, 0)) return a;
     ir_expr minus = ir_int_add(u, ir_int(u, 0), a, -1);
@@ -27,6 +29,7 @@ static ir_expr fold_int_abs(ir_unit *u, ir_expr a) {
     return op1_raw(u, IR_ABS, IR_SORT_INT, a);
 }
 
+/* Sums, products and divisions always give a result; min, max and abs too. Nothing else has an integer as its first operand and gets here. */
 static ir_expr fold_int(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     switch (op) {
     case IR_ADD: return ir_int_add(u, a, b, 1);
@@ -44,7 +47,7 @@ static ir_expr fold_int(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
 /* ---- comparisons of integers: terms go to the side where they are positive, so that spellings of one comparison meet, unless a
  * side might then leave int64 */
 
-typedef struct { ir_terms left, right; } sides;
+typedef struct { ir_terms left, right; } sides;     /* of a comparison; all coefficients positive, the constant not placed yet */
 
 /* left <= right with positive coefficients on both sides reads like what people write: j <= i + T - S becomes j + S <= i + T. */
 static sides sides_of(ir_unit *u, const ir_terms *difference) {
@@ -71,10 +74,12 @@ static ir_expr op_of_sides(ir_unit *u, ir_op op, const sides *s) {
     return op2_raw(u, op, IR_SORT_BOOL, ir_terms_expr(u, &s->left), ir_terms_expr(u, &s->right));
 }
 
-/* difference >= 0. 0: the sides do not fit */
+/* difference >= 0. 0: the sides do not fit. The constant goes where it is positive; where one more makes it vanish (left <= right - 1), or
+ * where the right side is nothing else (i <= 7), `<` reads better (left < right, i < 8) and is the canonical one. */
 static ir_expr canonical_order(ir_unit *u, const ir_terms *difference) {
     sides s = sides_of(u, difference);
     int64_t c = constant_of(difference);
+    /* Neither -c nor c + 1 may overflow. */
     if (c == INT64_MIN || c == INT64_MAX) return 0;
     bool strict = c == -1 || (c >= 0 && !s.right.n);
     if (strict) c++;
@@ -82,7 +87,8 @@ static ir_expr canonical_order(ir_unit *u, const ir_terms *difference) {
     return fit(u, &s) ? op_of_sides(u, strict ? IR_LT : IR_LE, &s) : 0;
 }
 
-/* difference == 0, the leading term on the left. 0: the sides do not fit */
+/* difference == 0, the leading term on the left. 0: the sides do not fit. There is a leading term that is no constant: two different
+ * constants have been told apart by then. */
 static ir_expr canonical_equality(ir_unit *u, ir_op op, const ir_terms *difference) {
     sides s = sides_of(u, difference), swapped;
     int64_t c = constant_of(difference);
@@ -101,7 +107,7 @@ static ir_terms difference_of(ir_unit *u, ir_expr a, ir_expr b) {
     return p;
 }
 
-/* difference < 0 */
+/* difference < 0, proved: -difference - 1 >= 0. A lost one proves nothing. */
 static bool is_negative(ir_unit *u, const ir_terms *difference) {
     ir_terms minus = {0};
     ir_terms_add_all(u, &minus, difference, -1);
@@ -125,12 +131,14 @@ static ir_expr fold_int_equality(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     ir_terms d = difference_of(u, a, b);
     if (!d.lost && !d.n) return ir_bool(u, op == IR_EQ);
     if (!d.lost && constant_of(&d) % ir_terms_content(&d)) return ir_bool(u, op == IR_NE);
+    /* Exact: what divides all else divides the constant too. Unequal is then d < 0 or d - 1 >= 0. */
     ir_terms_tighten(&d);
     ir_terms less = d;
     ir_terms_add(u, &less, -1, 0);
     if (is_negative(u, &d) || ir_terms_nonneg(u, &less)) return ir_bool(u, op == IR_NE);
     ir_expr e = d.lost ? 0 : canonical_equality(u, op, &d);
     if (e) return e;
+    /* No polynomial: at least a == b and b == a are one expression. */
     bool swap = ir_compare(u, a, b) > 0;
     return op2_raw(u, op, IR_SORT_BOOL, swap ? b : a, swap ? a : b);
 }
@@ -162,6 +170,7 @@ static double unary_value(ir_op op, double a) {
     }
 }
 
+/* Neither operand is NaN: the caller has looked, so the comparisons of min and max need no case for it. */
 static double binary_value(ir_op op, double a, double b) {
     switch (op) {
     case IR_ADD: return a + b;
@@ -178,6 +187,7 @@ static double binary_value(ir_op op, double a, double b) {
 /* What comes out as NaN is left to the run. */
 static ir_expr literal_or_none(ir_unit *u, double value) { return isnan(value) ? 0 : ir_real(u, value); }
 
+/* Only what keeps every bit: signs taken away twice, or under an absolute value. exp(log(x)) and the like round, and stay. */
 static ir_expr fold_real_unary(ir_unit *u, ir_op op, ir_expr a) {
     double x;
     if (ir_is_real(u, a, &x)) return isnan(x) ? 0 : literal_or_none(u, unary_value(op, x));
@@ -187,7 +197,7 @@ static ir_expr fold_real_unary(ir_unit *u, ir_op op, ir_expr a) {
     return 0;
 }
 
-/* x^n for a small whole n by products. */
+/* x^n for a small whole n by products, up to 8: a power takes the slots of 18 products (ops.def). x^0 is 1 for NaN as well, as pow has it. */
 static ir_expr fold_power(ir_unit *u, ir_expr x, double n) {
     if (n != floor(n) || fabs(n) > 8) return 0;
     if (n < 0) return ir_op2(u, IR_DIV, ir_real(u, 1), fold_power(u, x, -n));
@@ -197,13 +207,14 @@ static ir_expr fold_power(ir_unit *u, ir_expr x, double n) {
     return product;
 }
 
-/* Then dividing and multiplying by the inverse are the same in every bit. */
+/* Then dividing and multiplying by the inverse are the same in every bit. The inverse must be a normal number too: that of 2^1023 is not. */
 static bool is_power_of_two(double x) {
     int exponent;
     return isnormal(x) && isnormal(1 / x) && fabs(frexp(x, &exponent)) == 0.5;
 }
 
-/* The right operand is the literal y. */
+/* The right operand is the literal y. The infinities are what min and max over nothing give, so they meet real operands often. NaN stays NaN
+ * under each of these, but for x^0. */
 static ir_expr fold_real_right(ir_unit *u, ir_op op, ir_expr a, double y) {
     switch (op) {
     case IR_ADD: case IR_SUB: return y == 0 ? a : 0;
@@ -222,6 +233,7 @@ static ir_expr fold_real_binary(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     bool left = ir_is_real(u, a, &x), right = ir_is_real(u, b, &y);
     if (left && right) return isnan(x) || isnan(y) ? 0 : literal_or_none(u, binary_value(op, x, y));
     if (right) return fold_real_right(u, op, a, y);
+    /* min(NaN, NaN) is NaN, so this holds for every operand */
     if ((op == IR_MIN || op == IR_MAX) && a == b) return a;
     if (!left) return 0;
     if (op == IR_ADD && x == 0) return b;
@@ -238,8 +250,10 @@ static ir_expr fold_real_compare(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
 
 /* ---- between sorts */
 
+/* Saturating, and 0 for NaN: what ops.def promises of FLOOR and its like. */
 static int64_t to_int(double x) { return isnan(x) ? 0 : x <= -0x1p63 ? INT64_MIN : x >= 0x1p63 ? INT64_MAX : (int64_t)x; }
 
+/* Rounding what was an integer gives it back, as long as no float type on the way could have rounded it. */
 static ir_expr fold_rounding(ir_unit *u, ir_op op, ir_expr a) {
     double x;
     if (ir_is_real(u, a, &x)) return ir_int(u, to_int(op == IR_FLOOR ? floor(x) : op == IR_CEIL ? ceil(x) : nearbyint(x)));
@@ -256,7 +270,7 @@ static ir_expr fold_bit(ir_unit *u, ir_expr a, ir_expr b) {
 
 /* ---- truth values */
 
-enum { CONJUNCTS = 32 };
+enum { CONJUNCTS = 32 };         /* how far chains are looked through: a limit of time only, longer ones stay as written */
 
 /* Is x one of the last operands of the chain ((.. op p) op q) op r? */
 static bool is_in_chain(const ir_unit *u, ir_op op, ir_expr chain, ir_expr x) {
@@ -276,11 +290,13 @@ static ir_expr lean_left(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     return a;
 }
 
+/* By shape: one is the `not` of the other. Comparisons of integers are never below a `not`, so their opposites are not seen here. */
 static bool are_opposite(const ir_unit *u, ir_expr a, ir_expr b) {
     return (ir_is(u, a, IR_NOT) && ir_operand(u, a, 0) == b) || (ir_is(u, b, IR_NOT) && ir_operand(u, b, 0) == a);
 }
 
-/* neutral: true of `and`, false of `or`. */
+/* neutral: true of `and`, false of `or`. What stands to the left of b in a chain has been evaluated by then and decided nothing, so
+ * repeating it is idle; the reverse, dropping an earlier operand for a later one, would change what guards what. */
 static ir_expr fold_chain(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     bool neutral = op == IR_AND;
     if (ir_is_bool(u, a, neutral)) return b;
@@ -305,6 +321,7 @@ static ir_expr fold_not(ir_unit *u, ir_expr a) {
     }
 }
 
+/* Comparing with a literal is the operand or its negation; both sorts of equality differ in the sign only. */
 static ir_expr fold_bool_equality(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     bool equal = op == IR_EQ;
     if (a == b) return ir_bool(u, equal);
@@ -318,6 +335,7 @@ static ir_expr fold_bool_equality(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
 static ir_expr fold_select(ir_unit *u, ir_expr c, ir_expr a, ir_expr b) {
     if (ir_is(u, c, IR_BOOL)) return ir_is_bool(u, c, true) ? a : b;
     if (a == b) return a;
+    /* A negated condition swaps the sides: one spelling for both. Double negations are gone, so this happens once. */
     if (ir_is(u, c, IR_NOT)) return ir_select(u, ir_operand(u, c, 0), b, a);
     if (ir_is_bool(u, a, true)) return ir_or(u, c, b);
     if (ir_is_bool(u, b, false)) return ir_and(u, c, a);
@@ -337,6 +355,7 @@ static ir_expr fold_compare(ir_unit *u, ir_op op, ir_expr a, ir_expr b) {
     }
 }
 
+/* 0: there is nothing to fold, the operator is made as it stands. The operands fit the row of the operator. */
 static ir_expr fold(ir_unit *u, ir_op op, uint32_t n, const ir_expr *o) {
     int64_t i;
     switch (op) {
@@ -353,8 +372,8 @@ static ir_expr fold(ir_unit *u, ir_op op, uint32_t n, const ir_expr *o) {
     return n == 1 ? fold_real_unary(u, op, o[0]) : fold_real_binary(u, op, o[0], o[1]);
 }
 
-/* n: numbers, all alike; x: anything, all alike; else one sort. */
-/* Checks one operand against its letter in the op table. */
+/* Checks one operand against its letter in the op table. n: numbers, all alike; x: anything, all alike; else one sort.
+ * *alike: the sort that the first n or x fixed, for those after it. The poison is of no sort, and fits no letter. */
 static bool fits_letter(char letter, ir_sort sort, ir_sort *alike) {
     if (letter != 'n' && letter != 'x') return sort == (ir_sort)letter;
     if (letter == 'n' && sort == IR_SORT_BOOL) return false;
@@ -365,6 +384,7 @@ static bool fits_letter(char letter, ir_sort sort, ir_sort *alike) {
 ir_sort ir_result_sort(const ir_unit *u, ir_op op, uint32_t n, const ir_expr *operands) {
     const ir_op_info *row = &ir_ops[op];
     ir_sort alike = IR_SORT_NONE;
+    /* Leaves, reads and reductions have makers of their own; their operands are not described by a row. */
     if (row->form == 'L' || n != row->n_args) return IR_SORT_NONE;
     for (uint32_t k = 0; k < n; k++)
         if (!fits_letter(row->args[k], sort_of(u, operands[k]), &alike)) return IR_SORT_NONE;

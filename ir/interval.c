@@ -13,14 +13,15 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 static ir_interval hull(ir_interval a, ir_interval b) { return (ir_interval){least(a.lo, b.lo), most(a.hi, b.hi)}; }
 
-/* `infinite` is the end's own infinity: a lower end that is unknown stays unknown, whatever is added. */
+/* `infinite` is the end's own infinity: a lower end that is unknown stays unknown, whatever is added. A sum beyond 63 bits becomes the
+ * infinity on its side; if both overflow they have one sign, so that of a decides. */
 static int64_t add_ends(int64_t a, int64_t b, int64_t infinite) {
     int64_t sum;
     if (a == infinite || b == infinite) return infinite;
     return base_add(a, b, &sum) ? sum : a < 0 ? INT64_MIN : INT64_MAX;
 }
 
-/* 0 times unknown is 0: an extent of 0 ends a loop however long its body is. */
+/* 0 times unknown is 0: an extent of 0 ends a loop however long its body is. Any other overflow saturates by the sign. */
 static int64_t mul_ends(int64_t a, int64_t b) {
     int64_t product;
     if (!a || !b) return 0;
@@ -32,6 +33,7 @@ static ir_interval add(ir_interval a, ir_interval b) {
     return (ir_interval){add_ends(a.lo, b.lo, INT64_MIN), add_ends(a.hi, b.hi, INT64_MAX)};
 }
 
+/* The two infinities change places; INT64_MIN has no negative, and INT64_MAX stands for all beyond. */
 static ir_interval negate(ir_interval a) {
     return (ir_interval){a.hi == INT64_MAX ? INT64_MIN : -a.hi, a.lo == INT64_MIN ? INT64_MAX : -a.lo};
 }
@@ -42,9 +44,11 @@ static ir_interval mul(ir_interval a, ir_interval b) {
     return (ir_interval){least(least(p, q), least(r, s)), most(most(p, q), most(r, s))};
 }
 
+/* An unknown numerator stays unknown; b is at least 1. */
 static int64_t div_ends(int64_t a, int64_t b) { return is_infinite(a) ? a : base_floor_div(a, b); }
 
-/* A divisor of 0 is an error, so it says nothing about the result. */
+/* A divisor of 0 is an error, so it says nothing about the result: it counts as 1. Where the divisor may be negative only the size is
+ * known, which a division never increases; else the extremes lie at corners, as for products. */
 static ir_interval floor_div(ir_interval a, ir_interval b) {
     if (b.lo < 0) {
         int64_t far = most(a.hi, a.lo == INT64_MIN ? INT64_MAX : -a.lo);
@@ -54,7 +58,8 @@ static ir_interval floor_div(ir_interval a, ir_interval b) {
     return (ir_interval){least(div_ends(a.lo, lo), div_ends(a.lo, hi)), most(div_ends(a.hi, lo), div_ends(a.hi, hi))};
 }
 
-/* The sign of a remainder is that of the divisor, since division floors. */
+/* The sign of a remainder is that of the divisor, since division floors, and its size is less. What is not negative, by a divisor that is
+ * not, leaves no more than it was. */
 static ir_interval floor_mod(ir_interval a, ir_interval b) {
     ir_interval r = {b.lo < 0 ? add_ends(b.lo, 1, INT64_MIN) : 0, b.hi > 0 ? add_ends(b.hi, -1, INT64_MAX) : 0};
     if (b.lo >= 0 && a.lo >= 0) r.hi = least(r.hi, a.hi);
@@ -66,9 +71,10 @@ static ir_interval absolute(ir_interval a) {
     return a.lo >= 0 ? a : a.hi <= 0 ? n : (ir_interval){0, most(a.hi, n.hi)};
 }
 
+/* Saturates, so that an infinite or a huge end becomes "unknown or beyond" of the integers. Ends are never NaN. */
 static int64_t to_int(double x) { return x <= -0x1p63 ? INT64_MIN : x >= 0x1p63 ? INT64_MAX : (int64_t)x; }
 
-/* A NaN becomes 0, so 0 has to be in the interval. */
+/* Outward, so it holds for floor, ceil and round alike. A NaN becomes 0, so 0 has to be in the interval. */
 static ir_interval rounded(ir_bounds x) {
     ir_interval r = {to_int(floor(x.r.lo)), to_int(ceil(x.r.hi))};
     return x.nan ? hull(r, (ir_interval){0, 0}) : r;
@@ -85,6 +91,7 @@ static ir_interval elements(const ir_unit *u, ir_value value) {
     return u->value.at[value].type.dtype == IR_TYPE_I32 ? (ir_interval){INT32_MIN, INT32_MAX} : everything;
 }
 
+/* Term by term, as if they were independent: i - i//2 gets wider than it is, never narrower. */
 ir_interval ir_terms_interval(const ir_unit *u, const ir_terms *p) {
     ir_interval sum = {0, 0};
     for (uint32_t k = 0; k < p->n; k++) {
@@ -115,6 +122,7 @@ static ir_bounds real_negate(ir_bounds a) { return real(-a.r.hi, -a.r.lo, a.nan)
 static double real_product(double a, double b) { return a == 0 || b == 0 ? 0 : a * b; }
 static bool may_be_infinite(ir_bounds a) { return isinf(a.r.lo) || isinf(a.r.hi); }
 
+/* Corners, as for integers; 0 * inf is NaN, so it may happen where one side may be 0 and the other infinite. */
 static ir_bounds real_mul(ir_bounds a, ir_bounds b) {
     double p = real_product(a.r.lo, b.r.lo), q = real_product(a.r.lo, b.r.hi);
     double r = real_product(a.r.hi, b.r.lo), s = real_product(a.r.hi, b.r.hi);
@@ -122,7 +130,8 @@ static ir_bounds real_mul(ir_bounds a, ir_bounds b) {
     return real(fmin(fmin(p, q), fmin(r, s)), fmax(fmax(p, q), fmax(r, s)), a.nan || b.nan || clash);
 }
 
-/* Where the divisor may be 0 the quotient can be anything, inf and NaN among it. */
+/* Where the divisor may be 0 the quotient can be anything, inf and NaN among it. Elsewhere it is a product with the inverse, whose interval
+ * turns around; an infinite divisor makes the inverse 0, which is no reason for NaN by itself: inf / inf is. */
 static ir_bounds real_div(ir_bounds a, ir_bounds b) {
     if (may_be(b, 0)) return any_real;
     ir_bounds inverse = real(1 / b.r.hi, 1 / b.r.lo, b.nan), r = real_mul(a, inverse);
@@ -137,6 +146,7 @@ static ir_bounds real_abs(ir_bounds a) {
     return real(a.r.lo > 0 ? a.r.lo : a.r.hi < 0 ? -a.r.hi : 0, far, a.nan);
 }
 
+/* Unknown ends are the ends of int64, which a double can hold: a float of an integer is never infinite, never NaN. */
 static ir_bounds of_float(ir_interval a) {
     return real(a.lo == INT64_MIN ? -0x1p63 : (double)a.lo, a.hi == INT64_MAX ? 0x1p63 : (double)a.hi, false);
 }
@@ -148,8 +158,10 @@ static ir_bounds of_unary(ir_op op, ir_bounds a) {
     case IR_ABS: return real_abs(a);
     case IR_EXP: return real(exp(a.r.lo), exp(a.r.hi), a.nan);
     case IR_EXP2: return real(exp2(a.r.lo), exp2(a.r.hi), a.nan);
+    /* above 1 a logarithm is not negative; more is not kept */
     case IR_LOG: case IR_LOG2: return real(a.r.lo > 1 ? 0 : -(double)INFINITY, INFINITY, a.nan || a.r.lo < 0);
     case IR_TANH: case IR_ERF: return real(-1, 1, a.nan);
+    /* of an infinity NaN */
     case IR_SIN: case IR_COS: return real(-1, 1, a.nan || may_be_infinite(a));
     case IR_SIGMOID: return real(0, 1, a.nan);
     case IR_GELU: case IR_SILU: return real(-1, fmax(a.r.hi, 0), a.nan || isinf(a.r.lo));     /* -inf * 0 */
@@ -174,7 +186,7 @@ static ir_bounds of_binary(ir_op op, ir_bounds a, ir_bounds b) {
 
 /* ---- reductions */
 
-/* How many elements at most; 0 if it may also be none. */
+/* How many elements a reduction takes. most: INT64_MAX if unknown; may_be_none: an extent may be 0, or the guard may hide all. */
 typedef struct { int64_t most; bool may_be_none; } element_count;
 
 static element_count count_of(const ir_unit *u, const ir_expr_info *x, const ir_expr *operands) {
@@ -188,7 +200,8 @@ static element_count count_of(const ir_unit *u, const ir_expr_info *x, const ir_
     return c;
 }
 
-/* A maximum of nothing is the least integer, so an empty range widens the interval to it. */
+/* A maximum of nothing is the least integer, so an empty range widens the interval to it. A sum is its body
+ * times how many elements there are, 0 among them if there may be none. Products are not followed. */
 static ir_interval of_int_reduction(ir_red kind, ir_interval body, element_count c) {
     ir_interval none = kind == IR_RED_MAX ? (ir_interval){INT64_MIN, INT64_MIN} : (ir_interval){INT64_MAX, INT64_MAX};
     switch (kind) {
@@ -215,6 +228,7 @@ static ir_bounds of_real_reduction(ir_red kind, ir_bounds body, element_count c)
 
 /* ---- all */
 
+/* Only what the operator implies; facts come in through the lower bounds of dimensions, and are else left to proofs. */
 static ir_interval int_bounds(const ir_unit *u, const ir_expr_info *x, const ir_expr *operands) {
     uint32_t n = x->operands.n;
     const ir_bounds *all = u->index->bounds.at;
@@ -264,13 +278,15 @@ ir_bounds ir_bounds_new(const ir_unit *u, const ir_expr_info *e, const ir_expr *
 
 ir_interval ir_interval_of(ir_unit *u, ir_expr e) { return e && ir_at(u, e)->sort == IR_SORT_INT ? ir_int_bounds(u, e) : everything; }
 
+/* In whole numbers and outward, for callers that compare with a bound; of no real nothing is known, NaN included. */
 ir_interval ir_interval_of_real(ir_unit *u, ir_expr e, bool *maybe_nan) {
     ir_bounds b = e && ir_at(u, e)->sort == IR_SORT_REAL ? u->index->bounds.at[e] : any_real;
     if (maybe_nan) *maybe_nan = b.nan;
     return (ir_interval){to_int(floor(b.r.lo)), to_int(ceil(b.r.hi))};
 }
 
-/* What may leave the range of f32 may become -inf in a kernel. */
+/* What may leave the range of f32 may become -inf in a kernel. The hundredth below FLT_MAX is the room for functions of targets that are
+ * off in the last bits. */
 bool ir_maybe_minus_inf(ir_unit *u, ir_expr e) {
     ir_bounds b = e && ir_at(u, e)->sort == IR_SORT_REAL ? u->index->bounds.at[e] : any_real;
     return b.r.lo < -0.99 * (double)FLT_MAX;
