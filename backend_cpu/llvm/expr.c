@@ -7,6 +7,7 @@
 
 bool cpu_is_vector(cpu_val v) { return LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMVectorTypeKind; }
 static LLVMTypeRef element(cpu_val v) { return cpu_is_vector(v) ? LLVMGetElementType(LLVMTypeOf(v)) : LLVMTypeOf(v); }
+/* Operators tell reals from integers by the type of the value: what they are handed carries no sort. */
 static bool is_real(cpu_val v) {
     const LLVMTypeKind kind = LLVMGetTypeKind(element(v));
     return kind == LLVMFloatTypeKind || kind == LLVMDoubleTypeKind;
@@ -16,6 +17,7 @@ static LLVMTypeRef shaped(cpu_val v, LLVMTypeRef t) { return cpu_is_vector(v) ? 
 
 cpu_val cpu_int(const cpu_emitter *e, int64_t value) { return LLVMConstInt(e->i64, (unsigned long long)value, true); }
 cpu_val cpu_real(const cpu_emitter *e, double value) { return LLVMConstReal(e->real, value); }
+/* Sorts by their letters. A truth value is a bit in registers and a byte in memory (read.c). */
 LLVMTypeRef cpu_type(const cpu_emitter *e, char sort) { return sort == 'i' ? e->i64 : sort == 'b' ? e->i1 : e->real; }
 
 /* LLVM's idiom for spreading: lane 0 of a vector of nothing, then a shuffle that takes lane 0 for all. It becomes one broadcast. */
@@ -25,6 +27,7 @@ cpu_val cpu_splat(cpu_emitter *e, cpu_val v, int32_t lanes) {
     cpu_val one = LLVMBuildInsertElement(e->b, LLVMGetPoison(type), v, LLVMConstInt(e->i32, 0, false), "");
     return LLVMBuildShuffleVector(e->b, one, LLVMGetPoison(type), LLVMConstNull(LLVMVectorType(e->i32, (unsigned)lanes)), "");
 }
+/* A constant, so it costs a load at most; one lane is the scalar 0. */
 cpu_val cpu_iota(cpu_emitter *e, LLVMTypeRef type, int32_t lanes) {
     cpu_val each[64];
     for (int32_t i = 0; i < lanes; i++) each[i] = LLVMConstInt(type, (unsigned)i, false);
@@ -70,6 +73,7 @@ cpu_val cpu_pick(cpu_emitter *e, cpu_val c, cpu_val a, cpu_val b) {
 
 /* ---- operators, one function per row; operands have one shape */
 
+/* a: as many operands as the operator's row in ops.def has, spread to one shape by cpu_apply. */
 typedef cpu_val operator(cpu_emitter *e, cpu_val *a);
 
 static cpu_val op_add(cpu_emitter *e, cpu_val *a) { return is_real(a[0]) ? LLVMBuildFAdd(e->b, a[0], a[1], "") : LLVMBuildAdd(e->b, a[0], a[1], ""); }
@@ -80,6 +84,7 @@ static cpu_val op_neg(cpu_emitter *e, cpu_val *a) { return is_real(a[0]) ? LLVMB
 
 /* Floor division: truncate, then one less where the signs differ and something is left. -1 is handled apart: INT64_MIN // -1 would trap. */
 static cpu_val divisor(cpu_emitter *e, cpu_val b) {
+    /* No select around a constant: LLVM then turns the division into multiplications and shifts. */
     if (LLVMIsAConstantInt(b) && LLVMConstIntGetSExtValue(b) > 0) return b;
     LLVMTypeRef t = LLVMTypeOf(b);
     cpu_val one = cpu_splat(e, cpu_int(e, 1), cpu_is_vector(b) ? (int32_t)LLVMGetVectorSize(t) : 1);
@@ -91,6 +96,7 @@ static cpu_val positive_divisor(cpu_val b) {
     if (!cpu_is_vector(b)) return LLVMIsAConstantInt(b) && LLVMConstIntGetSExtValue(b) > 0 ? b : NULL;
     return NULL;
 }
+/* q is rounded towards 0 by the instruction; for -1 `divisor` divided by 1, and the quotient is the negative, which wraps for INT64_MIN. */
 static cpu_val op_fdiv(cpu_emitter *e, cpu_val *a) {
     cpu_val d = divisor(e, a[1]), q = LLVMBuildSDiv(e->b, a[0], d, ""), zero = LLVMConstNull(LLVMTypeOf(q));
     cpu_val rest = LLVMBuildSub(e->b, a[0], LLVMBuildMul(e->b, q, d, ""), "");
@@ -135,6 +141,7 @@ static cpu_val op_ne(cpu_emitter *e, cpu_val *a) { return compare(e, a, LLVMReal
 static cpu_val op_and(cpu_emitter *e, cpu_val *a) { return LLVMBuildAnd(e->b, a[0], a[1], ""); }
 static cpu_val op_or(cpu_emitter *e, cpu_val *a) { return LLVMBuildOr(e->b, a[0], a[1], ""); }
 static cpu_val op_not(cpu_emitter *e, cpu_val *a) { return LLVMBuildNot(e->b, a[0], ""); }
+/* cpu_apply picks before it gets here, so that a scalar condition stays one; the entry says that there are instructions for it. */
 static cpu_val op_select(cpu_emitter *e, cpu_val *a) { return LLVMBuildSelect(e->b, a[0], a[1], a[2], ""); }
 
 /* Bit b of a; a shift by more than 63 has no value, so only its low bits count. */
@@ -147,6 +154,7 @@ static cpu_val op_bit(cpu_emitter *e, cpu_val *a) {
     return LLVMBuildICmp(e->b, LLVMIntNE, low, LLVMConstNull(t), "");
 }
 
+/* Of 64-bit integers: f32 rounds from 2^24 on, f64 from 2^53 on. */
 static cpu_val op_float(cpu_emitter *e, cpu_val *a) { return LLVMBuildSIToFP(e->b, a[0], shaped(a[0], e->real), ""); }
 
 /* Conversion truncates and saturates, NaN gives 0: what fptosi.sat means; it becomes inline code. */
@@ -166,6 +174,7 @@ typedef enum { DOWN, UP, EVEN } rounding;
  * beside it where it lies on the other side of x. Reals so large that they have no fraction are left alone. */
 static cpu_val rounded_by_hand(cpu_emitter *e, rounding how, cpu_val x) {
     const bool wide = e->real == e->f64;
+    /* From here on every step is one operator of the table: right for scalars and vectors alike. */
     cpu_val magic = cpu_real(e, wide ? 0x1.8p52 : 0x1.8p23), size[] = {op_abs(e, &x), cpu_real(e, wide ? 0x1p51 : 0x1p22)};
     cpu_val sum[] = {x, magic}, near[] = {NULL, magic};
     near[0] = cpu_apply(e, IR_ADD, sum, 2);
@@ -175,6 +184,7 @@ static cpu_val rounded_by_hand(cpu_emitter *e, rounding how, cpu_val x) {
     return cpu_pick(e, cpu_apply(e, IR_LT, size, 2), whole, x);
 }
 
+/* Rounding first and converting then: the number is whole, so the conversion loses nothing but what does not fit. */
 static cpu_val to_int(cpu_emitter *e, rounding how, cpu_val x) {
     static const char *const names[] = {[DOWN] = "llvm.floor", [UP] = "llvm.ceil", [EVEN] = "llvm.roundeven"};
     return cpu_truncate(e, rounds_in_hardware(e) ? cpu_call(e, names[how], LLVMTypeOf(x), 1, &x) : rounded_by_hand(e, how, x));
@@ -194,6 +204,7 @@ static cpu_val op_sin(cpu_emitter *e, cpu_val *a) { return cpu_sin(e, a[0]); }
 static cpu_val op_cos(cpu_emitter *e, cpu_val *a) { return cpu_cos(e, a[0]); }
 static cpu_val op_pow(cpu_emitter *e, cpu_val *a) { return cpu_pow(e, a[0], a[1]); }
 
+/* NULL for what legalize expands (the target's `lacks`) and for what is no operator of operands: literals, reads, lines. */
 static operator *const operators[IR_N_OPS] = {
     [IR_ADD] = op_add,     [IR_SUB] = op_sub,     [IR_MUL] = op_mul,   [IR_DIV] = op_div,   [IR_FDIV] = op_fdiv, [IR_MOD] = op_mod,
     [IR_NEG] = op_neg,     [IR_MIN] = op_min,     [IR_MAX] = op_max,   [IR_ABS] = op_abs,   [IR_LT] = op_lt,     [IR_LE] = op_le,
@@ -216,6 +227,7 @@ cpu_val cpu_apply(cpu_emitter *e, ir_op op, cpu_val *a, uint32_t n) {
 /* The index of the lane axis is a vector: the first lane's, plus 0, 1, 2 ... */
 static cpu_val variable(cpu_emitter *e, ir_var v) {
     const int32_t axis = cpu_axis_of(e, v);
+    /* Counters are known from the frame on, so what comes here is an axis; one without an index is read outside of its loop. */
     if (axis < 0 || !e->axis[axis]) cpu_give_up(e, base_printf(e->arena, "variable %s has no value here", e->u->var.at[v].name ? e->u->var.at[v].name : "?"));
     if (axis != e->lane) return e->axis[axis];
     return LLVMBuildAdd(e->b, cpu_splat(e, e->axis[axis], e->lanes), cpu_iota(e, e->i64, e->lanes), "");
@@ -228,6 +240,7 @@ static ir_expr natural_exponent(cpu_emitter *e, ir_expr x, bool *minus) {
     for (uint32_t k = 0; k < 2; k++) {
         double c;
         if (!ir_is_real(e->u, ir_operand(e->u, product, k), &c) || (c != 1.4426950408889634 && c != -1.4426950408889634)) continue;
+        /* Either sign of the constant: it goes back to the argument. */
         *minus = c < 0;
         return ir_operand(e->u, product, 1 - k);
     }
@@ -251,6 +264,7 @@ static cpu_val difference(cpu_emitter *e, ir_expr x) {
         same[0] = sides[k];
         both[k] = cpu_apply(e, IR_EQ, same, 2);
     }
+    /* Then the difference is -inf - 0, whose exponential is 0; -inf - -inf would be NaN. */
     sides[1] = cpu_pick(e, cpu_truth(e, both[0], both[1]), cpu_real(e, 0), sides[1]);
     return cpu_apply(e, IR_SUB, sides, 2);
 }
@@ -258,11 +272,13 @@ static cpu_val difference(cpu_emitter *e, ir_expr x) {
 static cpu_val exponential(cpu_emitter *e, ir_expr x) {
     bool minus = false;
     const ir_expr a = natural_exponent(e, x, &minus);
+    /* Not of that form: a true power of two. */
     if (!a) return cpu_exp2(e, difference(e, ir_operand(e->u, x, 0)));
     cpu_val x_e = cpu_expr(e, a);
     return cpu_exp(e, minus ? op_neg(e, &x_e) : x_e);
 }
 
+/* The exponentials look at their operand's form, so they come before operands are emitted. */
 static cpu_val operation(cpu_emitter *e, ir_expr x) {
     if (ir_is(e->u, x, IR_EXP)) return cpu_exp(e, difference(e, ir_operand(e->u, x, 0)));
     if (ir_is(e->u, x, IR_EXP2)) return exponential(e, x);
@@ -295,6 +311,7 @@ static cpu_val fresh(cpu_emitter *e, ir_expr x) {
 cpu_val cpu_expr(cpu_emitter *e, ir_expr x) {
     cpu_val v = cpu_known_find(e, x);
     if (v) return v;
+    /* Emitting operands may grow and shrink `known`, so no pointer into it is held over this. */
     v = fresh(e, x);
     cpu_known_put(e, x, v);
     return v;
@@ -312,11 +329,13 @@ cpu_val cpu_identity(cpu_emitter *e, const ir_let *l) {
 
 static const ir_op monoid[IR_N_REDS] = {[IR_RED_SUM] = IR_ADD, [IR_RED_PROD] = IR_MUL, [IR_RED_MAX] = IR_MAX,
                                         [IR_RED_MIN] = IR_MIN, [IR_RED_ANY] = IR_OR,   [IR_RED_ALL] = IR_AND};
+/* The reduction's operator of two: also how a partial result meets another. */
 cpu_val cpu_combine(cpu_emitter *e, ir_red red, cpu_val a, cpu_val b) {
     cpu_val x[] = {a, b};
     return cpu_apply(e, monoid[red], x, 2);
 }
 
+/* Lanes are numbered through both vectors: those of b come after those of a. b NULL: none of it is asked for. */
 static cpu_val shuffle(cpu_emitter *e, cpu_val a, cpu_val b, uint32_t n, const uint32_t *lane) {
     cpu_val mask[64];
     for (uint32_t i = 0; i < n; i++) mask[i] = LLVMConstInt(e->i32, lane[i], false);
@@ -341,6 +360,7 @@ static cpu_val halve(cpu_emitter *e, ir_red red, cpu_val a, cpu_val b, uint32_t 
         low[i] = at;
         high[i] = at + size / 2;
     }
+    /* x has the first halves of all groups, in order; y the second halves. */
     cpu_val x = shuffle(e, a, b, n, low), y = shuffle(e, a, b, n, high);
     return cpu_combine(e, red, x, y);
 }
@@ -348,6 +368,7 @@ static cpu_val halve(cpu_emitter *e, ir_red red, cpu_val a, cpu_val b, uint32_t 
 /* A tree whose shape depends on nothing but n and the lanes, so the order of a sum is fixed. */
 cpu_val cpu_reduce_many(cpu_emitter *e, ir_red red, uint32_t n, cpu_val *v) {
     uint32_t size = LLVMGetVectorSize(LLVMTypeOf(v[0]));
+    /* Pairs of vectors are merged until one is left, its lanes grouped by input; then the groups are halved until each is one lane. */
     for (uint32_t left = n; left > 1; left /= 2, size /= 2)
         for (uint32_t i = 0; i < left / 2; i++) v[i] = halve(e, red, v[2 * i], v[2 * i + 1], size);
     for (; size > 1; size /= 2) v[0] = halve(e, red, v[0], NULL, size);

@@ -10,7 +10,7 @@ typedef struct {                 /* the floating type at hand and the integers o
     cpu_emitter *e;
     LLVMTypeRef real, integer;
     bool wide;                   /* f64 */
-    int mantissa, bias;
+    int mantissa, bias;          /* bits behind the point; of the exponent */
 } fp;
 
 /* All constants of a type in one place, so that each function is written once for f32 and f64, scalars and vectors. */
@@ -20,6 +20,7 @@ static fp fp_of(cpu_emitter *e, cpu_val x) {
     LLVMTypeRef i = wide ? e->i64 : e->i32;
     return (fp){e, t, cpu_is_vector(x) ? LLVMVectorType(i, LLVMGetVectorSize(t)) : i, wide, wide ? 52 : 23, wide ? 1023 : 127};
 }
+/* A constant for every lane, without an instruction. */
 static cpu_val spread(LLVMTypeRef t, cpu_val one) {
     if (LLVMGetTypeKind(t) != LLVMVectorTypeKind) return one;
     cpu_val all[64];
@@ -64,6 +65,7 @@ static cpu_val nearest(const fp *f, cpu_val x, cpu_val *low) {
 /* p * 2^n for whole n of at most twice the range of an exponent: two factors, so that denormal results are rounded once. */
 static cpu_val scale(const fp *f, cpu_val p, cpu_val n) {
     LLVMBuilderRef b = f->e->b;
+    /* An exponent beyond the type's range has no bits of its own; half of it has, and the second product rounds or overflows as it must. */
     cpu_val half = LLVMBuildAShr(b, n, integer(f, 1), ""), rest = LLVMBuildSub(b, n, half, "");
     cpu_val shift = integer(f, f->mantissa), bias = integer(f, f->bias);
     cpu_val first = number(f, LLVMBuildShl(b, LLVMBuildAdd(b, half, bias, ""), shift, ""));
@@ -129,11 +131,13 @@ static cpu_val log_edges(const fp *f, cpu_val x, cpu_val y) {
     y = pick(f, LLVMBuildFCmp(f->e->b, LLVMRealOEQ, x, zero, ""), real(f, -INFINITY), y);
     return pick(f, LLVMBuildFCmp(f->e->b, LLVMRealUGE, x, zero, ""), pick(f, LLVMBuildFCmp(f->e->b, LLVMRealUNO, x, x, ""), x, y), real(f, NAN));
 }
+/* n is a whole number of binary digits already, so only log m is scaled. */
 cpu_val cpu_log2(cpu_emitter *e, cpu_val x) {
     const fp f = fp_of(e, x);
     const log_parts p = log_split(&f, x);
     return log_edges(&f, x, fma_(&f, p.log_m, real(&f, 1.4426950408889634), p.n));
 }
+/* The low part of ln 2 times n is added to log m first: a sum of small numbers loses less. */
 cpu_val cpu_log(cpu_emitter *e, cpu_val x) {
     const fp f = fp_of(e, x);
     const log_parts p = log_split(&f, x);
@@ -216,6 +220,7 @@ static cpu_val quarter_wave(const fp *f, cpu_val x, int64_t phase) {
     cpu_val minus = LLVMBuildICmp(b, LLVMIntNE, LLVMBuildAnd(b, quarter, integer(f, 2), ""), integer(f, 0), "");
     cpu_val y = pick(f, odd, c, s);
     y = pick(f, minus, LLVMBuildFNeg(b, y, ""), y);
+    /* Infinities and NaN: whatever the reduction made of them, the answer is NaN. */
     return pick(f, less(f, magnitude(f, x), real(f, INFINITY)), y, real(f, NAN));
 }
 /* Both types in f64: x for the work, and back. */
@@ -237,6 +242,7 @@ cpu_val cpu_cos(cpu_emitter *e, cpu_val x) { return wave(e, x, 1); }
  * exponent is whole, negative where it is odd. From 2^53 on every number is whole and even. */
 
 typedef struct { cpu_val whole, odd; } parity;
+/* A whole number below 2^53 survives the way to an integer and back; the integer's low bit tells odd from even. */
 static parity parity_of(const fp *f, cpu_val b) {
     cpu_val args[] = {b}, i = cpu_truncate(f->e, args[0]), back = LLVMBuildSIToFP(f->e->b, i, f->real, "");
     cpu_val small = less(f, magnitude(f, b), real(f, 0x1p53)), same = LLVMBuildFCmp(f->e->b, LLVMRealOEQ, back, b, "");
@@ -249,8 +255,10 @@ static cpu_val power(const fp *f, cpu_val a, cpu_val b) {
     LLVMBuilderRef build = f->e->b;
     cpu_val size = magnitude(f, a), y = cpu_exp2(f->e, mul(f, b, cpu_log2(f->e, size)));
     const parity p = parity_of(f, b);
+    /* The sign is read from the bits: -0.0 to an odd power keeps it. */
     cpu_val negative = LLVMBuildICmp(build, LLVMIntSLT, bits(f, a), integer(f, 0), ""), finite = less(f, real(f, -INFINITY), a);
     y = pick(f, LLVMBuildAnd(build, negative, p.odd, ""), LLVMBuildFNeg(build, y, ""), y);
+    /* A negative base with a fraction in the exponent; -inf is no such case, its powers are those of its size. */
     cpu_val none = LLVMBuildAnd(build, LLVMBuildAnd(build, less(f, a, real(f, 0)), finite, ""), LLVMBuildNot(build, p.whole, ""), "");
     y = pick(f, none, real(f, NAN), y);
     cpu_val sure = LLVMBuildAnd(build, is_value(f, a, -1), is_value(f, magnitude(f, b), INFINITY), "");

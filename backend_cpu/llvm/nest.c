@@ -5,6 +5,7 @@
  */
 #include "emit.h"
 
+/* What the loops hand to their bodies; each body uses the fields of its own level. where, factor NULL: no guard, no reference. */
 typedef struct { cpu_emitter *e; uint32_t sweep, let; cpu_val weight, where, factor; } column;
 
 /* A line has the shape that it will have for the whole loop from the start: a slot that begins as a scalar could not become a vector later. */
@@ -12,6 +13,7 @@ static cpu_val shaped(cpu_emitter *e, cpu_val v, uint32_t k) {
     const bool varies = e->lane >= 0 && ir_set_has(e->u, e->let_reach[k], e->k->axes[e->lane].var);
     return varies ? cpu_splat(e, v, e->lanes) : v;
 }
+/* For what loops change: memory now, a register after sroa. */
 static cpu_val slot_with(cpu_emitter *e, cpu_val v, const char *name) {
     cpu_val slot = cpu_slot(e, LLVMTypeOf(v), name);
     LLVMBuildStore(e->b, v, slot);
@@ -25,6 +27,7 @@ static void clear_value(cpu_emitter *e, void *env) {
     const column *c = env;
     cpu_store(e, shaped(e, cpu_real(e, 0), c->let), cpu_acc_at(e, c->let));
 }
+/* As bits of axes. */
 static uint32_t axes_of(const cpu_emitter *e, uint8_t role) {
     uint32_t all = 0;
     for (uint32_t a = 0; a < e->k->n_axes; a++)
@@ -38,6 +41,7 @@ static void begin_let(cpu_emitter *e, uint32_t k) {
     if (l->kind == IR_LET_FOLD) e->slot[k] = slot_with(e, shaped(e, cpu_identity(e, l), k), base_printf(e->arena, "fold%u", k));
     else cpu_walk(e, axes_of(e, IR_VAL), -1, clear_value, &c);
 }
+/* Only folds and accs belong to a sweep's columns; other lines are computed where they are wanted. */
 static bool of_sweep(const ir_let *l, uint32_t sweep) { return l->kind >= IR_LET_FOLD && l->sweep == sweep; }
 
 /* References begin where their folds are the identity: the first column moves them, and what is multiplied then is still 0. The scope forgets what was
@@ -72,6 +76,7 @@ static void fold_column(cpu_emitter *e, uint32_t k) {
     const ir_let *l = &e->k->lets[k];
     cpu_val y = cpu_expr(e, l->e), where = ir_is_bool(e->u, l->where, true) ? NULL : cpu_expr(e, l->where), old = slot_load(e, e->slot[k]);
     if (l->ref >= 0) {
+        /* The sum moves to the new reference before the column is added: y is relative to the reference as it is now. */
         cpu_val x[] = {old, factor_of(e, (uint32_t)l->ref)};
         old = cpu_apply(e, IR_MUL, x, 2);
     }
@@ -92,6 +97,7 @@ static void acc_value(cpu_emitter *e, void *env) {
     if (c->where) sum = cpu_pick(e, c->where, sum, old);
     cpu_store(e, shaped(e, sum, c->let), at);
 }
+/* The weight and the guard belong to the column, so they are emitted before the loop over values. */
 static void acc_column(cpu_emitter *e, uint32_t k) {
     const ir_let *l = &e->k->lets[k];
     column c = {.e = e, .let = k, .weight = cpu_expr(e, l->e)};
@@ -137,6 +143,7 @@ uint32_t cpu_axes_of_places(cpu_emitter *e, const ir_store *at) {
             if ((e->k->axes[a].role & (IR_COL | IR_VAL)) && !e->axis[a] && cpu_varies(e, at->places[i], (int32_t)a)) all |= 1u << a;
     return all;
 }
+/* Stores of one kernel run over different axes, so each has loops of its own. */
 static void stores(cpu_emitter *e) {
     for (uint32_t i = 0; i < e->k->n_stores; i++) {
         one_store s = {&e->k->stores[i]};
@@ -151,6 +158,7 @@ static void one_row(cpu_emitter *e, void *env) {
         begin_sweep(e, s);
         column c = {.e = e, .sweep = s};
         cpu_walk(e, columns_of(e, s), -1, one_column, &c);
+        /* Lines of a row that stand on the folds just finished: sweep s + 1 and the stores find them. */
         cpu_lets_ready(e, s + 1);
     }
     stores(e);
@@ -163,6 +171,7 @@ void cpu_nest(cpu_emitter *e) {
     if (axis < 0) one_row(e, NULL);
     else {
         cpu_lets_ready(e, 0);
+        /* An item is one index: of a vector only the first lane exists. */
         const bool one = e->s->axes[axis].walk == IR_WALK_ITEM;
         cpu_val hi = one ? LLVMBuildAdd(e->b, e->lo[axis], cpu_int(e, 1), "") : e->hi[axis];
         cpu_lanes(e, axis, e->lo[axis], hi, one_row, NULL);

@@ -19,12 +19,14 @@ static LLVMTypeRef stored_type(const cpu_emitter *e, uint8_t dtype) {
 }
 static LLVMTypeRef shape(LLVMTypeRef element, int32_t lanes) { return lanes > 1 ? LLVMVectorType(element, (unsigned)lanes) : element; }
 
+/* For intrinsics whose variant two types pick: the value's and the pointer's. */
 static cpu_val call2(cpu_emitter *e, const char *name, LLVMTypeRef first, LLVMTypeRef second, uint32_t n, cpu_val *args) {
     LLVMTypeRef over[] = {first, second};
     const unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
     cpu_val fn = LLVMGetIntrinsicDeclaration(e->m, id, over, 2);
     return LLVMBuildCall2(e->b, LLVMIntrinsicGetType(e->c, id, over, 2), fn, args, n, "");
 }
+/* Of an element in memory: a truth value is a byte there. */
 static unsigned bytes_of(const cpu_emitter *e, LLVMTypeRef t) {
     return t == e->i8 || t == e->i1 ? 1 : t == e->i32 || t == e->f32 ? 4 : 8;
 }
@@ -43,6 +45,7 @@ static cpu_val load(cpu_emitter *e, LLVMTypeRef element, cpu_val at, int32_t lan
     LLVMSetAlignment(v, bytes_of(e, element));
     return v;
 }
+/* The mask is an argument here; cpu_store below takes the tail at hand. A scalar has no lanes to mask. */
 static void store(cpu_emitter *e, LLVMTypeRef element, cpu_val value, cpu_val at, cpu_val mask) {
     if (cpu_is_vector(value) && mask) {
         cpu_val args[] = {value, at, alignment(e, element), mask};
@@ -51,6 +54,7 @@ static void store(cpu_emitter *e, LLVMTypeRef element, cpu_val value, cpu_val at
     }
     LLVMSetAlignment(LLVMBuildStore(e->b, value, at), bytes_of(e, element));
 }
+/* Gathers and scatters have no form without a mask. */
 static cpu_val all_lanes(cpu_emitter *e, cpu_val mask, int32_t lanes) {
     return mask ? mask : LLVMConstAllOnes(LLVMVectorType(e->i1, (unsigned)lanes));
 }
@@ -96,12 +100,14 @@ static ir_expr stride_of(cpu_emitter *e, const ir_type *t, uint32_t axis) {
     for (uint32_t a = axis + 1; a < t->rank; a++) stride = ir_mul(e->u, stride, t->dim[a]);
     return stride;
 }
+/* NULL is an empty sum, so that an address without a part emits nothing for it. */
 static cpu_val plus(cpu_emitter *e, cpu_val a, cpu_val b) {
     cpu_val x[] = {a, b};
     return !a ? b : !b ? a : cpu_apply(e, IR_ADD, x, 2);
 }
 static cpu_val times(cpu_emitter *e, cpu_val a, ir_expr b) {
     cpu_val x[] = {a, NULL};
+    /* The innermost stride is 1: nothing is emitted for it, and a lane's position stays a plain index. */
     int64_t one;
     if (ir_is_int(e->u, b, &one) && one == 1) return a;
     x[1] = cpu_expr(e, b);
@@ -113,6 +119,7 @@ static cpu_val clamped(cpu_emitter *e, cpu_val at, ir_expr extent) {
     zero[0] = cpu_apply(e, IR_MIN, last, 2);
     return cpu_apply(e, IR_MAX, zero, 2);
 }
+/* Both comparisons, also where one of them would be provable: LLVM folds what is constant. */
 static cpu_val in_range(cpu_emitter *e, cpu_val at, ir_expr extent) {
     cpu_val low[] = {cpu_int(e, 0), at}, high[] = {at, cpu_expr(e, extent)};
     cpu_val x = cpu_apply(e, IR_LE, low, 2);
@@ -124,8 +131,10 @@ static void add_position(cpu_emitter *e, address *a, ir_expr at, ir_expr extent,
     const bool proved = ir_in_range(e->u, at, extent), varies = e->lanes > 1 && cpu_varies(e, at, e->lane);
     a->exact &= proved;
     ir_expr coef = 0, rest = 0;
+    /* Coefficient and rest must be one number for all lanes, or the lanes would not be a step apart. */
     const bool affine = varies && ir_affine(e->u, at, e->k->axes[e->lane].var, &coef, &rest) && !cpu_varies(e, coef, e->lane) && !cpu_varies(e, rest, e->lane);
     if (affine) {
+        /* Clamping would break the step between lanes, so a lane out of range is masked: it is not read, and gives 0. */
         if (!proved) a->mask = cpu_truth(e, a->mask, in_range(e, cpu_expr(e, at), extent));
         a->step = ir_add(e->u, a->step, ir_mul(e->u, coef, stride));
         cpu_val start = plus(e, cpu_expr(e, rest), times(e, e->axis[e->lane], coef));
@@ -144,6 +153,7 @@ static void stay_in_empty(cpu_emitter *e, address *a, ir_value value) {
     const ir_type t = e->u->value.at[value].type;
     ir_expr n = ir_int(e->u, 1);
     for (uint32_t i = 0; i < t.rank; i++) n = ir_mul(e->u, n, t.dim[i]);
+    /* Proved to have an element, as most buffers are: then nothing is emitted. */
     if (ir_at_least(e->u, n, 1)) return;
     cpu_val some = cpu_expr(e, ir_op2(e->u, IR_LT, ir_int(e->u, 0), n));
     a->base = cpu_pick(e, some, a->base, cpu_int(e, 0));
@@ -173,9 +183,11 @@ static bool address_of_access(cpu_emitter *e, const ir_access *access, address *
             if ((int32_t)i == e->lane) a->step = access->step[i];
             else a->base = plus(e, a->base, times(e, e->axis[i], access->step[i]));
         }
+    /* The first lane's own position last: of all axes the lanes move fastest. */
     if (e->lane >= 0 && access->step[e->lane]) a->base = plus(e, a->base, times(e, e->axis[e->lane], access->step[e->lane]));
     return true;
 }
+/* The kernel's form of an access knows no clamps, so it serves only reads that are in range by proof. */
 static bool proved(cpu_emitter *e, ir_expr read) {
     const ir_type t = e->u->value.at[ir_at(e->u, read)->u.ref].type;
     for (uint32_t i = 0; i < t.rank; i++)
@@ -193,6 +205,7 @@ static address read_address(cpu_emitter *e, ir_expr read) {
     return address_of(e, ir_at(e->u, read)->u.ref, n, at);
 }
 
+/* Is it known that neighbouring lanes are `step` elements apart, and nothing else moves them? */
 static bool is_step(cpu_emitter *e, const address *a, int64_t step) {
     int64_t found;
     return !a->scattered && ir_is_int(e->u, a->step, &found) && found == step;
@@ -205,11 +218,13 @@ static cpu_val lane_addresses(cpu_emitter *e, const address *a) {
 
 /* ---- reading */
 
+/* Frames hold few values, so a search is enough. One that is not there is a defect of the schedule's kernel. */
 static uint32_t buffer_of(cpu_emitter *e, ir_value value) {
     for (uint32_t i = 0; i < e->k->n_values; i++)
         if (e->k->values[i] == value) return i;
     cpu_give_up(e, "a value is missing in the frame");
 }
+/* A result may be read too (`+=`), and then its elements change while the kernel runs. */
 static bool is_result(const cpu_emitter *e, ir_value value) {
     for (uint32_t i = 0; i < e->k->n_stores; i++)
         if (e->k->stores[i].at.result == value) return true;
@@ -238,6 +253,7 @@ cpu_val cpu_read(cpu_emitter *e, ir_expr read) {
     cpu_val buffer = e->buffers[buffer_of(e, value)], v;
     LLVMTypeRef element = stored_type(e, dtype);
     const address a = read_address(e, read);
+    /* A step of 0 is one element for all lanes: it stays a scalar, and whoever needs a vector spreads it. */
     if (e->lanes == 1 || is_step(e, &a, 0)) v = load(e, element, cpu_at(e, buffer, a.base, element), 1, NULL);
     else if (is_step(e, &a, 1)) v = load(e, element, cpu_at(e, buffer, a.base, element), e->lanes, a.mask);
     else v = gather(e, element, cpu_at(e, buffer, lane_addresses(e, &a), element), e->lanes, a.mask);
@@ -248,10 +264,12 @@ cpu_val cpu_read(cpu_emitter *e, ir_expr read) {
 
 /* What does not fit becomes the nearest that does. */
 static cpu_val saturated(cpu_emitter *e, cpu_val v) {
+    /* Of integers only i32 is narrower than the 64 bits that are computed with. */
     cpu_val low[] = {v, cpu_int(e, INT32_MIN)}, high[] = {NULL, cpu_int(e, INT32_MAX)};
     high[0] = cpu_apply(e, IR_MAX, low, 2);
     return cpu_apply(e, IR_MIN, high, 2);
 }
+/* The other way: as the element is stored. A truth value becomes a byte of 0 or 1. */
 static cpu_val narrowed(cpu_emitter *e, uint8_t dtype, cpu_val v) {
     const int32_t lanes = cpu_is_vector(v) ? (int32_t)LLVMGetVectorSize(LLVMTypeOf(v)) : 1;
     switch (dtype) {
@@ -287,9 +305,11 @@ void cpu_write(cpu_emitter *e, const ir_store *at, cpu_val value, cpu_val where)
         if (where) cpu_if_end(e, &branch);
         return;
     }
+    /* The address's mask holds the tail, so lanes that do not exist write nothing. */
     cpu_val mask = cpu_truth(e, a.mask, where);
     if (mask) mask = cpu_splat(e, mask, e->lanes);
     value = narrowed(e, t.dtype, cpu_splat(e, value, e->lanes));
+    /* Lanes side by side are one masked store; else each lane writes to an address of its own. */
     if (is_step(e, &a, 1)) store(e, element, value, cpu_at(e, buffer, a.base, element), mask);
     else scatter(e, element, value, cpu_at(e, buffer, lane_addresses(e, &a), element), mask);
 }

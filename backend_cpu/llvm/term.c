@@ -3,10 +3,12 @@
 #include "emit.h"
 
 /* Computed where it is wanted, when no block of scratch holds it. */
-typedef struct { uint32_t let; cpu_val sum; } term;
+typedef struct { uint32_t let; cpu_val sum; } term; /* sum: slot */
 
+/* Scalars only where the place is one: a slot keeps the type it begins with. */
 static cpu_val shaped(cpu_emitter *e, cpu_val v, bool vector) { return vector ? cpu_splat(e, v, e->lanes) : v; }
 
+/* Is the axis one of the features that the TERM binds? */
 static bool runs_over(const cpu_emitter *e, const ir_let *l, int32_t axis) {
     for (uint32_t i = 0; i < l->n_over; i++)
         if (cpu_axis_of(e, l->over[i]) == axis) return true;
@@ -65,6 +67,7 @@ typedef struct {
     cpu_val sum[MAX_ROWS][MAX_COLS];
 } tile;
 
+/* Of the block at hand; outside of blocks nothing does. */
 static bool varies_with_column(cpu_emitter *e, ir_expr x) { return e->block_axis >= 0 && cpu_varies(e, x, e->block_axis); }
 static void bind_column(cpu_emitter *e, const tile *t, int32_t j) {
     const int32_t step = t->by_column ? e->s->width : 1;
@@ -76,6 +79,7 @@ static void bind_column(cpu_emitter *e, const tile *t, int32_t j) {
     if (t->by_column) cpu_bind_lane(e, e->block_axis, at, t->tail);
     else cpu_bind(e, e->block_axis, at);
 }
+/* A scope was pushed where there is no column, so that each bind has its unbind. */
 static void unbind_column(cpu_emitter *e) {
     if (e->block_axis < 0) cpu_scope_pop(e);
     else cpu_unbind(e, e->block_axis);
@@ -106,15 +110,18 @@ static cpu_val feature_index(cpu_emitter *e, const ir_let *l, int32_t lane) {
     }
     return at;
 }
+/* Elements of one row of packed factors. */
 static cpu_val n_features(cpu_emitter *e, const ir_let *l) {
     cpu_val n = cpu_int(e, 1);
     for (uint32_t o = 0; o < l->n_over; o++) n = LLVMBuildMul(e->b, n, cpu_extent(e, cpu_axis_of(e, l->over[o])), "");
     return n;
 }
+/* Packing and reading must agree on which feature is innermost, so both ask here. */
 static int32_t packing_lane(const cpu_emitter *e, uint32_t k) {
     const ir_let *l = &e->k->lets[k];
     return e->s->lets[k].lanes == IR_FEAT ? e->s->lets[k].lane_axis : cpu_axis_of(e, l->over[l->n_over - 1]);
 }
+/* Of the row and the features bound now; the row counts from the first of the tile. */
 static cpu_val factor_at(cpu_emitter *e, uint32_t k) {
     const ir_let *l = &e->k->lets[k];
     cpu_val at = LLVMBuildMul(e->b, cpu_tile_row(e), n_features(e, l), "");
@@ -125,6 +132,7 @@ static void pack_feature(cpu_emitter *e, void *env) {
     const uint32_t k = *(const uint32_t *)env;
     cpu_store(e, cpu_splat(e, cpu_expr(e, e->k->lets[k].a), e->lanes), factor_at(e, k));
 }
+/* Lines of the row alone are computed before its features, once. */
 static void pack_row(cpu_emitter *e, void *env) {
     const uint32_t k = *(const uint32_t *)env;
     cpu_lets_ready(e, 0);
@@ -136,6 +144,7 @@ void cpu_term_pack(cpu_emitter *e, uint32_t k) {
     cpu_phase(e, "load_row");
     cpu_each_row(e, pack_row, &k);
 }
+/* Packed: loaded along the lanes at hand; else computed in place, like any expression. */
 static cpu_val row_factor(cpu_emitter *e, uint32_t k) {
     if (!e->s->lets[k].packed) return cpu_expr(e, e->k->lets[k].a);
     return cpu_load(e, e->real, factor_at(e, k), e->lanes);
@@ -169,6 +178,7 @@ static void products(cpu_emitter *e, const tile *t, bool masked) {
 static void tile_feature(cpu_emitter *e, void *env) {
     const tile *t = env;
     const ir_let *l = &e->k->lets[t->let];
+    /* Factors that split into one of the row and one of the column need rows + columns evaluations instead of rows x columns. */
     const bool apart = l->a && ir_is_bool(e->u, l->where, true) && !varies_with_column(e, l->a) && !cpu_varies_with_row(e, l->b);
     if (apart) {
         products(e, t, e->tail && !plain_product(e, l));
@@ -213,6 +223,7 @@ static void store_sums(cpu_emitter *e, const tile *t) {
         for (int32_t n = 0; n < at_once; n++) cpu_store(e, cpu_part(e, sums, (uint32_t)(n * t->cols), (uint32_t)t->cols), place(e, t, i + n, 0));
     }
 }
+/* Lanes along columns, or scalars: sums are complete as they are, and stand side by side in the block. */
 static void tile_end(cpu_emitter *e, const tile *t) {
     if (!t->by_column && e->s->width > 1) {
         store_sums(e, t);
@@ -233,6 +244,7 @@ static void tile_columns(cpu_emitter *e, void *env, cpu_val from, int32_t n, cpu
     cpu_walk(e, features_of(e, &e->k->lets[t->let]), lane, tile_feature, t);
     tile_end(e, t);
 }
+/* A TERM of rows alone is a tile of one column that is none: bind_column then only opens a scope. */
 static void tile_rows(cpu_emitter *e, void *env, cpu_val row, int32_t rows) {
     tile *t = env;
     t->row = row;

@@ -21,14 +21,17 @@ void cpu_bind_row(cpu_emitter *e, cpu_val row, int32_t offset) {
     if (e->s->row_axis < 0) cpu_scope_push(e, 0);
     else cpu_bind(e, e->s->row_axis, offset ? LLVMBuildAdd(e->b, row, cpu_int(e, offset), "") : row);
 }
+/* Mirrors cpu_bind_row: without a row axis it opened a scope alone. */
 void cpu_unbind_row(cpu_emitter *e) {
     if (e->s->row_axis < 0) cpu_scope_pop(e);
     else cpu_unbind(e, e->s->row_axis);
 }
+/* Through lines too, as cpu_varies; false for a kernel without rows. */
 bool cpu_varies_with_row(cpu_emitter *e, ir_expr x) { return e->s->row_axis >= 0 && cpu_varies(e, x, e->s->row_axis); }
 
 /* hi - lo rounded down to a multiple of step, and added to lo. */
 static cpu_val whole_end(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step) {
+    /* Not below 0: the remainder is that of unsigned numbers. */
     cpu_val n[] = {LLVMBuildSub(e->b, hi, lo, ""), cpu_int(e, 0)}, count = cpu_apply(e, IR_MAX, n, 2);
     cpu_val rest = LLVMBuildURem(e->b, count, cpu_int(e, step), "");
     return LLVMBuildAdd(e->b, lo, LLVMBuildSub(e->b, count, rest, ""), "whole");
@@ -50,6 +53,7 @@ void cpu_row_tiles(cpu_emitter *e, int32_t rows, cpu_tile *body, void *env) {
         cpu_scope_pop(e);
         cpu_loop_end(e, &l);
     }
+    /* What is left, or all rows where a tile is one. */
     cpu_loop l = cpu_loop_begin(e, from, hi, 1, "row");
     cpu_scope_push(e, 0);
     body(e, env, l.index, 1);
@@ -72,6 +76,7 @@ void cpu_spans(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step, int32_t n, 
         from = whole_end(e, lo, hi, step * n);
         span_loop(e, lo, from, step, n, body, env);
     }
+    /* The two last kinds become one loop of masked steps: less code, and no slower where masks are free. */
     if (step > 1 && cpu_masks_are_free(e)) {
         cpu_loop l = cpu_loop_begin(e, from, hi, step, "span");
         cpu_scope_push(e, 0);
@@ -82,6 +87,7 @@ void cpu_spans(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step, int32_t n, 
     }
     cpu_val end = whole_end(e, from, hi, step);
     span_loop(e, from, end, step, 1, body, env);
+    /* Steps of one leave nothing behind. */
     if (step == 1) return;
     cpu_if rest = cpu_if_begin(e, LLVMBuildICmp(e->b, LLVMIntSLT, end, hi, ""), "tail");
     cpu_scope_push(e, 0);
@@ -90,6 +96,7 @@ void cpu_spans(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step, int32_t n, 
     cpu_if_end(e, &rest);
 }
 
+/* Carries a body without rows through cpu_row_tiles, whose bodies take them. */
 typedef struct { cpu_body *body; void *env; } each;
 static void each_row(cpu_emitter *e, void *env, cpu_val row, int32_t rows) {
     const each *r = env;
@@ -98,6 +105,7 @@ static void each_row(cpu_emitter *e, void *env, cpu_val row, int32_t rows) {
     r->body(e, r->env);
     cpu_unbind_row(e);
 }
+/* Not unrolled: the body is emitted once, in a loop over the rows of the tile. */
 void cpu_each_row(cpu_emitter *e, cpu_body *body, void *env) {
     each r = {body, env};
     cpu_row_tiles(e, 1, each_row, &r);

@@ -20,18 +20,20 @@ enum { N_WORDS = sizeof two_over_pi / sizeof *two_over_pi };
 #define LARGE 0x1p20
 #define FUNCTION "attn_large_angle"
 
-typedef struct { cpu_emitter *e; LLVMTypeRef i128; cpu_val table; } angle;
+typedef struct { cpu_emitter *e; LLVMTypeRef i128; cpu_val table; } angle; /* table: two_over_pi in the module */
 
 static cpu_val wide(const angle *a, cpu_val x) { return LLVMBuildZExt(a->e->b, x, a->i128, ""); }
 static cpu_val low(const angle *a, cpu_val x) { return LLVMBuildTrunc(a->e->b, x, a->e->i64, ""); }
 static cpu_val high(const angle *a, cpu_val x) {
     return low(a, LLVMBuildLShr(a->e->b, x, LLVMConstInt(a->i128, 64, false), ""));
 }
+/* 128 bits of two words; high and low take them apart again. */
 static cpu_val join(const angle *a, cpu_val above, cpu_val below) {
     return LLVMBuildOr(a->e->b, LLVMBuildShl(a->e->b, wide(a, above), LLVMConstInt(a->i128, 64, false), ""), wide(a, below), "");
 }
 static cpu_val plus(const angle *a, cpu_val x, int64_t n) { return LLVMBuildAdd(a->e->b, x, cpu_int(a->e, n), ""); }
 
+/* Private: the table is part of the object, and no symbol that a linker would see. */
 static cpu_val table_of(cpu_emitter *e) {
     static const char name[] = "attn_two_over_pi";
     cpu_val words[N_WORDS];
@@ -97,6 +99,7 @@ static void body(const angle *a, cpu_val x) {
     LLVMBuildAggregateRet(b, result, 2);
 }
 
+/* f64 to {f64, i64}: what is left, and the multiple of pi/2. */
 static LLVMTypeRef function_type(cpu_emitter *e) {
     LLVMTypeRef parts[] = {e->f64, e->i64};
     return LLVMFunctionType(LLVMStructTypeInContext(e->c, parts, 2, false), &e->f64, 1, false);
@@ -119,22 +122,27 @@ static cpu_val function(cpu_emitter *e) {
 
 /* ---- the lanes of a kernel that need it */
 
+/* From LARGE on the multiple of pi/2 has too many digits for the three parts that math.c takes it off in. NaN is not large. */
 static cpu_val is_large(cpu_emitter *e, cpu_val x) {
     cpu_val size = cpu_call(e, "llvm.fabs", LLVMTypeOf(x), 1, &x), limit = LLVMConstReal(e->f64, LARGE);
     return LLVMBuildFCmp(e->b, LLVMRealOGE, size, cpu_is_vector(x) ? cpu_splat(e, limit, (int32_t)LLVMGetVectorSize(LLVMTypeOf(x))) : limit, "large");
 }
+/* All truth bits of the vector as one integer: one comparison tells whether any is set. */
 static cpu_val any_lane(cpu_emitter *e, cpu_val truth) {
     if (!cpu_is_vector(truth)) return truth;
     LLVMTypeRef bits = LLVMIntTypeInContext(e->c, LLVMGetVectorSize(LLVMTypeOf(truth)));
     return LLVMBuildICmp(e->b, LLVMIntNE, LLVMBuildBitCast(e->b, truth, bits, ""), LLVMConstNull(bits), "any");
 }
+/* Lanes are taken one by one by number, which only memory allows; a vector's slot is an array of them. */
 static cpu_val in_slot(cpu_emitter *e, cpu_val v, const char *name) {
     cpu_val slot = cpu_slot(e, LLVMTypeOf(v), name);
     LLVMBuildStore(e->b, v, slot);
     return slot;
 }
+/* The whole vector again, after the lanes that needed it were replaced. */
 static cpu_val from_slot(cpu_emitter *e, cpu_val slot) { return LLVMBuildLoad2(e->b, LLVMGetAllocatedType(slot), slot, ""); }
 
+/* The scalar function for this lane if it needs it; the others keep what the short way gave. */
 static void one_lane(cpu_emitter *e, cpu_val lane, cpu_val x_slot, cpu_val r_slot, cpu_val k_slot) {
     cpu_val x = LLVMBuildLoad2(e->b, e->f64, cpu_at(e, x_slot, lane, e->f64), "");
     cpu_if branch = cpu_if_begin(e, is_large(e, x), "lane");
@@ -143,6 +151,7 @@ static void one_lane(cpu_emitter *e, cpu_val lane, cpu_val x_slot, cpu_val r_slo
     LLVMBuildStore(e->b, LLVMBuildExtractValue(e->b, both, 1, ""), cpu_at(e, k_slot, lane, e->i64));
     cpu_if_end(e, &branch);
 }
+/* A phi, since the result is wanted as a value behind the branch: by the short way it is what came in. */
 static cpu_val merged(cpu_emitter *e, cpu_val short_way, LLVMBasicBlockRef from, cpu_val long_way, LLVMBasicBlockRef then) {
     cpu_val phi = LLVMBuildPhi(e->b, LLVMTypeOf(short_way), "");
     LLVMAddIncoming(phi, &short_way, &from, 1);
