@@ -30,11 +30,14 @@ static void broken(verifier *v, base_message rule, const char *what) {
     v->bad = true;
 }
 
+/* Answers with `truth`, so that tests chain; `what` names the culprit in the message. */
 static bool holds(verifier *v, bool truth, base_message rule, const char *what) {
     if (!truth) broken(v, rule, what);
     return truth;
 }
 
+/* Ids from a graph may be anything: these two are asked before an id indexes an array. Expressions that the verifier
+ * itself builds are beyond n_exprs and never part of the graph. */
 static bool is_value(const verifier *v, ir_value value) { return value && value < v->u->value.n; }
 static bool is_expr(const verifier *v, ir_expr e) { return e && e < v->n_exprs; }
 static const ir_type *type_of(const verifier *v, ir_value value) { return &v->u->value.at[value].type; }
@@ -52,12 +55,14 @@ static bool read_holds(verifier *v, const ir_expr_info *x, const ir_expr *operan
     return holds(v, fits, BASE_MSG_RULE_SORT, name);
 }
 
+/* Operands: bound variables, guard, body. Extents are no operands, so they are put on the stack of the walk here. */
 static bool reduction_holds(verifier *v, const ir_expr_info *x, const ir_expr *operands) {
     if (!holds(v, x->u.ref < IR_N_REDS && x->operands.n >= 3, BASE_MSG_RULE_SORT, "a reduction over nothing")) return false;
     uint32_t n = x->operands.n - 2;
     for (uint32_t k = 0; k < n; k++) {
         const ir_expr_info *bound = ir_at(v->u, operands[k]);
         bool binder = bound->op == IR_VAR && ir_is_binder(v->u, bound->u.ref);
+        /* A variable of a node in this place would be free and bound at once: substitution could capture it. */
         if (!holds(v, binder, BASE_MSG_RULE_SCOPE, "a reduction binds what is no canonical binder")) return false;
         BASE_PUSH(v->u->arena, &v->stack, v->u->var.at[bound->u.ref].extent);
     }
@@ -80,6 +85,7 @@ static bool node_holds(verifier *v, ir_expr e) {
     case IR_BOOL: return holds(v, x->sort == IR_SORT_BOOL, BASE_MSG_RULE_SORT, "bool");
     case IR_DIM: return holds(v, x->u.ref && x->u.ref < v->u->dim.n, BASE_MSG_RULE_SCOPE, "no dimension");
     case IR_VAR: return holds(v, x->u.ref && x->u.ref < v->u->var.n, BASE_MSG_RULE_SCOPE, "no variable");
+    /* Lines of a kernel: a graph has none. */
     case IR_LET: return holds(v, false, BASE_MSG_RULE_LET, "$k");
     case IR_READ: return read_holds(v, x, operands);
     case IR_RED: return reduction_holds(v, x, operands);
@@ -94,6 +100,7 @@ static bool walk_holds(verifier *v, ir_expr e) {
     while (v->stack.n) {
         ir_expr at = v->stack.at[--v->stack.n];
         if (!holds(v, is_expr(v, at), BASE_MSG_RULE_POISON, "an operand")) return false;
+        /* Seen since the node began. What may be read only grows until the node is done, so what held still holds. */
         if (v->epoch[at] == v->now) continue;
         v->epoch[at] = v->now;
         if (!node_holds(v, at)) return false;
@@ -113,6 +120,8 @@ static bool may_be_free(const verifier *v, ir_var var) {
 static bool expr_holds(verifier *v, ir_expr e, ir_sort sort, const char *what) {
     if (!holds(v, is_expr(v, e) && ir_at(v->u, e)->op != IR_NONE, BASE_MSG_RULE_POISON, what)) return false;
     if (!walk_holds(v, e)) return false;
+    /* Asked of each root and not in the walk: the walk skips what it has seen, but a root may stand where fewer
+     * variables are free. */
     ir_set free = ir_free(v->u, e);
     for (uint32_t k = 0; k < ir_set_size(v->u, free); k++) {
         ir_var var = ir_set_at(v->u, free, k);
@@ -134,6 +143,7 @@ static bool type_holds(verifier *v, const ir_type *type, const char *name) {
     return true;
 }
 
+/* Extents are compared as ids: canonical expressions are equal if their ids are. */
 static bool same_type(const ir_type *a, const ir_type *b) {
     if (a->dtype != b->dtype || a->rank != b->rank) return false;
     for (uint32_t k = 0; k < a->rank; k++)
@@ -152,12 +162,15 @@ static bool define(verifier *v, ir_value value) {
     return true;
 }
 
+/* For values that a node names outside of expressions: carries, yields, outputs, what a check is about. */
 static bool visible(verifier *v, ir_value value) {
     if (!holds(v, is_value(v, value), BASE_MSG_RULE_ORDER, "no value")) return false;
     return holds(v, v->value[value] == VISIBLE, BASE_MSG_RULE_ORDER, v->u->value.at[value].name);
 }
 
 /* A node's variable: no other node has it, no reduction binds it, its extent may use what was named before. */
+/* `owned` is never taken back, `free` is, by whoever handles the node: a variable belongs to one node of the whole
+ * graph, but is free only inside it. */
 static bool own(verifier *v, ir_var var) {
     if (!holds(v, var && var < v->u->var.n, BASE_MSG_RULE_SCOPE, "no variable")) return false;
     const char *name = v->u->var.at[var].name;
@@ -181,10 +194,12 @@ static bool places_hold(verifier *v, const ir_node *node, const ir_store *s, con
     if (!holds(v, shaped && s->mode <= IR_STORE_ADD, BASE_MSG_RULE_STORE, name)) return false;
     for (uint32_t k = 0; k < s->n_places; k++)
         if (!expr_holds(v, s->places[k], IR_SORT_INT, name)) return false;
+    /* Truth values have no sum. */
     bool adds = s->mode != IR_STORE_ADD || ir_dtypes[type->dtype].sort != IR_SORT_BOOL;
     return holds(v, adds, BASE_MSG_RULE_STORE, name);
 }
 
+/* What a store starts from must have the type of what it makes, since it is copied as it is. */
 static bool result_holds(verifier *v, const ir_node *node, const ir_result *result) {
     const ir_store *s = &result->store;
     if (!holds(v, is_value(v, s->result), BASE_MSG_RULE_ORDER, "no value")) return false;
@@ -207,13 +222,16 @@ static void verify_map(verifier *v, const ir_node *node) {
 
 /* ---------------------------------------------------------------- sources, loops, checks, uses */
 
+/* Sources stand outside of loops: the host gives each tensor once. */
 static void verify_source(verifier *v, const ir_node *node) {
     if (!holds(v, v->depth == 0, BASE_MSG_RULE_ORDER, "a source inside a loop") || !define(v, node->source.value)) return;
     const ir_type *type = type_of(v, node->source.value);
     const char *name = v->u->value.at[node->source.value].name;
+    /* The elements of a const are given, so its extents must be literals. */
     for (uint32_t k = 0; node->form == IR_FORM_CONST && k < type->rank; k++)
         holds(v, ir_is_int(v->u, type->dim[k], NULL), BASE_MSG_RULE_TYPE, name);
     if (node->form == IR_FORM_CONST) holds(v, node->source.data != NULL, BASE_MSG_RULE_TYPE, name);
+    /* The first axis has none before it to be joined with. */
     if (node->source.packed && type->rank) holds(v, !node->source.packed[0], BASE_MSG_RULE_TYPE, name);
 }
 
@@ -228,6 +246,7 @@ static bool carry_holds(verifier *v, const ir_carry *c) {
     return holds(v, same, BASE_MSG_RULE_LOOP, v->u->value.at[c->inside].name) && define(v, c->inside);
 }
 
+/* Asked before the body is walked: what follows relies on the last node being the yield with these values. */
 static bool yields_hold(verifier *v, const ir_node *loop) {
     const ir_node *last = loop->loop.body.n ? loop->loop.body.at[loop->loop.body.n - 1] : NULL;
     bool good = last && last->form == IR_FORM_YIELD && last->use.n_values == loop->loop.n_carries;
@@ -235,6 +254,7 @@ static bool yields_hold(verifier *v, const ir_node *loop) {
     return holds(v, good, BASE_MSG_RULE_LOOP, "the body does not end with the next values");
 }
 
+/* The bounds are looked at before the counter is free: they do not see it. */
 static bool loop_head_holds(verifier *v, const ir_node *node) {
     if (!holds(v, v->depth < MAX_NESTING, BASE_MSG_RULE_LOOP, "loops nested too deeply")) return false;
     if (!expr_holds(v, node->loop.lo, IR_SORT_INT, "lower bound") || !expr_holds(v, node->loop.hi, IR_SORT_INT, "upper bound")) return false;
@@ -253,6 +273,7 @@ static void verify_loop(verifier *v, const ir_node *node) {
         verify_block(v, node->loop.body, node);
         v->depth--;
     }
+    /* The values inside the carries were defined since `before` too, so they go with the body. */
     for (uint32_t k = before; k < v->defined.n; k++) v->value[v->defined.at[k]] = GONE;
     v->defined.n = before;
     v->free.n = outside;
@@ -266,6 +287,7 @@ static bool is_answer(const verifier *v, const ir_node *node) {
     return !type->rank && type->dtype == IR_TYPE_I64;
 }
 
+/* The position's variables are only a description for messages: they are owned, but the maps do not see them. */
 static void verify_check(verifier *v, const ir_node *node) {
     const ir_check *c = &node->check;
     bool good = holds(v, c->what && is_answer(v, c->position) && is_answer(v, c->found), BASE_MSG_RULE_CHECK, "two maps to one i64 each");
@@ -278,6 +300,8 @@ static void verify_check(verifier *v, const ir_node *node) {
     if (good && !v->bad) verify_map(v, c->found);
 }
 
+/* The output is looked up by identity, so one inside a loop is refused as well. Names are compared pairwise: the host
+ * asks for outputs by name. */
 static void verify_output(verifier *v, const ir_node *node) {
     const ir_graph *g = v->g;
     bool good = node == g->body.at[g->body.n - 1] && node->use.n_values == g->n_outputs;
@@ -285,6 +309,7 @@ static void verify_output(verifier *v, const ir_node *node) {
     for (uint32_t k = 0; k < g->n_outputs; k++) {
         const ir_output_info *info = &g->outputs[k];
         if (!visible(v, node->use.values[k]) || !holds(v, info->value == node->use.values[k], BASE_MSG_RULE_OUTPUT, info->name)) return;
+        /* The element type that is handed out may be wider or narrower, but not of another sort. */
         bool sort = info->dtype < IR_N_DTYPES && ir_dtypes[info->dtype].sort == ir_dtypes[type_of(v, info->value)->dtype].sort;
         holds(v, sort, BASE_MSG_RULE_OUTPUT, info->name);
         for (uint32_t j = 0; j < k; j++) holds(v, strcmp(info->name, g->outputs[j].name) != 0, BASE_MSG_RULE_OUTPUT, info->name);
@@ -298,6 +323,7 @@ static void verify_yield(verifier *v, const ir_node *node, const ir_node *loop) 
     for (uint32_t k = 0; k < node->use.n_values; k++) visible(v, node->use.values[k]);
 }
 
+/* A new number for `now` forgets what was seen: what may be read or be free has changed since the last node. */
 static void verify_node(verifier *v, const ir_node *node, const ir_node *loop) {
     v->span = node->span;
     v->now++;
@@ -312,6 +338,8 @@ static void verify_node(verifier *v, const ir_node *node, const ir_node *loop) {
     }
 }
 
+/* `loop` is the node whose body this is, or NULL for the graph itself. A missing node and a misplaced source break the
+ * same rule. */
 static void verify_block(verifier *v, ir_block block, const ir_node *loop) {
     bool computed = false;
     for (uint32_t k = 0; k < block.n && !v->bad; k++) {
@@ -326,6 +354,7 @@ static void verify_block(verifier *v, ir_block block, const ir_node *loop) {
 
 /* ---------------------------------------------------------------- the graph */
 
+/* What can be said without walking the nodes. Facts are about dimensions alone: nothing is free or visible yet. */
 static void verify_head(verifier *v) {
     const ir_graph *g = v->g;
     bool output = g->body.n && g->body.at[g->body.n - 1] && g->body.at[g->body.n - 1]->form == IR_FORM_OUTPUT;
@@ -339,6 +368,7 @@ static void verify_head(verifier *v) {
 static void verify_scalars(verifier *v) {
     const ir_graph *g = v->g;
     for (uint32_t k = 0; k < g->n_scalars && !v->bad; k++) {
+        /* The nodes have been verified, so the producer of a value that exists is the node that defines it. */
         const ir_node *source = is_value(v, g->scalars[k]) ? ir_graph_producer(g, g->scalars[k]) : NULL;
         const ir_type *type = source ? type_of(v, g->scalars[k]) : NULL;
         if (source) v->span = source->span;
@@ -348,8 +378,10 @@ static void verify_scalars(verifier *v) {
     }
 }
 
+/* `after` names the pass that made the graph, for the message. The tables stay in the arena of the unit. */
 bool ir_graph_verify(const ir_graph *g, const char *after) {
     ir_unit *u = g->unit;
+    /* Epoch 0 is what the table starts with, so the first walk has number 1. */
     verifier v = {.g = g, .u = u, .after = after, .now = 1, .n_exprs = u->expr.n};
     v.value = BASE_ARRAY(u->arena, u->value.n, uint8_t);
     v.owned = BASE_ARRAY(u->arena, u->var.n, bool);
