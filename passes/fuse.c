@@ -10,6 +10,7 @@
 
 const double fuse_none = 1e3;    /* seconds: worse than anything that has a good kernel; adds up, unlike infinity */
 
+/* A map's identity for the judge: bodies, places, variables. Expressions are interned, so ids are enough. 0 is no key of a memo. */
 static uint32_t hash_map(const ir_node *map) {
     uint32_t h = 2166136261u;
     for (uint32_t i = 0; i < map->map.n_results; i++) {
@@ -23,6 +24,7 @@ static bool same_result(const ir_result *a, const ir_result *b) {
     return a->body == b->body && a->store.n_places == b->store.n_places && a->store.result == b->store.result
         && !memcmp(a->store.places ? a->store.places : &a->body, b->store.places ? b->store.places : &b->body, a->store.n_places * sizeof(ir_expr));
 }
+/* Spans play no part: two moves that come to the same bodies, places and variables are judged once. */
 static bool same_map(const ir_node *a, const ir_node *b) {
     bool same = a->map.n_results == b->map.n_results && a->map.n_outer == b->map.n_outer;
     for (uint32_t i = 0; same && i < a->map.n_outer; i++) same = a->map.outer[i] == b->map.outer[i];
@@ -41,6 +43,8 @@ static bool stores_fit(const ir_kernel *k) {
     return true;
 }
 
+/* Remembered in `known`, the memo leads there by hash; on a collision the hash moves on in a fixed way, here and where the entry was made.
+ * Everything without a good kernel costs fuse_none, so that sums of costs still compare. */
 double fuse_cost(fuse_block *b, const ir_node *map, const char **why) {
     uint32_t h = hash_map(map), at;
     for (; pass_memo_get(&b->costs, h, &at); h = h * 16777619u + 1 ? h * 16777619u + 1 : 1)
@@ -59,6 +63,7 @@ double fuse_cost(fuse_block *b, const ir_node *map, const char **why) {
     return cost;
 }
 
+/* Nothing for what is gone or no map: moves do not change it, so it would stand on both sides. A slot's cost is found when first asked. */
 double fuse_slot_cost(fuse_block *b, uint32_t i) {
     const char *why;
     fuse_slot *s = &b->slots.at[i];
@@ -69,10 +74,12 @@ double fuse_slot_cost(fuse_block *b, uint32_t i) {
 
 void fuse_set(fuse_block *b, uint32_t i, ir_node *node) { b->slots.at[i] = (fuse_slot){ .node = node, .cost = -1 }; }
 
+/* Less than a ten-thousandth is rounding, not a gain: without the margin two moves could undo each other for ever. */
 bool fuse_gains(double before, double after) { return after < before * 0.9999; }
 
 const char *fuse_name(const fuse_block *b, const ir_node *map) { return b->u->value.at[map->map.results[0].store.result].name; }
 
+/* Operators from e down to its deepest leaf. The memo outlives the move: bodies share most of what they are made of. */
 uint32_t fuse_depth(fuse_block *b, ir_expr e) {
     uint32_t known, most = 0;
     if (!ir_n_operands(b->u, e)) return 0;
@@ -109,6 +116,7 @@ void fuse_moved(fuse_block *b, base_span span, double before, double after, cons
     else base_text_add(&t, " (before: no kernel, after: %.3g us)", after * 1e6);
     BASE_PUSH(b->state->arena, &b->state->moves, ((pass_remark){ t.at, span }));
 }
+/* apart is 0 where a rule and not the judge refused: then there are no numbers to show. */
 static void remark(fuse_block *b, const fuse_slot *s, const char *readers) {
     base_text t;
     base_text_init(&t, b->arena);
@@ -119,6 +127,7 @@ static void remark(fuse_block *b, const fuse_slot *s, const char *readers) {
     pass_remark r = { t.at, s->node->span };
     BASE_PUSH(b->state->arena, &b->state->remarks, r);
 }
+/* Only at the end: what a first attempt refused, a later one may have done. A producer that nothing reads by now has no remark. */
 static void remarks(fuse_block *b) {
     for (uint32_t i = 0; i < b->slots.n; i++) {
         const fuse_slot *s = &b->slots.at[i];
@@ -136,12 +145,15 @@ static void remarks(fuse_block *b) {
 /* ---- the whole */
 static ir_block fuse_nodes(pass_state *state, const ir_block *block);
 
+/* Nodes are immutable and may be shared with the graph before: the loop is copied, then its body fused as a block of its own. */
 static ir_node *fuse_loop(pass_state *state, const ir_node *loop) {
     ir_node *n = ir_node_copy(state->graph->unit, loop);
     n->loop.body = fuse_nodes(state, &loop->loop.body);
     return n;
 }
 
+/* Invariant: every `again` follows a move that lowered the sum, so it ends. One join at a time, and only where no take or put is left: it opens
+ * new ones. */
 static void settle(fuse_block *b) {
     for (bool again = true; again;) {
         again = false;
@@ -153,6 +165,8 @@ static void settle(fuse_block *b) {
     }
 }
 
+/* Costs, stand-ins and fresh nodes belong to this block: a value of it means nothing in another. A slot that a put has emptied stays until the
+ * end, so that a put moves no other slot. */
 static ir_block fuse_nodes(pass_state *state, const ir_block *block) {
     ir_unit *u = state->graph->unit;
     fuse_block b = { .state = state, .u = u, .arena = u->arena, .costs = pass_memo_create(u->arena), .depth = pass_memo_create(u->arena),

@@ -6,6 +6,7 @@
 enum { MOST_RESULTS = 8 };
 
 /* ---- may they? */
+/* Does `reader` read a result of `maker`? Maps and loops alone: sources stand before all else, and there are no checks yet. */
 static bool reads_of(fuse_block *b, const ir_node *reader, const ir_node *maker) {
     if (maker->form == IR_FORM_MAP)
         for (uint32_t i = 0; i < maker->map.n_results; i++)
@@ -16,6 +17,7 @@ static bool reads_of(fuse_block *b, const ir_node *reader, const ir_node *maker)
     return false;
 }
 /* Does node k need node i, directly or through others? */
+/* One pass forward: nodes are in order, so what lies between i and k is settled when k is looked at. */
 static bool *needs(fuse_block *b, uint32_t i) {
     bool *need = BASE_ARRAY(b->arena, b->slots.n, bool);
     need[i] = true;
@@ -25,6 +27,8 @@ static bool *needs(fuse_block *b, uint32_t i) {
     return need;
 }
 
+/* Only stores that define whole new values. A single result with places of its own is left alone; nodes that were joined have places in every
+ * result, and may be joined again. */
 static bool joinable(const ir_node *n) {
     if (!n || n->form != IR_FORM_MAP) return false;
     for (uint32_t i = 0; i < n->map.n_results; i++)
@@ -33,12 +37,14 @@ static bool joinable(const ir_node *n) {
 }
 
 /* ---- what do they share? */
-typedef struct { const fuse_block *b; pass_memo seen; bool mark, shared; } share_env;
+typedef struct { const fuse_block *b; pass_memo seen; bool mark, shared; } share_env; /* mark: first walk, seen grows; then it is asked */
+/* Everything but weights: sharing one of these alone is no reason to join. */
 static bool computed(const fuse_block *b, ir_value v) {
     for (uint32_t i = 0; i < b->slots.n; i++)
         if (b->slots.at[i].node && b->slots.at[i].node->form == IR_FORM_PARAM && b->slots.at[i].node->source.value == v) return false;
     return true;
 }
+/* A reduction, or a read of something computed that is no scalar. The walk goes on below it: operands hold operands. */
 static bool share_visit(const ir_unit *u, void *env, ir_expr e) {
     share_env *s = env;
     bool operand = ir_is(u, e, IR_RED) || (ir_is(u, e, IR_READ) && ir_n_operands(u, e) && computed(s->b, ir_at(u, e)->u.ref));
@@ -49,6 +55,7 @@ static bool share_visit(const ir_unit *u, void *env, ir_expr e) {
 }
 
 /* ---- the joined node: variables of the smaller among those of the larger; a: has the larger space */
+/* Each variable of c takes the first free one of a with its extent, in order; false if one finds none. */
 static bool match(fuse_block *b, const ir_node *a, const ir_node *c, ir_binding *all) {
     ir_unit *u = b->u;
     bool taken[IR_AXES] = { false };
@@ -61,6 +68,8 @@ static bool match(fuse_block *b, const ir_node *a, const ir_node *c, ir_binding 
     }
     return true;
 }
+/* Results of `from` over the variables that `all` binds to. Places are filled in even where they were the plain ones: in a larger space `no
+ * places` would mean all of its variables. */
 static void add_results(fuse_block *b, ir_node *to, const ir_node *from, uint32_t n, const ir_binding *all) {
     for (uint32_t i = 0; i < from->map.n_results; i++) {
         ir_result r = from->map.results[i];
@@ -76,6 +85,7 @@ static void add_results(fuse_block *b, ir_node *to, const ir_node *from, uint32_
         to->map.results[to->map.n_results++] = r;
     }
 }
+/* Asked after the substitution: only over the same variables are equal operands the same expression. first: results of the one node. */
 static bool share(fuse_block *b, const ir_node *joined, uint32_t first) {
     share_env s = { b, pass_memo_create(b->arena), true, false };
     for (uint32_t i = 0; i < first; i++) ir_walk(b->u, joined->map.results[i].body, share_visit, &s);
@@ -118,6 +128,7 @@ static void replace(fuse_block *b, uint32_t i, uint32_t k, ir_node *n, const boo
     b->slots.n = b->slots.cap = out;
 }
 
+/* One launch less is worth a join even where kernels run so long that it is no ten-thousandth of their time, which fuse_gains asks for. */
 static bool try_join(fuse_block *b, uint32_t i, uint32_t k, const bool *need) {
     const ir_node *a = b->slots.at[i].node, *c = b->slots.at[k].node;
     const char *why;
@@ -132,6 +143,7 @@ static bool try_join(fuse_block *b, uint32_t i, uint32_t k, const bool *need) {
     return true;
 }
 
+/* For fuse_take: is taking the shared part out worse than having both readers in one kernel? */
 bool fuse_joins_better(fuse_block *b, uint32_t i, uint32_t k, double than) {
     const ir_node *a = b->slots.at[i].node, *c = b->slots.at[k].node;
     const char *why;
@@ -140,6 +152,7 @@ bool fuse_joins_better(fuse_block *b, uint32_t i, uint32_t k, double than) {
     return n && fuse_cost(b, n, &why) < than;
 }
 
+/* At most one join per call: the slots move, and `need` with them. */
 bool fuse_join(fuse_block *b) {
     for (uint32_t i = 0; i < b->slots.n; i++) {
         if (!joinable(b->slots.at[i].node)) continue;

@@ -2,8 +2,10 @@
  * result and no places, read by maps only, at positions that are proved in range: elsewhere the producer's range is what a check looks at. */
 #include "fuse.h"
 
-typedef struct { const ir_node *p; ir_value value; bool in_range; } put_env;
+typedef struct { const ir_node *p; ir_value value; bool in_range; } put_env; /* p: the producer of value; in_range: of all reads met so far */
 
+/* Called on every expression of a reader, from the root down. Positions are rebuilt too: they may read the same result. A position that is out of
+ * range would be an error at the read; put in, nothing would notice, hence `in_range`. */
 static ir_expr put(ir_unit *u, void *env, ir_expr e) {
     put_env *p = env;
     if (!ir_is(u, e, IR_READ) || ir_at(u, e)->u.ref != p->value) return 0;
@@ -18,6 +20,7 @@ static ir_expr put(ir_unit *u, void *env, ir_expr e) {
     return ir_substitute(u, p->p->map.results[0].body, n, all);
 }
 
+/* What a store goes into must be a tensor in memory, and reads in places stay reads: nothing is put in there. */
 static bool places_read(fuse_block *b, const ir_node *n, ir_value v) {
     for (uint32_t i = 0; i < n->map.n_results; i++) {
         if (n->map.results[i].store.into == v) return true;
@@ -27,6 +30,7 @@ static bool places_read(fuse_block *b, const ir_node *n, ir_value v) {
     return false;
 }
 
+/* A copy of the reader in which all reads are put in. Nodes are immutable, and the move may yet be refused. */
 static ir_node *with(fuse_block *b, const ir_node *reader, put_env *env) {
     ir_node *n = ir_node_copy(b->u, reader);
     n->map.results = base_copy(b->arena, reader->map.results, reader->map.n_results * sizeof *reader->map.results);
@@ -34,6 +38,8 @@ static ir_node *with(fuse_block *b, const ir_node *reader, put_env *env) {
     return n;
 }
 
+/* Notes the reason for the remark, over that of an earlier attempt, and is false: nothing has changed. apart and together are 0 where no costs
+ * were compared. */
 static bool refuse(fuse_block *b, uint32_t i, const char *why, double apart, double together) {
     fuse_slot *s = &b->slots.at[i];
     s->kept = why;
@@ -42,18 +48,22 @@ static bool refuse(fuse_block *b, uint32_t i, const char *why, double apart, dou
     return false;
 }
 
+/* Also where the core of `ir` has given up: body 0. */
 static bool too_deep(fuse_block *b, const ir_node *n) {
     for (uint32_t i = 0; i < n->map.n_results; i++)
         if (!n->map.results[i].body || fuse_depth(b, n->map.results[i].body) > FUSE_DEPTH) return true;
     return false;
 }
 
+/* A read of one of several results, or of a store with places, is not one expression at one position. */
 static bool candidate(const ir_node *p) {
     return p && p->form == IR_FORM_MAP && p->map.n_results == 1 && !p->map.results[0].store.n_places && !p->map.results[0].store.into;
 }
 
 typedef struct { uint32_t slot; ir_node *node; } reader;
 
+/* All readers or none: where one keeps reading the result, it has to be computed and stored anyway. Readers stand behind their producer, so the
+ * walk begins there. It stops as soon as the copies made so far have no good kernel and what stands now has one. */
 bool fuse_put(fuse_block *b, uint32_t i) {
     ir_node *p = b->slots.at[i].node;
     if (!candidate(p)) return false;
@@ -73,6 +83,7 @@ bool fuse_put(fuse_block *b, uint32_t i) {
         BASE_PUSH(b->arena, &readers, ((reader){ k, m }));
         if (after >= fuse_none && before < fuse_none) return refuse(b, i, why, before, after);
     }
+    /* no node of this block reads it: nothing to compare */
     if (!readers.n) return false;
     if (!fuse_gains(before, after)) return refuse(b, i, "computing it again costs more than storing it", before, after);
     const char *into = fuse_name(b, readers.at[0].node);

@@ -6,7 +6,8 @@
 typedef BASE_VEC(ir_var) var_list;
 
 /* ---- free variables in order of appearance */
-typedef struct { fuse_block *b; ir_set axes; pass_memo seen; var_list *out; } appear_env;
+typedef struct { fuse_block *b; ir_set axes; pass_memo seen; var_list *out; } appear_env; /* axes: variables that count; seen: expressions done */
+/* Depth first, left to right, what is shared once: the order depends on the shape of the expression and not on names. */
 static void appear(appear_env *a, ir_expr e) {
     ir_unit *u = a->b->u;
     if (!ir_set_meets(u, ir_free(u, e), a->axes) || !pass_memo_add(&a->seen, e)) return;
@@ -23,6 +24,7 @@ typedef struct {
     ir_set counters;             /* of loops around: not renamed */
 } patterns;
 
+/* The first of this extent that is not taken; made once per block, so that patterns of different nodes are comparable by id. */
 static ir_var stand_in(fuse_block *b, ir_expr extent, ir_set taken) {
     for (uint32_t i = 0; i < b->stand_ins.n; i++)
         if (b->stand_ins.at[i].extent == extent && !ir_set_has(b->u, taken, b->stand_ins.at[i].v)) return b->stand_ins.at[i].v;
@@ -52,16 +54,20 @@ static ir_expr pattern(patterns *p, ir_expr red, var_list *free) {
 /* Reductions of an expression, and whether some occurrence is always evaluated: under no guard, and inside nothing that may run over nothing
  * and does not become an axis of the new node. */
 typedef struct { fuse_block *b; lower_list reds; pass_memo eager, seen; ir_set hollow; } found_env;   /* hollow: variables around that may have no index */
+/* Each reduction once, outer ones before those in them. */
 static bool all_visit(const ir_unit *u, void *env, ir_expr e) {
     found_env *f = env;
     if (ir_is(u, e, IR_RED)) BASE_PUSH(f->b->arena, &f->reds, e);
     return true;
 }
+/* Notes the variables whose extents are not proved positive: inside them something may be evaluated for no index at all. */
 static void step_into(found_env *f, uint32_t n, const ir_var *vars) {
     for (uint32_t i = 0; i < n; i++)
         if (!ir_at_least(f->b->u, f->b->u->var.at[vars[i]].extent, 1)) f->hollow = ir_set_union(f->b->u, f->hollow, ir_set_of(f->b->u, 1, &vars[i]));
 }
 static void eager(found_env *f, ir_expr e);
+/* `e` itself is eager if each hollow variable around is one of its own, which the new node has as an axis: no index, nothing computed there
+ * either. The body counts only where no guard can hide it. `hollow` is set back on the way out. */
 static void eager_reduction(found_env *f, ir_expr e) {
     ir_unit *u = f->b->u;
     ir_set around = f->hollow;
@@ -71,6 +77,8 @@ static void eager_reduction(found_env *f, ir_expr e) {
     if (ir_is_bool(u, ir_red_where(u, e), true)) eager(f, ir_red_body(u, e));
     f->hollow = around;
 }
+/* Of lazy operators only the first operand is evaluated for certain. Each expression is seen once: another way to it could only make it
+ * eager too, and what is not known to be eager just stays where it is. */
 static void eager(found_env *f, ir_expr e) {
     ir_unit *u = f->b->u;
     if (!pass_memo_add(&f->seen, e)) return;
@@ -85,6 +93,8 @@ static void eager(found_env *f, ir_expr e) {
 
 /* ---- the move */
 typedef struct { patterns *p; ir_expr pattern; ir_value value; const uint8_t *order; } out_env;
+/* Any occurrence of the pattern becomes a read at its own variables. Their k-th in order of appearance stands for the k-th of every other one;
+ * `order` says which axis of the node that is. */
 static ir_expr out(ir_unit *u, void *env, ir_expr e) {
     out_env *o = env;
     if (!ir_is(u, e, IR_RED)) return 0;
@@ -95,7 +105,8 @@ static ir_expr out(ir_unit *u, void *env, ir_expr e) {
     return ir_read(u, o->value, free.n, at);
 }
 
-typedef struct { uint32_t slot; ir_node *node; } reader;
+typedef struct { uint32_t slot; ir_node *node; } reader; /* node: what would stand in the slot */
+/* fresh: index into the block's; before, after: seconds of the readers as they are, and of what they become with the new node. */
 typedef struct { uint32_t fresh; bool found; BASE_VEC(reader) readers; double before, after, gain; } move;
 
 typedef struct { ir_dtype dtype; bool found; } dtype_env;
@@ -110,6 +121,7 @@ static bool has_dtype(const fuse_block *b, ir_expr e, ir_dtype dtype) {
     return d.found;
 }
 
+/* Names are for people and for texts that are read back, so two values must not share one. */
 static bool name_taken(const fuse_block *b, const char *name) {
     for (uint32_t v = 1; v < b->u->value.n; v++)
         if (b->u->value.at[v].name && !strcmp(b->u->value.at[v].name, name)) return true;
@@ -127,6 +139,7 @@ static uint32_t place_of(const ir_node *from, ir_var v) {
     while (k < from->map.n_outer && from->map.outer[k] != v) k++;
     return k;
 }
+/* Insertion sort, stable: variables that the statement does not have stand last in order of appearance. */
 static void order_axes(const ir_node *from, const var_list *free, uint8_t *order) {
     for (uint32_t i = 0; i < free->n; i++) {
         uint32_t at = i;
@@ -152,6 +165,8 @@ static ir_node *fresh_node(fuse_block *b, const ir_node *from, ir_expr red, cons
     ir_value value = ir_value_new(u, "?", &type);        /* named when the move is made */
     return ir_node_map(u, from->span, free->n, outer, value, ir_substitute(u, red, free->n, all));
 }
+/* One node per pattern for as long as the move is not made, however often it is tried: fuse_cost then knows it. After the move `node` is NULL,
+ * and a new occurrence of the pattern is a new node. */
 static uint32_t fresh_of(fuse_block *b, const ir_node *from, ir_expr pat, ir_expr red, const var_list *free) {
     uint32_t at;
     if (pass_memo_get(&b->taken, pat, &at) && b->fresh.at[at].node) return at;
@@ -163,6 +178,7 @@ static uint32_t fresh_of(fuse_block *b, const ir_node *from, ir_expr pat, ir_exp
     return at;
 }
 
+/* NULL: nothing of the pattern is in it. Otherwise a copy; the node itself is immutable. */
 static ir_node *without(fuse_block *b, const ir_node *n, out_env *o) {
     ir_node *m = NULL;
     for (uint32_t i = 0; i < n->map.n_results; i++) {
@@ -177,6 +193,8 @@ static ir_node *without(fuse_block *b, const ir_node *n, out_env *o) {
     return m;
 }
 
+/* Only from slot i on: the new node would stand right before i, and what stands earlier could not read it.
+ * Where two readers would cost less joined, that is left to fuse_join: both then compute the reduction once in one kernel. */
 static bool try_move(fuse_block *b, uint32_t i, patterns *p, ir_expr red, move *best) {
     var_list free = { 0 };
     const char *why;
@@ -205,6 +223,8 @@ static bool try_move(fuse_block *b, uint32_t i, patterns *p, ir_expr red, move *
     return true;
 }
 
+/* The best take from slot i, if one gains. A body that is the reduction itself is no candidate: what is left would be a copy. What is neither
+ * eager nor total stays, since the new node computes it for every index. */
 bool fuse_take(fuse_block *b, uint32_t i) {
     const ir_node *n = b->slots.at[i].node;
     if (!n || n->form != IR_FORM_MAP) return false;
@@ -227,6 +247,7 @@ bool fuse_take(fuse_block *b, uint32_t i) {
     if (!best.found) return false;
     for (uint32_t k = 0; k < best.readers.n; k++) fuse_set(b, best.readers.at[k].slot, best.readers.at[k].node);
     ir_node *fresh = b->fresh.at[best.fresh].node;
+    /* named only now, so that moves which are tried and dropped use up no names */
     b->fresh.at[best.fresh].node = NULL;
     b->u->value.at[fresh->map.results[0].store.result].name = fresh_name(b, n, (ir_red)ir_at(b->u, fresh->map.results[0].body)->u.ref);
     fresh->span = n->span;
