@@ -426,7 +426,7 @@ static ir_expr lower_kind(fe_lower *l, const fe_env *env, const fe_expr *e)
 
 /* The only way into an expression, so both bounds of an expansion are kept here: how deep, and how much.
  * Depth: the parser bounds each tree, but bodies lowered in place of calls stand inside of each other, on the stack of C. Amount: functions
- * that use an argument twice double the work with every level. Once the amount is used up all that follows is poison, told once. */
+ * that use an argument twice double the work with every level. Once it is used up the rest of the statement is poison, told once. */
 ir_expr fe_lower_expr(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     if (l->steps > FE_MAX_STEPS) return 0;

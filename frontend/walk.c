@@ -2,15 +2,20 @@
  * (they are summed by attend), does a function use up an index of its caller.
  *
  * All three walk the tree with the names that inner binders hide. They follow the language's rule that functions take their arguments
- * by name: arguments are looked into, bodies are not. */
+ * by name: arguments are looked into, bodies are not.
+  * A walk recurses as deep as the tree is, which the parser bounds. Nothing is reported by a walk itself: what is wrong in the text is told
+  * when it is lowered. */
 #include "lower.h"
 
+/* Names that binders between the root of the walk and this place have taken, innermost first. `env` is the one at the root: look-ups
+ * in it are right for all other names. */
 typedef struct hidden { const char *name; const struct hidden *next; } hidden;
+/* One of two questions: name and stands, or names. The other fields are NULL. */
 typedef struct {
     fe_lower *l;
     const fe_env *env;
     const char *name;                    /* stands of this index; NULL: free names */
-    fe_stands *stands;
+    fe_stands *stands;                   /* in the order in which they are written */
     fe_names *names;
 } walk;
 
@@ -37,7 +42,8 @@ static const char *binder_name(const fe_item *item)
     return item->kind == FE_ITEM_EXPR && item->e->kind == FE_NAME ? item->e->name.text : NULL;
 }
 
-/* Collects names that nothing explains, each once, in the order in which they stand. */
+/* Collects names that nothing explains, each once, in the order in which they stand.
+ * An index standing alone here, without brackets around, is no stand: its value is used, no axis is read. */
 static void walk_name(const walk *w, fe_name name, const hidden *h)
 {
     if (!w->names || is_hidden(h, name.text)) return;
@@ -46,6 +52,7 @@ static void walk_name(const walk *w, fe_name name, const hidden *h)
     if (fe_lookup(w->l, w->env, name).kind == FE_FOUND_NONE) BASE_PUSH(w->l->arena, w->names, name);
 }
 
+/* Named items too: the name of `i = x` is no use of i, x may be anything. */
 static void walk_items(const walk *w, const fe_items *items, const hidden *h)
 {
     for (uint32_t k = 0; k < items->n; k++) {
@@ -66,7 +73,8 @@ static const hidden *walk_binders(const walk *w, const fe_items *items, const hi
     return h;
 }
 
-/* Where the tensor is known to be wrong, or has no such axis, the extent is poison: its mistake has been or will be reported. */
+/* Where the tensor is known to be wrong, or has no such axis, the extent is poison: its mistake has been or will be reported.
+ * Poison and not left out: an index that stands on such an axis has an extent, only not a known one, so nothing is said about it. */
 static void stand_add(const walk *w, const fe_found *found, uint32_t axis, const fe_expr *base, base_span at)
 {
     const char *where = base->kind == FE_NAME ? base->name.text : base->member.field.text;
@@ -79,10 +87,12 @@ static void stand_add(const walk *w, const fe_found *found, uint32_t axis, const
 static void walk_positions(const walk *w, const fe_expr *e, const hidden *h)
 {
     const fe_expr *base = e->index.base;
+    /* Anything else before the brackets has no axes; it is looked into like other text. */
     bool plain = base->kind == FE_NAME || (base->kind == FE_MEMBER && base->member.base->kind == FE_NAME);
     fe_found found = plain ? fe_lookup_base(w->l, w->env, base) : (fe_found){0};
     for (uint32_t k = 0; k < e->index.items->n; k++) {
         const fe_item *item = &e->index.items->at[k];
+        /* A name that means nothing is taken for a tensor that is missing, since that is what reading it will say. */
         bool tensor = found.kind == FE_FOUND_TENSOR || found.kind == FE_FOUND_BAD || (plain && found.kind == FE_FOUND_NONE);
         bool stands = w->name && tensor && item->kind == FE_ITEM_EXPR && item->e->kind == FE_NAME &&
                       item->e->name.text == w->name && !is_hidden(h, w->name);
@@ -106,6 +116,7 @@ static void walk_at(const walk *w, const fe_expr *e, const hidden *h)
         walk_positions(w, e, h);
         return;
     }
+    /* All items are outside: they are bound at once. */
     walk_items(w, e->index.items, h);
     walk_expr(w, e->index.base, inner);
 }
@@ -122,16 +133,19 @@ static void walk_function(const walk *w, const fe_expr *e, const fe_decl *fn, co
     for (uint32_t k = 0; k < binders->n; k++) {
         const fe_item *item = &binders->at[k];
         const char *name = binder_name(item);
+        /* A single index formal takes all the binders. */
         uint32_t formal = n == 1 ? 0 : k;
         if (item->kind == FE_ITEM_RANGE) walk_expr(w, item->e, h), walk_expr(w, item->hi, h);
         if (!name || formal >= n) continue;
+        /* A range before the colon makes an index of its own in any case; a function that keeps it is reported by the call. */
         if (item->kind == FE_ITEM_RANGE || !fe_keeps(w->l, fn, formal, formals_with(w->env, e->call.args, name))) inner = hide(w, name, inner);
         else walk_name(w, item->e->name, h);
     }
     walk_items(w, e->call.args, inner);
 }
 
-/* size(i) names an index and reads nothing, so it gives no extent. */
+/* size(i) names an index and reads nothing, so it gives no extent.
+ * A file's own function comes before the built-in one of its name, as when it is lowered. */
 static void walk_call(const walk *w, const fe_expr *e, const hidden *h)
 {
     fe_decl *fn = fe_find(w->l, w->env, FE_SPACE_FUNCTION, e->call.name);
@@ -141,6 +155,7 @@ static void walk_call(const walk *w, const fe_expr *e, const hidden *h)
     }
     fe_builtin_kind kind = fn ? FE_FN_NONE : fe_builtin_kind_of(fe_builtin_of(e->call.name.text));
     if (kind == FE_FN_SIZE) return;
+    /* softmax keeps its index, so its binders are names like others; they must be in scope around. */
     bool binds = kind == FE_FN_RED || kind == FE_FN_NOT_YET_RED;
     const hidden *inner = h;
     if (binds) inner = walk_binders(w, e->call.binders, h);
@@ -148,7 +163,8 @@ static void walk_call(const walk *w, const fe_expr *e, const hidden *h)
     walk_items(w, e->call.args, inner);
 }
 
-/* A let hides its name in the clauses below it. */
+/* A let hides its name in the clauses below it.
+ * Arguments of variants are looked into; what the variants themselves read gives no extents. */
 static void walk_clauses(const walk *w, const fe_clauses *clauses, const hidden *h)
 {
     for (uint32_t k = 0; k < clauses->n; k++) {
@@ -159,7 +175,8 @@ static void walk_clauses(const walk *w, const fe_clauses *clauses, const hidden 
     }
 }
 
-/* Names that stand in q and k of an inner attend and mean nothing else are summed there. */
+/* Names that stand in q and k of an inner attend and mean nothing else are summed there.
+ * The same rule as find_sums of attend.c, found without binding anything. */
 static const hidden *hide_contracted(const walk *w, const fe_expr *e, const hidden *h)
 {
     if (e->attend.operands->n != 3) return h;
@@ -197,6 +214,7 @@ static void walk_expr(const walk *w, const fe_expr *e, const hidden *h)
         return;
     case FE_CALL: walk_call(w, e, h); return;
     case FE_AT: walk_at(w, e, h); return;
+    /* record.field: the name is that of a record or an attend, never of an index. */
     case FE_MEMBER:
         if (e->member.base->kind != FE_NAME) walk_expr(w, e->member.base, h);
         return;
@@ -221,6 +239,7 @@ void fe_stands_of(fe_lower *l, const fe_env *env, const char *name, const fe_exp
     walk_expr(&w, e, NULL);
 }
 
+/* For messages: `64 in k`. */
 static const char *stand_text(fe_lower *l, const fe_stand *s) { return base_printf(l->arena, "%s in %s", fe_expr_text(l, s->extent), s->where); }
 
 /* The hint takes the first extent; which one is meant only the author knows. */
@@ -231,7 +250,9 @@ static void report_differ(fe_lower *l, const fe_env *env, fe_name name, const fe
                 base_printf(l->arena, "write its range: %s in 0..%s", name.text, fe_expr_text(l, a->extent)));
 }
 
-/* All axes on which an index stands alone must be provably equal; there must be one. */
+/* All axes on which an index stands alone must be provably equal; there must be one.
+ * Provably: for dimensions that only happen to be equal when the graph runs, a fact or a range must say so. All are compared with the
+ * first, which is enough since equality is transitive. */
 ir_expr fe_extent(fe_lower *l, const fe_env *env, fe_name name, const fe_stands *stands)
 {
     if (stands->n == 0) {
@@ -253,6 +274,8 @@ ir_expr fe_extent(fe_lower *l, const fe_env *env, fe_name name, const fe_stands 
 
 /* ---- does the value of a function's body depend on an index of its caller? */
 
+/* Rough on the safe side: a name that is bound anew inside counts too, and a thunk may mention anything. Saying yes too often makes a
+ * function keep an index, which is reported where the index is not in scope; it never gives a wrong value. */
 static bool mentions(const fe_env *env, const fe_expr *e, const char *name);
 
 static bool items_mention(const fe_env *env, const fe_items *items, const char *name)
@@ -302,6 +325,7 @@ static uint64_t formals_with(const fe_env *env, const fe_items *args, const char
     return with;
 }
 
+/* The question asked of a body: `index` is the name of the formal in fn; bit k of `with` says that the k-th argument depends on it. */
 typedef struct { fe_lower *l; const fe_decl *fn; const char *index; uint64_t with; } keeping;
 
 enum { MAX_LOOK = 4000 };                /* functions of functions; what lies deeper is taken to keep its indices, expanding it fails */
@@ -316,6 +340,7 @@ static bool value_formal_keeps(const keeping *q, const char *name)
     return false;
 }
 
+/* Of the called function's arguments, positions and ranges: dependent if any part is. */
 static bool keeps_items(const keeping *q, const fe_items *items)
 {
     for (uint32_t k = 0; k < items->n; k++) {
@@ -325,6 +350,7 @@ static bool keeps_items(const keeping *q, const fe_items *items)
     return false;
 }
 
+/* Which binder of a call takes the index, if any does. */
 static bool binds_name(const fe_items *binders, const char *index, uint32_t *which)
 {
     for (uint32_t k = 0; k < binders->n; k++) {
@@ -334,7 +360,8 @@ static bool binds_name(const fe_items *binders, const char *index, uint32_t *whi
     return false;
 }
 
-/* The question goes on into the called function's body, with its own formals. */
+/* The question goes on into the called function's body, with its own formals.
+ * An argument that depends on the index here depends there on the formal that the index was given to. */
 static bool keeps_callee(const keeping *q, const fe_expr *e, const fe_decl *callee, uint32_t which)
 {
     uint32_t n = callee->fn.formals->indices->n, formal = n == 1 ? 0 : which;
@@ -355,12 +382,16 @@ static bool keeps_call(const keeping *q, const fe_expr *e)
     for (uint32_t k = 0; k < binders->n; k++)
         if (binders->at[k].kind == FE_ITEM_RANGE && (keeps_expr(q, binders->at[k].e) || keeps_expr(q, binders->at[k].hi))) return true;
     uint32_t which;
+    /* Not bound by this call: what its arguments depend on, its value does. */
     if (!binds_name(binders, q->index, &which)) return keeps_items(q, e->call.args);
+    /* Arguments that depend on the index see the variable of the reduction instead, thunks as well (fe_thunk_env). */
     if (kind == FE_FN_RED || kind == FE_FN_NOT_YET_RED) return false;
+    /* softmax, or a mistake that lowering the body tells. */
     if (!callee || callee->kind != FE_DECL_FN) return true;
     return keeps_callee(q, e, callee, which);
 }
 
+/* `e[i = x]` depends on i only through x: in e it has been replaced. */
 static bool keeps_at(const keeping *q, const fe_expr *e)
 {
     if (keeps_items(q, e->index.items)) return true;
@@ -369,6 +400,7 @@ static bool keeps_at(const keeping *q, const fe_expr *e)
     return keeps_expr(q, e->index.base);
 }
 
+/* `looking` counts the levels open now, over all functions, not the work: answers are kept per function, so that is bounded as well. */
 static bool keeps_expr(const keeping *q, const fe_expr *e)
 {
     if (q->l->looking > MAX_LOOK) return true;
@@ -390,12 +422,15 @@ static bool keeps_kind(const keeping *q, const fe_expr *e)
     case FE_CALL: return keeps_call(q, e);
     case FE_AT: return keeps_at(q, e);
     case FE_MEMBER: return keeps_expr(q, e->member.base);
+    /* Functions hold none; lowering the body says so. */
     case FE_ATTEND: return true;
     default: return keeps_expr(q, e->op.a) || (e->op.b && keeps_expr(q, e->op.b));
     }
 }
 
-/* A function that calls itself is taken to keep its indices; expanding it reports the recursion. */
+/* A function that calls itself is taken to keep its indices; expanding it reports the recursion.
+ * Known answers: 1 being asked, which a recursion meets; 2 used up; 3 kept. They depend on the function, the formal and `with` alone,
+ * which together are the key. */
 bool fe_keeps(fe_lower *l, const fe_decl *fn, uint32_t formal, uint64_t with)
 {
     const char *key = base_printf(l->arena, "%p %u %llx", (const void *)fn, formal, (unsigned long long)with);
@@ -408,6 +443,7 @@ bool fe_keeps(fe_lower *l, const fe_decl *fn, uint32_t formal, uint64_t with)
     return keeps;
 }
 
+/* The same for a call as it is written: `name` is the index of the caller that the formal stands for. */
 bool fe_call_keeps(fe_lower *l, const fe_env *env, const fe_decl *fn, uint32_t formal, const fe_items *args, const char *name)
 {
     return fe_keeps(l, fn, formal, formals_with(env, args, name));
