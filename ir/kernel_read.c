@@ -1,9 +1,21 @@
-/* Reads the text that ir_kernel_print writes, line by line: head, dims, counters, values, axes, inside, lets, stores, accesses. */
+/* Reads the text that ir_kernel_print writes, line by line: head, dims, counters, values, axes, inside, lets, stores, accesses.
+ *
+ *   kernel NAME ( N sweep, TYPE )
+ *     [ dims NAME, ... ]  { counter NAME in 0..expr }  { value NAME: TYPE[expr, ...] }
+ *     { item|row|col|val|feat NAME in 0..expr }  [ inside expr ]
+ *     { $N RANK WHAT [ over NAME, ... ] [ where expr ] [ sweep N ] [ relative to 2^$N ] }
+ *     { store NAME[expr, ...] MODE expr [ into NAME ] }
+ *     { access READ: base expr { , NAME by expr | , gather by NAME } }
+ *   RANK: r c v f, each itself or a dot     WHAT: expr | dot expr . expr | pair RED expr | fold RED expr | acc expr . expr
+ *   MODE: = | last = | +=                   expr: as in text.h
+ *
+ * One token decides what comes next. An error ends the reading (a jump to the reader's `failed`). What the grammar lets through and
+ * a kernel does not allow is left to ir_kernel_verify. */
 #include <string.h>
 #include "text.h"
 
 typedef struct {
-    ir_reader expr;
+    ir_reader expr;              /* tokens, scope and unit; the rest is what the kernel will consist of, in the order of the text */
     ir_kernel *k;
     BASE_VEC(ir_dim) dims;
     BASE_VEC(ir_var) counters;
@@ -14,8 +26,10 @@ typedef struct {
     BASE_VEC(ir_access) accesses;
 } reader;
 
+/* Points at the token that is next, which is what was found instead. */
 static _Noreturn void expected(reader *r, const char *what) { IR_FAIL(&r->expr, BASE_MSG_IR_EXPECTED, what, ir_token_text(&r->expr, r->expr.token)); }
 
+/* Counts become uint8_t: the limit is asked here, before they are cut. */
 static int64_t number(reader *r, int64_t most) {
     if (r->expr.token.kind != IR_TOKEN_INT) expected(r, "a number");
     int64_t n = ir_reads_int(&r->expr);
@@ -30,6 +44,7 @@ static uint32_t one_of(reader *r, uint32_t n, const char *const *words) {
     return n;
 }
 
+/* Names as in dtypes.def and reductions.def; a row added there can be read at once. */
 static uint8_t dtype(reader *r) {
     for (uint32_t k = 0; k < IR_N_DTYPES; k++)
         if (ir_eats(&r->expr, ir_dtypes[k].text)) return (uint8_t)k;
@@ -42,6 +57,7 @@ static uint8_t reduction(reader *r) {
     expected(r, "a reduction");
 }
 
+/* Values are declared in the head: a name that is unknown here is an error, not a new value. */
 static ir_value value(reader *r) {
     ir_token at = r->expr.token;
     uint32_t v;
@@ -58,6 +74,7 @@ static ir_var range(reader *r) {                          /* v in 0..extent; v c
     return v;
 }
 
+/* Always new symbols: the unit is the kernel's own and knows none yet. */
 static void dims(reader *r) {
     ir_reader *x = &r->expr;
     do {
@@ -68,10 +85,12 @@ static void dims(reader *r) {
     } while (ir_eats(x, ","));
 }
 
+/* Extents of a type are over dimensions, which the head has declared by now. */
 static void declared_value(reader *r) {
     ir_reader *x = &r->expr;
     const char *name = ir_reads_name(x);
     ir_wants(x, ":");
+    /* A scalar has empty brackets, so that rank 0 needs no form of its own. */
     ir_type type = {.dtype = dtype(r)};
     for (ir_wants(x, "["); !ir_eats(x, "]");) {
         if (type.rank) ir_wants(x, ",");
@@ -83,6 +102,7 @@ static void declared_value(reader *r) {
     BASE_PUSH(x->arena, &r->values, v);
 }
 
+/* False at the first word that is no role: the axes are over. Extents may mention the axes before. */
 static bool axis(reader *r) {
     static const char *const words[] = {"item", "row", "col", "val", "feat"};
     static const uint8_t roles[] = {IR_ITEM, IR_ROW, IR_COL, IR_VAL, IR_FEAT};
@@ -94,6 +114,7 @@ static bool axis(reader *r) {
     return true;
 }
 
+/* dims come before all else, since every extent behind them may mention one. */
 static void head(reader *r) {
     ir_reader *x = &r->expr;
     ir_wants(x, "kernel");
@@ -113,6 +134,8 @@ static void head(reader *r) {
 
 /* ---- lets */
 
+/* From the characters, not the token: `rc..` would be a name and two marks. The first character that does not fit ends it, so the zero
+ * at the end of the text is never passed. */
 static uint8_t rank(reader *r) {                          /* four characters: r c v f, or a dot */
     static const uint8_t bits[] = {IR_ROW, IR_COL, IR_VAL, IR_FEAT};
     ir_reader *x = &r->expr;
@@ -128,6 +151,7 @@ static uint8_t rank(reader *r) {                          /* four characters: r 
     return roles;
 }
 
+/* Axes are read as expressions, since that is what their names mean in scope. Whether they have the right role is for the verifier. */
 static void over(reader *r, ir_let *l) {
     ir_reader *x = &r->expr;
     ir_var vars[IR_AXES];
@@ -140,6 +164,7 @@ static void over(reader *r, ir_let *l) {
     l->over = base_copy(x->arena, vars, sizeof *vars * l->n_over);
 }
 
+/* `dot a . b` and `acc e . b` have two factors, `pair` and `fold` a reduction and a body; without a word it is a plain value. */
 static void what(reader *r, ir_let *l) {
     static const char *const words[] = {"dot", "pair", "fold", "acc"};
     static const uint8_t kinds[] = {IR_LET_TERM, IR_LET_TERM, IR_LET_FOLD, IR_LET_ACC, IR_LET_EXPR};
@@ -155,9 +180,10 @@ static void what(reader *r, ir_let *l) {
     if (word == 0) l->a = first;
     else l->e = first;
     l->b = second;
-    l->sort = ir_at(x->unit, first)->sort;
+    l->sort = ir_at(x->unit, first)->sort;  /* no text for it: a line has the sort of what it is made of */
 }
 
+/* Numbers are written out and must count up from 0: a line that was cut out or moved by hand shows at once. */
 static void let(reader *r) {
     ir_reader *x = &r->expr;
     ir_let l = {.ref = -1, .where = ir_bool(x->unit, true)};
@@ -172,13 +198,14 @@ static void let(reader *r) {
     if (ir_eats(x, "sweep")) l.sweep = (uint8_t)number(r, UINT8_MAX);
     if (ir_eats(x, "relative")) {
         ir_wants(x, "to");
-        number(r, 2);
+        number(r, 2);  /* the 2 of 2^ */
         ir_wants(x, "^");
         ir_token at = x->token;
         ir_expr ref = ir_reads_full(x);
         if (!ir_is(x->unit, ref, IR_LET)) IR_FAIL_AT(x, at, BASE_MSG_IR_EXPECTED, "a line", ir_token_text(x, at));
         l.ref = (int32_t)ir_at(x->unit, ref)->u.ref;
     }
+    /* Only now: a line does not mention itself, nor a later one. */
     BASE_PUSH(x->arena, &x->scope, ((ir_meaning){name, ir_let_expr(x->unit, r->lets.n, (ir_sort)l.sort)}));
     BASE_PUSH(x->arena, &r->lets, l);
 }
@@ -206,7 +233,7 @@ static void store(reader *r) {
         if (places.n == IR_RANK) IR_FAIL(x, BASE_MSG_IR_LIMIT, "places", IR_RANK);
         BASE_PUSH(x->arena, &places, ir_reads_sort(x, IR_SORT_INT));
     }
-    s.at.places = places.at;
+    s.at.places = places.at;     /* a rank of 0 has no places, and needs none */
     s.at.n_places = (uint8_t)places.n;
     if (ir_eats(x, "+=")) s.at.mode = IR_STORE_ADD;
     else {
@@ -218,6 +245,7 @@ static void store(reader *r) {
     BASE_PUSH(x->arena, &r->stores, s);
 }
 
+/* The index among the kernel's axes, by which steps and gather bits are kept. */
 static uint32_t axis_named(reader *r) {
     ir_reader *x = &r->expr;
     ir_token at = x->token;
@@ -227,6 +255,7 @@ static uint32_t axis_named(reader *r) {
     IR_FAIL_AT(x, at, BASE_MSG_IR_UNKNOWN, "axis", ir_token_text(x, at));
 }
 
+/* Last, since what it describes are reads of lines that stand above it; a step that is not named is 0, no step. */
 static void access(reader *r) {
     ir_reader *x = &r->expr;
     ir_access a = {.step = BASE_ARRAY(x->arena, r->axes.n + 1, ir_expr)};
@@ -250,6 +279,7 @@ static void access(reader *r) {
 
 /* ---- the whole */
 
+/* The vectors stay where they are: the arena keeps them, and nothing is appended from here on. */
 static void finish(reader *r) {
     ir_kernel *k = r->k;
     k->dims = r->dims.at, k->n_dims = r->dims.n;
@@ -261,6 +291,7 @@ static void finish(reader *r) {
     k->accesses = r->accesses.at, k->n_accesses = r->accesses.n;
 }
 
+/* The reader lies on the arena, since setjmp leaves locals that changed after it undefined. */
 ir_kernel *ir_kernel_read(base_arena *arena, base_diags *diags, uint32_t file) {
     reader *r = BASE_NEW(arena, reader);
     ir_unit *u = ir_unit_create(arena, diags);
@@ -270,7 +301,7 @@ ir_kernel *ir_kernel_read(base_arena *arena, base_diags *diags, uint32_t file) {
     r->k = BASE_NEW(arena, ir_kernel);
     r->k->unit = u;
     r->k->span = (base_span){file, 0, x->n};
-    r->k->inside = ir_bool(u, true);
+    r->k->inside = ir_bool(u, true);  /* as the printer leaves it out */
     head(r);
     while (x->token.kind == IR_TOKEN_LET) let(r);
     while (ir_eats(x, "store")) store(r);
