@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base.h"
 
+/* Bytes. 16 suits every type that C has, and is what the allocator must promise for a chunk to start with. */
 enum { ALIGNMENT = 16, FIRST_CHUNK = 16 << 10, LAST_CHUNK = 1 << 20 };
 
 typedef struct chunk chunk;
@@ -24,6 +25,7 @@ struct base_arena {
     size_t chunk_bytes;         /* size of the next chunk */
 };
 
+/* malloc and free in the form of an allocator; both ignore what the host's functions are told. */
 static void *plain_alloc(void *self, size_t bytes) {
     (void)self;
     return malloc(bytes);
@@ -35,6 +37,8 @@ static void plain_free(void *self, void *at, size_t bytes) {
     free(at);
 }
 
+/* Both functions or neither: an allocator without `alloc` is replaced whole, so that memory goes back to where it came
+ * from. */
 base_allocator base_allocator_or_malloc(const base_allocator *given) {
     return given && given->alloc ? *given : (base_allocator){plain_alloc, plain_free, NULL};
 }
@@ -48,6 +52,7 @@ base_arena *base_arena_create(const base_allocator *allocator, jmp_buf *on_failu
     return arena;
 }
 
+/* The allocator is copied first, since the arena that holds it is freed last. */
 void base_arena_destroy(base_arena *arena) {
     if (!arena) return;
     base_allocator used = arena->allocator;
@@ -58,6 +63,7 @@ void base_arena_destroy(base_arena *arena) {
     used.free(used.self, arena, sizeof *arena);
 }
 
+/* Callers nest: whoever sets a recovery point puts back the one before it when it leaves. */
 jmp_buf *base_arena_recover(base_arena *arena, jmp_buf *on_failure) {
     jmp_buf *before = arena->on_failure;
     arena->on_failure = on_failure;
@@ -72,6 +78,7 @@ void base_arena_fail(base_arena *arena) {
     longjmp(*arena->on_failure, 1);
 }
 
+/* Only the header is initialised; base_alloc clears each piece as it hands it out. */
 static chunk *chunk_create(base_arena *arena, size_t room) {
     if (room > SIZE_MAX - sizeof(chunk)) base_arena_fail(arena);
     size_t bytes = sizeof(chunk) + room;
@@ -90,6 +97,7 @@ static void *alloc_apart(base_arena *arena, size_t bytes) {
     return memset(c->at, 0, bytes);
 }
 
+/* What was left of the newest chunk is given up: less than a quarter of the new one, since larger pieces stand apart. */
 static void chunk_start(base_arena *arena) {
     chunk *c = chunk_create(arena, arena->chunk_bytes);
     c->next = arena->chunks;
@@ -110,6 +118,7 @@ void *base_alloc(base_arena *arena, size_t bytes) {
     return memset(at, 0, bytes);
 }
 
+/* A product that wraps around is treated as memory that is not there: no allocator could serve it. */
 void *base_alloc_array(base_arena *arena, size_t n, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(n, size, &bytes)) base_arena_fail(arena);
@@ -124,12 +133,15 @@ void *base_grow(base_arena *arena, void *old, size_t old_n, size_t new_n, size_t
     return at;
 }
 
+/* Bytes may be 0 and `from` NULL then, as lists of nothing have it. */
 void *base_copy(base_arena *arena, const void *from, size_t bytes) {
     void *at = base_alloc(arena, bytes);
     if (bytes) memcpy(at, from, bytes);
     return at;
 }
 
+/* Doubling keeps appending linear; the old elements stay behind in the arena, at most as many bytes again as the array
+ * has. */
 void base_vec_room(base_arena *arena, void **at, uint32_t n, uint32_t *cap, size_t size) {
     if (n < *cap) return;
     if (*cap > UINT32_MAX / 2) base_arena_fail(arena);

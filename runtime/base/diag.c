@@ -11,6 +11,7 @@
 #include <string.h>
 #include "base.h"
 
+/* By base_message. Row 0 is no message, so that an id of 0 is never mistaken for a real one. */
 const base_message_info base_messages[BASE_N_MESSAGES] = {
     {"E0000", "", BASE_CLASS_INTERNAL},
 #define MSG(id, code, class_, text) {code, text, BASE_CLASS_##class_},
@@ -19,6 +20,7 @@ const base_message_info base_messages[BASE_N_MESSAGES] = {
 
 enum { WINDOW = 120, LEAD = 60 };      /* code points of a source line that are shown; those before the span if it is cut */
 
+/* File 0 is taken by an empty one: a span of file 0 has no place. */
 base_diags *base_diags_create(base_arena *arena) {
     base_diags *diags = BASE_NEW(arena, base_diags);
     diags->arena = arena;
@@ -27,11 +29,14 @@ base_diags *base_diags_create(base_arena *arena) {
     return diags;
 }
 
+/* Both are copied, so diagnostics outlive the buffers of whoever read the file. */
 uint32_t base_file_add(base_diags *diags, const char *name, const char *text, size_t n) {
     base_file file = {base_strdup(diags->arena, name), base_strndup(diags->arena, text, n), n};
     return BASE_PUSH(diags->arena, &diags->files, file);
 }
 
+/* `last` points at the link to fill, so the list keeps the order of reports. A row whose code starts with W is a
+ * warning. */
 base_diag *base_report_list(base_diags *diags, base_message message, base_span span, va_list list) {
     base_diag *diag = BASE_NEW(diags->arena, base_diag);
     diag->text = base_vprintf(diags->arena, base_messages[message].text, list);
@@ -52,6 +57,7 @@ base_diag *base_report(base_diags *diags, base_message message, base_span span, 
     return diag;
 }
 
+/* Appended at the end: notes tell a chain of calls in its order. They are few, so the end is searched for. */
 void base_diag_note(base_diags *diags, base_diag *diag, base_span span, const char *format, ...) {
     base_note *note = BASE_NEW(diags->arena, base_note);
     va_list list;
@@ -66,6 +72,7 @@ void base_diag_note(base_diags *diags, base_diag *diag, base_span span, const ch
 
 /* ---- places in a text */
 
+/* True for the first byte of a character in UTF-8: the bytes that go on have 10 as their upper bits. */
 static bool is_code_point(char c) { return ((unsigned char)c & 0xc0) != 0x80; }
 
 static uint32_t code_points(const char *from, const char *to) {
@@ -88,6 +95,7 @@ static const char *line_end(const base_file *file, const char *at) {
 /* A span may end one byte behind the text; anything further is cut, never read. */
 static const char *place(const base_file *file, uint32_t offset) { return file->text + (offset < file->n ? offset : file->n); }
 
+/* Counted from the start of the file each time: no index of lines is kept for the few positions that are ever shown. */
 void base_position(const base_file *file, uint32_t offset, uint32_t *line, uint32_t *column) {
     const char *at = place(file, offset);
     *line = 1;
@@ -97,16 +105,19 @@ void base_position(const base_file *file, uint32_t offset, uint32_t *line, uint3
 
 /* ---- printing */
 
+/* Escape sequences around parts of a message; all empty where no colours are wanted. */
 typedef struct { const char *error, *warning, *remark, *note, *caret, *bold, *off; } palette;
 static const palette plain = {"", "", "", "", "", "", ""};
 static const palette coloured = {"\033[1;31m", "\033[1;35m", "\033[1;36m", "\033[1;36m", "\033[1;32m", "\033[1m", "\033[0m"};
 
 typedef struct { const base_diags *diags; const palette *colours; base_text *out; } printer;
 
+/* NULL for a span without a place, and for a number that no file has. */
 static const base_file *file_of(const base_diags *diags, base_span span) {
     return span.file && span.file < diags->files.n ? &diags->files.at[span.file] : NULL;
 }
 
+/* n characters on, or to the end; never into the middle of one, so that a cut line stays valid UTF-8. */
 static const char *forward(const char *at, const char *end, uint32_t n) {
     while (at < end && n) {
         at++;
@@ -156,12 +167,15 @@ static void print_source(const printer *p, base_span span) {
     const char *start = line_start(file, from), *end = line_end(file, from);
     uint32_t line, column;
     base_position(file, span.start, &line, &column);
+    /* A long line is shown from some characters before the span, a short one whole. */
     const char *shown = code_points(start, end) > WINDOW ? backward(from, start, LEAD) : start;
     const char *stop = forward(shown, end, WINDOW);
+    /* The caret line ends with what is shown, also where the span goes on over several lines. */
     if (to > stop) to = stop;
     const char *cut = shown > start ? "..." : "";
     base_text_add(p->out, "%5u | %s", line, cut);
     put_source(p->out, shown, stop);
+    /* Blanks as wide as the dots at the head of the source line, so that the carets stay below the span. */
     base_text_add(p->out, "%s\n      | %*s", stop < end ? "..." : "", (int)strlen(cut), "");
     put_blank(p->out, shown, from);
     print_caret(p, from, to > from ? to : from);
@@ -175,6 +189,7 @@ static void print_place(const printer *p, base_span span) {
     base_text_add(p->out, "%s%s:%u:%u:%s ", p->colours->bold, file->name, line, column, p->colours->off);
 }
 
+/* One line of detail, or none where the reporter had nothing to say. */
 static void print_words(const printer *p, const char *label, const char *text) {
     if (text) base_text_add(p->out, "  %s%s:%s %s\n", p->colours->bold, label, p->colours->off, text);
 }

@@ -2,6 +2,8 @@
 #include <string.h>
 #include "base.h"
 
+/* key NULL: free. Entries are never removed, so a search may end at the first free one. The hash is kept to compare and
+ * grow without the text. */
 typedef struct { const char *key; uint32_t hash, value; } entry;
 struct base_map {
     base_arena *arena;
@@ -22,6 +24,8 @@ static entry *entry_at(const base_map *map, const char *key, uint32_t hash) {
     return &map->at[k];
 }
 
+/* Doubles. The old entries stay in the arena. The keys are known to differ, so each goes to the first free place of its
+ * new row. */
 static void grow(base_map *map) {
     if (map->cap > UINT32_MAX / 4) base_arena_fail(map->arena);
     base_map old = *map;
@@ -51,6 +55,7 @@ void base_map_put(base_map *map, const char *key, uint32_t value) {
     *e = (entry){key, hash, value};
 }
 
+/* out is left alone if the key is not there. */
 bool base_map_get(const base_map *map, const char *key, uint32_t *out) {
     const entry *e = entry_at(map, key, hash_of(key));
     if (e->key) *out = e->value;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base.h"
 
+/* Terminated by what base_alloc has cleared. The bytes may hold zeros: files are copied with this. */
 char *base_strndup(base_arena *arena, const char *text, size_t n) {
     char *copy = base_alloc(arena, n + 1);
     if (n) memcpy(copy, text, n);
@@ -16,6 +17,7 @@ char *base_strdup(base_arena *arena, const char *text) { return base_strndup(are
 
 /* Twice through the format: once to count, once to write. */
 char *base_vprintf(base_arena *arena, const char *format, va_list list) {
+    /* A list can be walked once only. */
     va_list again;
     va_copy(again, list);
     int n = vsnprintf(NULL, 0, format, list);
@@ -42,6 +44,7 @@ static void text_room(base_text *text, size_t n) {
     text->cap = cap;
 }
 
+/* Cleared memory, so the text is terminated and empty before anything is added. */
 void base_text_init(base_text *text, base_arena *arena) {
     *text = (base_text){.arena = arena, .at = base_alloc(arena, 64), .cap = 64};
 }
@@ -80,6 +83,8 @@ double base_real_read(const char *text) {
     return value;
 }
 
+/* The fewest digits that read back as the same number; 17 always do for a double, so the loop ends with a right text.
+ * `single`: the same when it is rounded to a float, which 9 digits are enough for. */
 static const char *shortest(base_arena *arena, double value, bool single) {
     if (isnan(value)) return "nan";
     if (isinf(value)) return value > 0 ? "inf" : "-inf";
@@ -92,6 +97,7 @@ static const char *shortest(base_arena *arena, double value, bool single) {
     }
     uselocale(before);
     if (plain) freelocale(plain);
+    /* A whole number gets a dot: the reader of a text must take it for a real. */
     return base_printf(arena, strpbrk(text, ".e") ? "%s" : "%s.0", text);
 }
 
