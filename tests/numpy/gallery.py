@@ -176,8 +176,58 @@ def linear_attention():
     return t, {"parallel": o, "looped": o}
 
 
+def documents():
+    t = {"q": draw(S, H, D), "k": draw(S, H, D), "v": draw(S, H, D), "doc": np.array([0, 0, 0, 0, 1, 1, 2, 2, 2], np.int32)}
+    s = np.einsum("ihd,jhd->hij", t["q"], t["k"], dtype=float) / np.sqrt(D)
+    return t, {"o": np.einsum("hij,jhe->ihe", softmax(s, CAUSAL & (t["doc"][:, None] == t["doc"][None])), t["v"])}
+
+
+def paged_cache():
+    heads, page, size = 4, np.array([[4, 0, 2], [1, 3, 3]], np.int32), 2
+    t = {"q": draw(2, heads, D), "k": draw(5, size, 2, D), "v": draw(5, size, 2, D), "page": page, "len": np.array([5, 2], np.int32)}
+    o = np.zeros((2, heads, D))
+    for b, h in itertools.product(range(2), range(heads)):
+        rows = [(page[b, j // size], j % size) for j in range(t["len"][b])]
+        s = np.array([t["q"][b, h].astype(float) @ t["k"][r, c, h // 2] for r, c in rows]) / np.sqrt(D)
+        o[b, h] = softmax(s, True) @ np.array([t["v"][r, c, h // 2] for r, c in rows])
+    return t, {"o": o}
+
+
+def cross_attention():
+    t = {"x": draw(B, 3, 6), "y": draw(B, 5, 7), "len": np.array([5, 0], np.int32),
+         "wq": draw(H, D, 6), "wk": draw(H, D, 7), "wv": draw(H, D, 7)}
+    q, k, v = (np.einsum("hdf,bjf->bjhd", t[w], t[x], dtype=float) for w, x in (("wq", "x"), ("wk", "y"), ("wv", "y")))
+    visible = (np.arange(5)[None] < t["len"][:, None])[:, None, None]
+    return t, {"o": mix(softmax(products({"q": q, "k": k}) / np.sqrt(D), visible), v)}
+
+
+def additive():
+    t = {"q": draw(B, 3, 6), "k": draw(B, 5, 7), "wq": draw(4, 6), "wk": draw(4, 7), "w": draw(4)}
+    p, r = np.einsum("ae,bie->bia", t["wq"], t["q"], dtype=float), np.einsum("af,bjf->bja", t["wk"], t["k"], dtype=float)
+    return t, {"o": softmax(np.tanh(p[:, :, None] + r[:, None]) @ t["w"], True) @ t["k"]}
+
+
+def gaussian_kernel():
+    t = {"q": draw(4, H, D), "k": draw(5, H, D), "v": draw(5, H, D), "sigma": np.abs(draw(H)) + 1}
+    s = -((t["q"].astype(float)[:, None] - t["k"][None]) ** 2).sum(-1).transpose(2, 0, 1) / (2 * t["sigma"][:, None, None].astype(float) ** 2)
+    return t, {name: np.einsum("hij,jhe->ihe", w, t["v"]) for name, w in (("mean", softmax(s, True)), ("bare", np.exp(s)))}
+
+
+def sigmoid_attention():
+    t = qkv()
+    return t, {"o": mix(1 / (1 + np.exp(np.log(S) - products(t) / np.sqrt(D))), t["v"])}
+
+
+def shared_prefix():
+    t = {"q": draw(B, 4, H, D), "kp": draw(3, H, D), "vp": draw(3, H, D), "k": draw(B, 5, H, D), "v": draw(B, 5, H, D)}
+    k, v = (np.concatenate([np.broadcast_to(t[p], (B, 3, H, D)), t[x]], 1) for p, x in (("kp", "k"), ("vp", "v")))
+    o = mix(softmax(products({"q": t["q"], "k": k}) / np.sqrt(D), True), v)
+    return t, {"o": o, "whole": o}
+
+
 PROGRAMS = [alibi, t5_bias, sliding_window, soft_cap, talking_heads, rope, differential, space_time, image_neighbourhood, convolution,
-            deformable, sparse_graph, layer_norm, linear_attention]
+            deformable, sparse_graph, layer_norm, linear_attention, documents, paged_cache, cross_attention, additive, gaussian_kernel,
+            sigmoid_attention, shared_prefix]
 
 
 def compute(attnc, file, inputs, outputs, folder):
