@@ -7,9 +7,11 @@
 
 static const char *const later_types[] = {"f16", "bf16", "f8e4m3", "i8", "u8"};
 
+/* `dim` is no element type: an input of it is a number that shapes may use. dim[N] is not that, and is refused as an unknown type. */
 bool fe_is_dim_type(const fe_type *type) { return strcmp(type->element.text, "dim") == 0 && type->dims->n == 0; }
 
-/* Types of later versions are known by name, so that they are not taken for misspellings. */
+/* Types of later versions are known by name, so that they are not taken for misspellings. The table of the IR's types is the
+ * language's: a row there is a word here. */
 ir_dtype fe_element(fe_lower *l, const fe_env *env, const fe_type *type)
 {
     const char *text = type->element.text;
@@ -26,7 +28,8 @@ ir_dtype fe_element(fe_lower *l, const fe_env *env, const fe_type *type)
 
 /* ---- names */
 
-/* A symbol, and where it was first named: that is the place to complain about if nothing binds it. */
+/* A symbol, and where it was first named: that is the place to complain about if nothing binds it. dim_at is indexed by symbols, whose
+ * numbers need not start where it ends. */
 ir_expr fe_new_dim(fe_lower *l, fe_name name)
 {
     ir_dim d = ir_dim_new(l->u, name.text);
@@ -35,12 +38,16 @@ ir_expr fe_new_dim(fe_lower *l, fe_name name)
     return ir_dim_expr(l->u, d);
 }
 
+/* In the frame of the host's graph e is a symbol, in that of a called graph what the arguments say. Callers bind names that are free:
+ * a second binding would take the place of the first for all that follows. */
 void fe_frame_dim(fe_lower *l, fe_frame *f, const char *name, ir_expr e)
 {
     uint32_t k = BASE_PUSH(l->arena, &f->dim, e) + 1;
     base_map_put(f->dims, name, k);
 }
 
+/* The first place at which the name stands in a dimension, which is made of names, literals and operators; *at is set only if there is
+ * one. */
 static bool mentions(const fe_expr *e, const char *name, base_span *at)
 {
     if (!e) return false;
@@ -52,7 +59,7 @@ static bool mentions(const fe_expr *e, const char *name, base_span *at)
     return mentions(e->op.a, name, at) || mentions(e->op.b, name, at);
 }
 
-/* For params: which of them can say how large a dimension of the file is. */
+/* For params: which of them can say how large a dimension of the file is. Parts of a packed axis mention names as axes do. */
 static bool type_mentions(const fe_type *type, const char *name, base_span *at)
 {
     for (uint32_t k = 0; k < type->dims->n; k++) {
@@ -64,7 +71,8 @@ static bool type_mentions(const fe_type *type, const char *name, base_span *at)
     return false;
 }
 
-/* The next param of the file, from *k on, whose type mentions the name. */
+/* The next param of the file, from *k on, whose type mentions the name; *k moves behind it, so the caller can ask for the next. NULL:
+ * no more. */
 static const fe_decl *param_with(const fe_module *m, const char *name, uint32_t *k, base_span *at)
 {
     for (; *k < m->decls.n; ++*k)
@@ -72,7 +80,8 @@ static const fe_decl *param_with(const fe_module *m, const char *name, uint32_t 
     return NULL;
 }
 
-/* Dimensions of the graph, then those that params of the file name. The latter become symbols when they are first used. */
+/* Dimensions of the graph, then those that params of the file name. The latter become symbols when they are first used, one for each
+ * name and file, shared by all frames of the file. A declaration of the name wins: then it is nothing to be bound. */
 bool fe_dim_of(fe_lower *l, const fe_env *env, fe_name name, ir_expr *out)
 {
     uint32_t k;
@@ -96,7 +105,8 @@ bool fe_dim_of(fe_lower *l, const fe_env *env, fe_name name, ir_expr *out)
 
 /* ---- shapes */
 
-/* Free names are reported as dimensions, before lowering would call them names that are bound by nothing. */
+/* Free names are reported as dimensions, before lowering would call them names that are bound by nothing. fe_of_dims lets counters of
+ * loops pass, ir_free refuses them: a dimension does not change while the graph runs. */
 ir_expr fe_dim_expr(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     fe_names unknown = {0};
@@ -109,7 +119,9 @@ ir_expr fe_dim_expr(fe_lower *l, const fe_env *env, const fe_expr *e)
     return 0;
 }
 
-/* One axis, or one part of a packed axis. `joined` parts continue the host axis of the part before. */
+/* One axis, or one part of a packed axis. `joined` parts continue the host axis of the part before. The flags are made when the first
+ * is needed, as most types have none; base_alloc zeroes those before. An extent that is wrong takes its place as poison, so that the
+ * axes after it are looked at too. */
 static bool shape_add(fe_lower *l, const fe_env *env, const fe_dim *d, const char *who, bool joined, fe_shape *out)
 {
     if (d->kind == FE_DIM_GROWING) {
@@ -127,7 +139,8 @@ static bool shape_add(fe_lower *l, const fe_env *env, const fe_dim *d, const cha
     return e != 0;
 }
 
-/* All axes are looked at, also after one that is wrong: each mistake is told. */
+/* All axes are looked at, also after one that is wrong: each mistake is told. A shape that failed is marked as poison, for those who
+ * meet it later. */
 bool fe_type_shape(fe_lower *l, const fe_env *env, const fe_type *type, const char *who, fe_shape *out)
 {
     *out = (fe_shape){0};
@@ -145,9 +158,11 @@ bool fe_type_shape(fe_lower *l, const fe_env *env, const fe_type *type, const ch
 
 /* ---- what binds a dimension when the host calls: an axis that it alone is, or in whose product or sum it is the one unknown */
 
+/* Of one axis: which of its dimensions is unknown, how many are, and whether it is made of operators that can be undone. */
 typedef struct { const ir_unit *u; const bool *bound; ir_dim unknown; uint32_t n_unknown; bool simple; } solve;
 
-/* Only sums, differences and products of dimensions can be solved for one of them. */
+/* Only sums, differences and products of dimensions can be solved for one of them. The walk sees each expression once, so N * N counts
+ * as one unknown. */
 static bool solve_visit(const ir_unit *u, void *env, ir_expr e)
 {
     solve *s = env;
@@ -160,7 +175,8 @@ static bool solve_visit(const ir_unit *u, void *env, ir_expr e)
     }
 }
 
-/* One host axis, the product of the packed ones, binds at most one symbol. */
+/* One host axis, the product of the packed ones, binds at most one symbol. Whether the size that comes fits is tested when tensors are
+ * bound; here it only matters that it determines the symbol. */
 static bool axis_binds(fe_lower *l, ir_expr axis, bool *bound)
 {
     solve s = {.u = l->u, .bound = bound, .simple = true};
@@ -171,6 +187,7 @@ static bool axis_binds(fe_lower *l, ir_expr axis, bool *bound)
     return true;
 }
 
+/* Axes as the host sees them: packed ones multiplied, each group one equation. true if a symbol was bound by it. */
 static bool type_binds(fe_lower *l, const ir_type *type, const uint8_t *packed, bool *bound)
 {
     bool any = false;
@@ -182,7 +199,8 @@ static bool type_binds(fe_lower *l, const ir_type *type, const uint8_t *packed, 
     return any;
 }
 
-/* One binding may make another dimension the only unknown of its axis, so it goes on until nothing changes. */
+/* One binding may make another dimension the only unknown of its axis, so it goes on until nothing changes. Each turn but the last
+ * binds a symbol. Constant tables have no symbols in their shapes, so only inputs and params are asked. */
 static void solve_all(fe_lower *l, bool *bound)
 {
     bool any = true;
@@ -200,7 +218,8 @@ static void solve_all(fe_lower *l, bool *bound)
     }
 }
 
-/* A dimension of the file is bound by a param that mentions it, which the graph then reads for that. */
+/* A dimension of the file is bound by a param that mentions it, which the graph then reads for that. All such params are brought:
+ * which of them can be solved shows in the next turn. true if any is new. */
 static bool bring_params(fe_lower *l, fe_frame *f, const bool *bound)
 {
     uint32_t before = l->sources.n;
@@ -216,7 +235,8 @@ static bool bring_params(fe_lower *l, fe_frame *f, const bool *bound)
     return l->sources.n > before;
 }
 
-/* Asked at the end of a graph, when it is known which params it reads. */
+/* Asked at the end of a graph, when it is known which params it reads. Params that are brought may name dimensions of the file that
+ * are new in turn; there are finitely many params, so it ends. `bound` is made anew each time, as there may be more symbols by then. */
 bool fe_dims_are_bound(fe_lower *l, fe_frame *f)
 {
     bool ok = true, *bound;

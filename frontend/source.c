@@ -4,7 +4,8 @@
 
 /* ---- inputs */
 
-/* Inputs become sources in the order in which they are declared. */
+/* Inputs become sources in the order in which they are declared. They are kept apart from the block being filled: join_blocks puts
+ * them first. */
 static ir_node *input_node(fe_lower *l, const fe_field *field, const fe_shape *shape)
 {
     ir_value v = ir_value_new(l->u, field->name.text, &shape->type);
@@ -14,7 +15,8 @@ static ir_node *input_node(fe_lower *l, const fe_field *field, const fe_shape *s
     return node;
 }
 
-/* Names in the dimensions of inputs are new symbols, unless they are constants or dimensions of the file. */
+/* Names in the dimensions of inputs are new symbols, unless they are constants or dimensions of the file. What the frame knows already
+ * is not free, so a name that stands in several inputs is one symbol. */
 static void names_of_dim(fe_lower *l, fe_frame *f, const fe_expr *e)
 {
     fe_env env = fe_env_of_frame(f);
@@ -33,7 +35,8 @@ static void names_of_type(fe_lower *l, fe_frame *f, const fe_type *type)
     }
 }
 
-/* `K: dim`: a number that the host gives, and a dimension. */
+/* `K: dim`: a number that the host gives, and a dimension. To the IR it is an i64 of rank 0 and the symbol that takes its value. The
+ * frame knows the name by now, or the file does: then both mean the file's symbol. */
 static void scalar_input(fe_lower *l, fe_frame *f, const fe_field *field)
 {
     fe_env env = fe_env_of_frame(f);
@@ -48,7 +51,8 @@ static void scalar_input(fe_lower *l, fe_frame *f, const fe_field *field)
     BASE_PUSH(l->arena, &l->scalar_dims, ir_at(l->u, e)->u.ref);
 }
 
-/* One that is wrong is poison: the graph is looked at all the same. */
+/* One that is wrong is poison: the graph is looked at all the same. Without its source the graph is not complete, but it is not handed
+ * out either. */
 static bool tensor_input(fe_lower *l, fe_frame *f, const fe_field *field)
 {
     fe_env env = fe_env_of_frame(f);
@@ -63,7 +67,8 @@ static bool tensor_input(fe_lower *l, fe_frame *f, const fe_field *field)
     return ok;
 }
 
-/* All names of dimensions first: an input may be declared before the one that binds its dimension. Then facts, which simplify the shapes. */
+/* All names of dimensions first: an input may be declared before the one that binds its dimension. Then facts, which simplify the
+ * shapes. Until then tensors are poison under their names, so that a fact that reads one finds it instead of something of the file. */
 bool fe_frame_inputs(fe_lower *l, fe_frame *f)
 {
     const fe_fields *fields = f->decl->graph.inputs;
@@ -71,6 +76,7 @@ bool fe_frame_inputs(fe_lower *l, fe_frame *f)
     for (uint32_t k = 0; k < fields->n; k++)
         if (!fe_is_dim_type(fields->at[k].type)) names_of_type(l, f, fields->at[k].type);
     for (uint32_t k = 0; k < fields->n; k++) {
+        /* A `dim` input whose name stands in a shape too has its symbol from there. */
         uint32_t known;
         if (fe_is_dim_type(fields->at[k].type) && !base_map_get(f->dims, fields->at[k].name.text, &known)) {
             fe_env env = fe_env_of_frame(f);
@@ -82,6 +88,7 @@ bool fe_frame_inputs(fe_lower *l, fe_frame *f)
         if (!fe_is_dim_type(fields->at[k].type)) fe_slot_set(l, f, fields->at[k].name.text, (fe_slot){.kind = FE_SLOT_POISON});
     fe_frame_facts(l, f);
     for (uint32_t k = 0; k < fields->n; k++) {
+        /* Once more in the order of declaration: that is the order of the host's arguments. */
         if (fe_is_dim_type(fields->at[k].type)) scalar_input(l, f, &fields->at[k]);
         else ok = tensor_input(l, f, &fields->at[k]) && ok;
     }
@@ -92,6 +99,8 @@ bool fe_frame_inputs(fe_lower *l, fe_frame *f)
 
 enum { MAX_FACTS = 128 };                /* of one graph: each is tried against the others */
 
+/* Facts are tested when tensors are bound, before anything is computed: only dimensions are known then. One that folds to true says
+ * nothing; one that folds to false would refuse every call. */
 static void fact_keep(fe_lower *l, fe_frame *f, ir_expr fact, base_span at)
 {
     fe_env env = fe_env_of_frame(f);
@@ -106,10 +115,11 @@ static void fact_keep(fe_lower *l, fe_frame *f, ir_expr fact, base_span at)
     }
     fe_fact_value v = {fact, fe_at(l, at)};
     BASE_PUSH(l->arena, &l->facts, v);
+    /* For the proofs of this unit, while `facts` is for the test. */
     ir_fact_add(l->u, fact);
 }
 
-/* a and b are two facts: each can be used by itself */
+/* a and b are two facts: each can be used by itself, and one that fails is named alone. */
 static void fact_split(fe_lower *l, fe_frame *f, ir_expr fact, base_span at)
 {
     if (fact && ir_is(l->u, fact, IR_AND)) {
@@ -119,7 +129,8 @@ static void fact_split(fe_lower *l, fe_frame *f, ir_expr fact, base_span at)
     } else fact_keep(l, f, fact, at);
 }
 
-/* Poison without a report is a tensor of the graph that the host calls: it has no value yet when facts are read. */
+/* Poison without a report is a tensor of the graph that the host calls: it has no value yet when facts are read. Hence the count of
+ * failures, which tells that case from a mistake that has been told. */
 static void fact_lower(fe_lower *l, fe_frame *f, const fe_fact *fact)
 {
     fe_env env = fe_env_of_frame(f);
@@ -129,6 +140,7 @@ static void fact_lower(fe_lower *l, fe_frame *f, const fe_fact *fact)
     fact_split(l, f, e, fact->at);
 }
 
+/* Neither is negative. gcd(0, a) is a, so a fold over values may start at 0. */
 static int64_t gcd(int64_t a, int64_t b)
 {
     while (b) {
@@ -139,7 +151,9 @@ static int64_t gcd(int64_t a, int64_t b)
     return a;
 }
 
-/* D in {64, 128}: what to specialise for. Its least value and its common divisor are facts. */
+/* D in {64, 128}: what to specialise for. Its least value and its common divisor are facts: these two let blocks and strides be shown
+ * to fit for every choice at once. They follow from the choice, which is tested itself, so they are not among the facts that are
+ * tested. */
 static void choice_add(fe_lower *l, ir_expr dim, const int64_t *values, uint32_t n)
 {
     ir_unit *u = l->u;
@@ -154,13 +168,15 @@ static void choice_add(fe_lower *l, ir_expr dim, const int64_t *values, uint32_t
     if (divisor > 1) ir_fact_add(u, ir_op2(u, IR_EQ, ir_op2(u, IR_MOD, dim, ir_int(u, divisor)), ir_int(u, 0)));
 }
 
-/* In the graph that the host calls it lists values; in a called graph it is something to be proved. */
+/* In the graph that the host calls it lists values; in a called graph it is something to be proved, or tested as a fact about the
+ * host's dimensions. The name is looked up by way of an expression, as dimensions are everywhere. */
 static void fact_one_of(fe_lower *l, fe_frame *f, const fe_fact *fact)
 {
     fe_env env = fe_env_of_frame(f);
     fe_expr name = {.kind = FE_NAME, .depth = 1, .at = fact->name.at, .name = fact->name};
     ir_expr dim = fe_dim_expr(l, &env, &name);
     int64_t *values = BASE_ARRAY(l->arena, fact->values->n, int64_t);
+    /* name == a or name == b: what is to be shown where the name is no symbol of the host. */
     ir_expr any = ir_bool(l->u, false);
     for (uint32_t k = 0; k < fact->values->n; k++) {
         ir_expr x = fe_lower_int(l, &env, fact->values->at[k], "the values of a dimension are integers");
@@ -175,6 +191,7 @@ static void fact_one_of(fe_lower *l, fe_frame *f, const fe_fact *fact)
     else fact_keep(l, f, any, fact->at);
 }
 
+/* Each fact is for itself: one that is wrong leaves the others to be added. */
 void fe_frame_facts(fe_lower *l, fe_frame *f)
 {
     const fe_facts *facts = f->decl->graph.facts;
@@ -193,6 +210,7 @@ void fe_frame_facts(fe_lower *l, fe_frame *f)
 
 /* ---- outputs */
 
+/* Before the body, since statements ask for declared extents and types. Marks wrong ones as poison; the others can be used. */
 bool fe_frame_outputs(fe_lower *l, fe_frame *f)
 {
     const fe_fields *fields = f->decl->graph.outputs;
@@ -203,7 +221,7 @@ bool fe_frame_outputs(fe_lower *l, fe_frame *f)
     return ok;
 }
 
-/* The declared shape of an output, for statements that define it. */
+/* The declared shape of an output, for statements that define it. NULL: the name is no output. */
 const fe_shape *fe_declared(const fe_frame *f, const char *name)
 {
     for (uint32_t k = 0; k < f->decl->graph.outputs->n; k++)
@@ -213,11 +231,13 @@ const fe_shape *fe_declared(const fe_frame *f, const char *name)
 
 /* ---- params */
 
-/* Each {x} in the name stacks tensors of the file along one leading axis. */
+/* Each {x} in the name stacks tensors of the file along one leading axis. Braces do not nest, are not empty, and are at most as many
+ * as there are axes. Reading at[-1] is safe: a '}' at the very start is refused by `open` before. */
 static bool check_storage(fe_lower *l, const fe_env *env, const fe_decl *d, uint32_t rank)
 {
     uint32_t groups = 0;
     bool open = false, ok = true;
+    /* storage NULL is the param's own name, which has no braces. */
     for (const char *at = d->param.storage; at && *at; at++) {
         if (*at == '{') ok = ok && !open, open = true, groups++;
         if (*at == '}') ok = ok && open && at[-1] != '{', open = false;
@@ -228,7 +248,8 @@ static bool check_storage(fe_lower *l, const fe_env *env, const fe_decl *d, uint
     return false;
 }
 
-/* A source of its own; read by no statement, it is not even there. */
+/* A source of its own; read by no statement, it is not even there. Its type is lowered in the file that declares it, or in the graph
+ * whose own it is (module NULL). Left without value and node after a mistake, which callers take for poison. */
 static void param_add(fe_lower *l, const fe_env *env, const fe_decl *d, fe_source *out)
 {
     fe_env scope = {.module = d->module};
@@ -243,9 +264,12 @@ static void param_add(fe_lower *l, const fe_env *env, const fe_decl *d, fe_sourc
 
 /* ---- tables */
 
+/* A table while it is read: its elements in the order of storage, its extents twice (numbers and expressions), the sorts that were
+ * met. */
 typedef struct { const fe_decl *decl; ir_type type; BASE_VEC(ir_expr) elements; int64_t dim[IR_RANK]; bool real, truth, integer; } table;
 
-/* Row by row; the shape was taken from the first row of each depth. */
+/* Row by row; the shape was taken from the first row of each depth, so a number must stand exactly at depth `rank`, and a row must
+ * have as many entries as the first of its depth. */
 static bool table_collect(fe_lower *l, const fe_env *env, const fe_expr *e, uint32_t depth, table *t)
 {
     if (e->kind != FE_TABLE) {
@@ -255,6 +279,7 @@ static bool table_collect(fe_lower *l, const fe_env *env, const fe_expr *e, uint
         t->real = t->real || sort == IR_SORT_REAL;
         t->truth = t->truth || sort == IR_SORT_BOOL;
         t->integer = t->integer || sort == IR_SORT_INT;
+        /* Lowering folds, so a formula over constants is a literal by now. */
         bool literal = x && (ir_is_int(l->u, x, NULL) || ir_is_real(l->u, x, NULL) || ir_is(l->u, x, IR_BOOL));
         if (x && !literal) fe_report(l, env, BASE_MSG_TABLE_FORM, e->at, "a table holds numbers or truth values that are known here");
         if (literal && depth != t->type.rank) fe_report(l, env, BASE_MSG_TABLE_FORM, e->at, "a table is a rectangle: all rows are alike");
@@ -270,6 +295,7 @@ static bool table_collect(fe_lower *l, const fe_env *env, const fe_expr *e, uint
     return ok;
 }
 
+/* Down the first entries. The grammar has no empty table, so there always is a first. */
 static bool table_shape(fe_lower *l, const fe_env *env, const fe_expr *e, table *t)
 {
     for (; e->kind == FE_TABLE; e = e->table.at[0]) {
@@ -283,7 +309,8 @@ static bool table_shape(fe_lower *l, const fe_env *env, const fe_expr *e, table 
     return true;
 }
 
-/* The values as they are stored: f32, i64 or bytes. */
+/* The values as they are stored: f32, i64 or bytes. One real among them makes all of them real; truth values do not mix with numbers,
+ * which table_add has made sure of. */
 static const void *table_data(fe_lower *l, const table *t)
 {
     uint32_t n = t->elements.n;
@@ -300,6 +327,7 @@ static const void *table_data(fe_lower *l, const table *t)
     return data;
 }
 
+/* Like param_add: without value and node after a mistake. */
 static void table_add(fe_lower *l, const fe_env *env, const fe_decl *d, fe_source *out)
 {
     table t = {.decl = d};
@@ -316,7 +344,8 @@ static void table_add(fe_lower *l, const fe_env *env, const fe_decl *d, fe_sourc
     out->node->source.data = table_data(l, &t);
 }
 
-/* Made when it is first used, once per graph. */
+/* Made when it is first used, once per graph. It is in the list before it is made, so that one that fails is not tried again: its
+ * value stays 0. The list may grow meanwhile, which is why the entry is written by its number. */
 fe_tensor fe_source_of(fe_lower *l, const fe_env *env, const fe_decl *decl, base_span at)
 {
     (void)at;
