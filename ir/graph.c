@@ -3,8 +3,8 @@
 #include "core.h"
 
 struct ir_builder {
-    base_arena *arena;
-    BASE_VEC(ir_node *) nodes;
+    base_arena *arena;           /* the unit's */
+    BASE_VEC(ir_node *) nodes;   /* in the order in which they run */
 };
 
 ir_builder *ir_builder_create(ir_unit *u) {
@@ -14,6 +14,7 @@ ir_builder *ir_builder_create(ir_unit *u) {
 }
 
 void ir_builder_add(ir_builder *b, ir_node *node) { BASE_PUSH(b->arena, &b->nodes, node); }
+/* The array of the builder itself; nodes that are added later are not in the block. */
 ir_block ir_builder_block(ir_builder *b) { return (ir_block){b->nodes.at, b->nodes.n}; }
 
 /* Zeroed by the arena, so members that a form does not use are empty. */
@@ -24,6 +25,7 @@ static ir_node *node_of(ir_unit *u, ir_form form, base_span span) {
     return node;
 }
 
+/* Name in the weights, data and packing are the maker's to fill in, for the forms that have them. */
 ir_node *ir_node_source(ir_unit *u, ir_form form, base_span span, ir_value value) {
     ir_node *node = node_of(u, form, span);
     node->source.value = value;
@@ -41,6 +43,7 @@ ir_node *ir_node_map(ir_unit *u, base_span span, uint32_t n_outer, const ir_var 
     return node;
 }
 
+/* For yield and output, whose values are a list in the order of the carries or of the outputs. The list is copied. */
 ir_node *ir_node_use(ir_unit *u, ir_form form, base_span span, uint32_t n, const ir_value *values) {
     ir_node *node = node_of(u, form, span);
     node->use.n_values = n;
@@ -48,6 +51,7 @@ ir_node *ir_node_use(ir_unit *u, ir_form form, base_span span, uint32_t n, const
     return node;
 }
 
+/* Nodes in a graph are immutable: a pass changes the copy, replacing lists rather than writing into them. */
 ir_node *ir_node_copy(ir_unit *u, const ir_node *node) { return base_copy(u->arena, node, sizeof *node); }
 
 /* What a pass returns: signature, facts and outputs stay; the old graph stays valid too. */
@@ -79,10 +83,12 @@ static bool makes(const ir_node *node, ir_value value) {
         for (uint32_t k = 0; k < node->loop.n_carries; k++)
             if (node->loop.carries[k].inside == value || node->loop.carries[k].result == value) return true;
         return false;
+    /* checks, yields and outputs only read */
     default: return false;
     }
 }
 
+/* A visit cannot be stopped, so the first find is kept: the node that defines the value. */
 typedef struct { ir_value value; const ir_node *found; } search;
 
 static void look(void *env, const ir_node *node, uint32_t depth) {
@@ -91,6 +97,7 @@ static void look(void *env, const ir_node *node, uint32_t depth) {
     if (!s->found && makes(node, s->value)) s->found = node;
 }
 
+/* NULL: nobody makes it. Linear in the size of the graph. */
 const ir_node *ir_graph_producer(const ir_graph *g, ir_value value) {
     search s = {value, NULL};
     if (value) ir_graph_each(g, look, &s);

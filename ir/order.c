@@ -41,10 +41,12 @@ int ir_compare(const ir_unit *u, ir_expr a, ir_expr b) {
             if (c) return c;
             continue;
         }
+        /* The union is zero where an operator has no literal and no reference, so one comparison does for all. Reals go by their bits. */
         if (x->u.i != y->u.i) return order(x->u.i, y->u.i);
         if (x->operands.n != y->operands.n) return order(x->operands.n, y->operands.n);
         uint32_t k = 0, n = x->operands.n;
         while (k < n && ir_operand(u, a, k) == ir_operand(u, b, k)) k++;
+        /* Same operands, so another operator or sort: equal ones would be one id. */
         if (k == n) return order(x->op * 256 + x->sort, y->op * 256 + y->sort);
         ir_expr down_a = ir_operand(u, a, k), down_b = ir_operand(u, b, k);
         a = down_a;
@@ -67,6 +69,7 @@ static uint32_t count_atoms(const ir_unit *u, ir_expr monomial) {
     return n;
 }
 
+/* The array fills from its end, since the last factor is the outermost right operand. */
 uint32_t ir_atoms_of(const ir_unit *u, ir_expr monomial, ir_expr *atoms) {
     uint32_t n = count_atoms(u, monomial);
     ir_expr e = monomial;

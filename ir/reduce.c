@@ -28,7 +28,8 @@ static bool fits(const ir_unit *u, ir_red kind, uint32_t n, ir_expr where, ir_ex
     return (ir_reds[kind].args == 'b') == (sort == IR_SORT_BOOL);
 }
 
-/* 0 if nothing is known without looking at elements. */
+/* 0 if nothing is known without looking at elements. A body that is the identity adds nothing, however often it is taken; the same for a
+ * guard that never holds and a range that is surely empty. */
 static ir_expr fold(ir_unit *u, const reduction *r) {
     ir_expr identity = ir_red_identity(u, r->kind, (ir_sort)ir_at(u, r->body)->sort);
     if (!r->n) return ir_select(u, r->where, r->body, identity);
@@ -48,7 +49,7 @@ static ir_expr intern(ir_unit *u, const reduction *r) {
     return ir_intern(u, key, operands);
 }
 
-/* Who is the k-th variable to be? Its extent mentions the new names of those before it. */
+/* Who is the k-th variable to be? Its extent mentions the new names of those before it; `taken` has these names too. */
 typedef ir_var choice(ir_unit *u, const reduction *r, uint32_t k, ir_expr extent, ir_set taken);
 
 /* Left to right, since the extent of a variable may mention those bound before it; guard and body once, with all new names. */
@@ -120,6 +121,7 @@ ir_expr ir_reduce(ir_unit *u, ir_red kind, uint32_t n, const ir_var *bound, ir_e
     return r.where && r.body ? intern(u, &r) : 0;
 }
 
+/* The same but for the renaming: reductions that differ in nothing but their variables are two expressions here. */
 ir_expr ir_reduce_as(ir_unit *u, ir_red kind, uint32_t n, const ir_var *bound, ir_expr where, ir_expr body) {
     if (!fits(u, kind, n, where, body)) return 0;
     reduction r = reduction_of(kind, n, bound, where, body);

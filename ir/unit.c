@@ -26,7 +26,8 @@ static bool is_same(const ir_unit *u, ir_expr e, const ir_expr_info *key, const 
     return !key->operands.n || !memcmp(u->pool.at + x->operands.first, operands, key->operands.n * sizeof *operands);
 }
 
-/* The slot that holds the expression, or the free one where it belongs. */
+/* The slot that holds the expression, or the free one where it belongs. The table is at most half full, so the search ends, and soon. The
+ * slot is good until the next expression is made, which may double the table. */
 static uint32_t *slot_of(const ir_unit *u, const ir_expr_info *key, const ir_expr *operands) {
     const struct ir_unit_index *index = u->index;
     uint32_t s = hash_of(key, operands) & (index->capacity - 1);
@@ -61,7 +62,8 @@ static ir_set free_of(ir_unit *u, const ir_expr_info *x, const ir_expr *operands
     return s;
 }
 
-/* What renaming has to keep away from: a binder that occurs anywhere below may not be chosen again further out. */
+/* What renaming has to keep away from: a binder that occurs anywhere below may not be chosen again further out. The variables stand first
+ * among the operands, before guard and body; as operands they are expressions, whose free set is the variable itself. */
 static ir_set bound_of(ir_unit *u, const ir_expr_info *x, const ir_expr *operands) {
     ir_set s = 0;
     for (uint32_t k = 0; k < x->operands.n; k++) s = ir_set_union(u, s, ir_bound(u, operands[k]));
@@ -83,7 +85,8 @@ static uint32_t depth_of(const ir_unit *u, const ir_expr_info *x, const ir_expr 
     return depth;
 }
 
-/* Reported once: what was refused is the poison, and everything made of it would be refused again. */
+/* Reported once: what was refused is the poison, and everything made of it would be refused again. The depth also has to fit
+ * the 16 bits that are kept of it. Where in the source it was is not known here, so the report has no span. */
 static bool is_too_large(ir_unit *u, uint32_t depth) {
     bool deep = depth > IR_MAX_DEPTH;
     if (!deep && u->expr.n < IR_MAX_EXPRS) return false;
@@ -103,6 +106,7 @@ ir_expr ir_intern(ir_unit *u, ir_expr_info key, const ir_expr *operands) {
     key.free = free_of(u, &key, operands);
     ir_set bound = bound_of(u, &key, operands);
     ir_bounds bounds = ir_bounds_new(u, &key, operands);
+    /* From here on nothing is refused: all arrays by expression grow together, by one. */
     key.operands.first = u->pool.n;
     for (uint32_t k = 0; k < key.operands.n; k++) BASE_PUSH(u->arena, &u->pool, operands[k]);
     ir_expr e = BASE_PUSH(u->arena, &u->expr, key);
@@ -115,6 +119,7 @@ ir_expr ir_intern(ir_unit *u, ir_expr_info key, const ir_expr *operands) {
     return e;
 }
 
+/* Of operators, whose literal or reference is 0 and part of what is compared. */
 static ir_expr_info key_of(ir_op op, ir_sort sort, uint32_t n) {
     return (ir_expr_info){.op = (uint8_t)op, .sort = (uint8_t)sort, .operands = {0, n}};
 }
@@ -155,11 +160,13 @@ ir_unit *ir_unit_create(base_arena *arena, base_diags *diags) {
     return u;
 }
 
+/* The name need not be unique: variables are told apart by id. Not a binder until ir_binder_at says so. */
 ir_var ir_var_new(ir_unit *u, const char *name, ir_expr extent) {
     BASE_PUSH(u->arena, &u->index->binder, (ir_binder){0});
     return BASE_PUSH(u->arena, &u->var, ((ir_var_info){base_strdup(u->arena, name), extent}));
 }
 
+/* Its lower bound starts at 0, and rises with facts (prove.c). */
 ir_dim ir_dim_new(ir_unit *u, const char *name) {
     return BASE_PUSH(u->arena, &u->dim, ((ir_dim_info){base_strdup(u->arena, name), 0}));
 }
@@ -175,7 +182,8 @@ ir_value ir_value_new(ir_unit *u, const char *name, const ir_type *type) {
     return BASE_PUSH(u->arena, &u->value, ((ir_value_info){unique, *type}));
 }
 
-/* A fact that folded to a literal says nothing that could be used. */
+/* A fact that folded to a literal says nothing that could be used, nor does the poison. Expressions older than the fact stay as they are;
+ * since_facts keeps ir_apply from taking them for the result of folding with it. */
 void ir_fact_add(ir_unit *u, ir_expr fact) {
     if (!fact || ir_is(u, fact, IR_BOOL)) return;
     BASE_PUSH(u->arena, &u->fact, fact);
@@ -187,6 +195,7 @@ void ir_fact_add(ir_unit *u, ir_expr fact) {
 
 bool ir_is_binder(const ir_unit *u, ir_var v) { return u->index->binder.at[v].ordinal != 0; }
 
+/* A look at all variables: done once for each new binder, of which there are few. */
 static bool name_is_used(const ir_unit *u, const char *name) {
     for (ir_var v = 1; v < u->var.n; v++)
         if (!strcmp(u->var.at[v].name, name)) return true;
@@ -204,7 +213,8 @@ static const char *binder_name(const ir_unit *u, ir_expr extent, uint32_t first)
     return name;
 }
 
-/* Binders of an extent form a list in the order of their numbers, so that the same structure gets the same names whatever was built before. */
+/* Binders of an extent form a list in the order of their numbers, so that the same structure gets the same names whatever was built before.
+ * A new one is appended when all so far are taken; none is ever removed. */
 ir_var ir_binder_at(ir_unit *u, ir_expr extent, ir_set taken) {
     struct ir_unit_index *index = u->index;
     ir_var last = 0;
@@ -222,6 +232,7 @@ ir_var ir_binder_at(ir_unit *u, ir_expr extent, ir_set taken) {
 
 /* ---- leaves */
 
+/* ref: an id, never negative, in the low half of the union; the high half is zero, which comparisons of the whole rely on. */
 static ir_expr leaf(ir_unit *u, ir_op op, ir_sort sort, uint32_t ref) {
     ir_expr_info key = {.op = (uint8_t)op, .sort = (uint8_t)sort};
     key.u.ref = ref;
@@ -241,6 +252,7 @@ ir_expr ir_bool(ir_unit *u, bool value) {
     return ir_intern(u, (ir_expr_info){.op = IR_BOOL, .sort = IR_SORT_BOOL, .u.i = value}, NULL);
 }
 
+/* Ids from 1: what failed to be made is 0, and as an expression the poison. Lets count from 0, and have the sort of their line. */
 ir_expr ir_dim_expr(ir_unit *u, ir_dim dim) { return dim ? leaf(u, IR_DIM, IR_SORT_INT, dim) : 0; }
 ir_expr ir_var_expr(ir_unit *u, ir_var var) { return var ? leaf(u, IR_VAR, IR_SORT_INT, var) : 0; }
 ir_expr ir_let_expr(ir_unit *u, uint32_t let, ir_sort sort) { return leaf(u, IR_LET, sort, let); }
@@ -248,6 +260,7 @@ ir_expr ir_let_expr(ir_unit *u, uint32_t let, ir_sort sort) { return leaf(u, IR_
 /* A wrong rank or a position that is no integer is a bug of the maker or a poisoned operand: no report, the poison. */
 ir_expr ir_read(ir_unit *u, ir_value value, uint32_t n, const ir_expr *at) {
     if (!value || n != u->value.at[value].type.rank) return 0;
+    /* The poison has the sort NONE, so it is caught here too. */
     for (uint32_t k = 0; k < n; k++)
         if (ir_at(u, at[k])->sort != IR_SORT_INT) return 0;
     ir_expr_info key = {.op = IR_READ, .sort = ir_dtypes[u->value.at[value].type.dtype].sort, .operands = {0, n}};
@@ -255,6 +268,7 @@ ir_expr ir_read(ir_unit *u, ir_value value, uint32_t n, const ir_expr *at) {
     return ir_intern(u, key, at);
 }
 
+/* Questions about literals; the poison is none. *out is written only where the answer is yes. */
 bool ir_is_int(const ir_unit *u, ir_expr e, int64_t *out) {
     if (!ir_is(u, e, IR_INT)) return false;
     if (out) *out = ir_at(u, e)->u.i;
@@ -267,4 +281,5 @@ bool ir_is_real(const ir_unit *u, ir_expr e, double *out) {
     return true;
 }
 
+/* False of an expression that is no literal, whichever value is asked for. */
 bool ir_is_bool(const ir_unit *u, ir_expr e, bool value) { return ir_is(u, e, IR_BOOL) && ir_at(u, e)->u.i == value; }
