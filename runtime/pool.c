@@ -39,6 +39,7 @@ struct task {                        /* a job that runs; on its caller's stack *
 typedef struct block block;
 struct block { block *next; size_t bytes; void *raw; };                /* scratch; follows its header at the next multiple of 64 */
 
+/* What the lock guards: tasks and their links, n_started, n_parked, stop, no_more, blocks. Items are claimed without it. */
 struct rt_pool {
     base_allocator allocator;
     int n_threads, n_started;
@@ -55,6 +56,8 @@ struct rt_pool {
 
 /* ---- memory */
 
+/* `raw` is where the scratch itself begins: the allocator promises less alignment than vectors want, so header and room
+ * for moving up are asked for too. */
 static block *block_create(const base_allocator *a, size_t bytes) {
     size_t all;
     if (__builtin_add_overflow(bytes, sizeof(block) + ALIGNMENT, &all)) return NULL;
@@ -80,6 +83,7 @@ static block *block_take(rt_pool *pool, size_t bytes) {
     return block_create(&pool->allocator, bytes);
 }
 
+/* Under the lock. Kept for the next job: the list holds as many as workers ever ran at a time. */
 static void block_put(rt_pool *pool, block *b) {
     if (!b) return;
     b->next = pool->blocks;
@@ -90,6 +94,7 @@ static void block_put(rt_pool *pool, block *b) {
 
 static bool cancelled(const rt_job *job) { return job->cancel && __atomic_load_n(job->cancel, __ATOMIC_RELAXED); }
 
+/* Claims chunks until none is left. Claiming past the end is harmless: the counter only grows, by one chunk per worker. */
 static void compute(task *t, void *scratch) {
     const rt_job *job = t->job;
     while (!cancelled(job)) {
@@ -100,6 +105,8 @@ static void compute(task *t, void *scratch) {
     }
 }
 
+/* Without the pool's lock and lists, so it also serves after fork. One chunk, unless a cancel must be seen on the way.
+ * False: cancelled, or no memory for scratch. */
 static bool compute_alone(const base_allocator *a, const rt_job *job) {
     block *b = job->scratch_bytes ? block_create(a, (size_t)job->scratch_bytes) : NULL;
     if (job->scratch_bytes && !b) return false;
@@ -111,6 +118,7 @@ static bool compute_alone(const base_allocator *a, const rt_job *job) {
 
 /* ---- workers */
 
+/* Under the lock: a task that it returns stays until the lock is left, since its caller retracts it under the lock. */
 static task *find_task(const rt_pool *pool) {
     for (task *t = pool->tasks; t; t = t->link)
         if (!t->starved && atomic_load_explicit(&t->next, memory_order_relaxed) < t->job->items) return t;
@@ -124,8 +132,10 @@ static void take_part(rt_pool *pool, task *t) {
         t->starved = true;
         return;
     }
+    /* From here on the caller waits for this worker before its stack, where the task lies, goes away. */
     t->inside++;
     pthread_mutex_unlock(&pool->lock);
+    /* Numbers must come out as if the caller had computed them. */
     fesetenv(t->mode);
     compute(t, b ? b->raw : NULL);
     pthread_mutex_lock(&pool->lock);
@@ -133,6 +143,7 @@ static void take_part(rt_pool *pool, task *t) {
     if (--t->inside == 0) pthread_cond_broadcast(&pool->done);
 }
 
+/* A hint to the processor while spinning, where there is one. */
 static void pause_briefly(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
@@ -145,6 +156,8 @@ static void wait_for_work(rt_pool *pool) {
     pthread_mutex_unlock(&pool->lock);
     for (int k = 0; k < SPINS && atomic_load_explicit(&pool->epoch, memory_order_relaxed) == seen; k++) pause_briefly();
     pthread_mutex_lock(&pool->lock);
+    /* A job that came while this thread did not hold the lock has moved the epoch, so no wake-up is missed before
+     * parking. */
     if (pool->stop || atomic_load(&pool->epoch) != seen) return;
     pool->n_parked++;
     pthread_cond_wait(&pool->work, &pool->lock);
@@ -169,7 +182,9 @@ static void start_threads(rt_pool *pool) {
     sigset_t all, old;
     sigfillset(&all);
     for (size_t k = 0; k < sizeof faults / sizeof *faults; k++) sigdelset(&all, faults[k]);
+    /* New threads inherit the mask of their creator, which gets its own back below. */
     pthread_sigmask(SIG_SETMASK, &all, &old);
+    /* One less than n_threads: the caller of a job is one of them. */
     while (pool->n_started < pool->n_threads - 1 && !pool->no_more) {
         pool->no_more = pthread_create(&pool->threads[pool->n_started], NULL, worker, pool) != 0;
         if (!pool->no_more) pool->n_started++;
@@ -179,6 +194,7 @@ static void start_threads(rt_pool *pool) {
 
 /* ---- callers */
 
+/* Under the lock. The task lies on the stack of its caller, who retracts it before it returns. */
 static void publish(rt_pool *pool, task *t) {
     if (pool->n_started < pool->n_threads - 1 && !pool->no_more) start_threads(pool);
     t->link = pool->tasks;
@@ -187,22 +203,27 @@ static void publish(rt_pool *pool, task *t) {
     if (pool->n_parked) pthread_cond_broadcast(&pool->work);
 }
 
+/* Under the lock. The task is in the list; newer ones of inner or other jobs may stand before it. */
 static void retract(rt_pool *pool, task *t) {
     task **at = &pool->tasks;
     while (*at != t) at = &(*at)->link;
     *at = t->link;
 }
 
+/* Under the lock, which waiting leaves. `done` is shared by all tasks, so the own count is looked at again. */
 static void wait_for_others(rt_pool *pool, task *t) {
     while (t->inside) pthread_cond_wait(&pool->done, &pool->lock);
 }
 
+/* After fork the threads are the parent's and the lock may be held by one of them forever. A cost that is not known, or
+ * too large to count, is worth it. */
 static bool worth_sharing(const rt_pool *pool, const rt_job *job) {
     int64_t cost;
     if (pool->n_threads < 2 || job->items < 2 || pool->pid != getpid()) return false;
     return job->cost_of_item <= 0 || !base_mul(job->items, job->cost_of_item, &cost) || cost >= WORTH;
 }
 
+/* Returns when all items are done, or none is claimed any more after a cancel: true if all are done. */
 static bool pool_run(void *self, const rt_job *job) {
     rt_pool *pool = self;
     if (job->items <= 0) return !cancelled(job);
@@ -213,11 +234,13 @@ static bool pool_run(void *self, const rt_job *job) {
     task t = {.job = job, .mode = &mode, .chunk = chunk > 0 ? chunk : 1};
     pthread_mutex_lock(&pool->lock);
     block *b = job->scratch_bytes ? block_take(pool, (size_t)job->scratch_bytes) : NULL;
+    /* Without scratch for the caller itself nothing starts; workers without it just stay out. */
     bool fine = b || !job->scratch_bytes;
     if (fine) publish(pool, &t);
     pthread_mutex_unlock(&pool->lock);
     if (!fine) return false;
     compute(&t, b ? b->raw : NULL);
+    /* Workers finish their last chunk at about the same time, so a short look saves going to sleep. */
     for (int k = 0; k < SPINS && atomic_load(&t.inside); k++) pause_briefly();
     pthread_mutex_lock(&pool->lock);
     retract(pool, &t);
@@ -231,6 +254,7 @@ static int pool_workers(void *self) { return ((const rt_pool *)self)->n_threads;
 
 /* ---- creation */
 
+/* What this process may run on, which may be less than what the machine has. */
 static int usable_cpus(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
@@ -238,6 +262,7 @@ static int usable_cpus(void) {
     return n > 0 ? (int)n : 1;
 }
 
+/* No thread is started here: programs that never compute much never have any. */
 rt_pool *rt_pool_create(const base_allocator *allocator, int n_threads) {
     base_allocator used = base_allocator_or_malloc(allocator);
     if (n_threads <= 0) n_threads = usable_cpus();
@@ -261,10 +286,12 @@ static void stop_threads(rt_pool *pool) {
     pool->stop = true;
     pthread_cond_broadcast(&pool->work);
     pthread_mutex_unlock(&pool->lock);
+    /* Threads that spin see the new epoch, those that are parked were woken above. */
     atomic_fetch_add(&pool->epoch, 1);
     for (int k = 0; k < pool->n_started; k++) pthread_join(pool->threads[k], NULL);
 }
 
+/* In a child after fork there is nobody to stop: joining would wait forever. */
 void rt_pool_destroy(rt_pool *pool) {
     if (!pool) return;
     if (pool->pid == getpid()) stop_threads(pool);
@@ -272,6 +299,7 @@ void rt_pool_destroy(rt_pool *pool) {
         next = b->next;
         block_destroy(&pool->allocator, b);
     }
+    /* A copy, since the pool that holds it goes away. */
     base_allocator a = pool->allocator;
     a.free(a.self, pool->threads, (size_t)pool->n_threads * sizeof *pool->threads);
     a.free(a.self, pool, sizeof *pool);

@@ -12,8 +12,10 @@
 
 /* ---- blocks of device memory between calls */
 
+/* bytes: what was asked of the device. `next` links free blocks only. */
 typedef struct rt_block block;
 struct rt_block { block *next; void *at; size_t bytes; };
+/* Shared by all calls of an instance, which may run at the same time: hence the lock. */
 struct rt_blocks {
     base_allocator allocator;
     rt_device *device;               /* NULL: the host */
@@ -46,6 +48,7 @@ static void block_destroy(rt_blocks *blocks, block *b) {
     blocks->allocator.free(blocks->allocator.self, b, sizeof *b);
 }
 
+/* No call may run: blocks that calls still hold are not in the list and would be lost. */
 void rt_blocks_destroy(rt_blocks *blocks) {
     if (!blocks) return;
     for (block *b = blocks->free, *next; b; b = next) {
@@ -69,6 +72,8 @@ static block *block_create(rt_blocks *blocks, size_t bytes) {
 }
 
 /* A free block of at least that size. One that is too small makes way, so that a model keeps as many as calls ran at a time. */
+/* Only the first of the list is looked at; creating and destroying happen outside of the lock, as they may be slow on a
+ * device. */
 static block *block_take(rt_blocks *blocks, size_t bytes) {
     pthread_mutex_lock(&blocks->lock);
     block *b = blocks->free;
@@ -89,6 +94,7 @@ static void block_put(rt_blocks *blocks, block *b) {
 
 /* ---- where buffers lie */
 
+/* One call while it runs. The arrays live in the call's arena, the block does not. */
 typedef struct {
     rt_call *call;
     const rt_entry *entry;
@@ -103,6 +109,8 @@ typedef struct {
 
 static const base_span nowhere = {0, 0, 0};
 
+/* Why a device said no: a cancel comes first, since a cancelled launch fails too; then memory, which the caller reports;
+ * the rest is the device's own message. Always false. */
 static bool failed(running *r) {
     if (r->call->cancel && __atomic_load_n(r->call->cancel, __ATOMIC_RELAXED)) r->call->cancelled = true;
     else if (!strcmp(r->device->error, "out of memory")) r->call->no_memory = true;
@@ -117,15 +125,14 @@ static int64_t bytes_of(const running *r, uint32_t k) {
     return n;
 }
 
-/* Parts of the block start at multiples of 64; a sum beyond int64 is no size. */
-/* Places start at multiples of 64, as the block does. */
+/* Parts of the block start at multiples of 64 bytes, as the block itself does; a sum beyond int64 is no size. */
 static bool reserve(running *r, int64_t bytes, int64_t *offset) {
     *offset = r->total;
     return base_add(r->total, bytes, &r->total) && base_add(r->total, 63, &r->total) && (r->total &= ~(int64_t)63, true);
 }
 
-/* Params are never copied: the model has put them where the device reads them. */
-/* Params were put where the device wants them when the model was made. */
+/* Params are never copied: they were put where the device reads them when the model was made. Anything else needs a copy if the
+ * device cannot read the host's memory, if the host gave no memory (an output that it does not want), or if kernels could not index it. */
 static bool needs_copy(const running *r, uint32_t k) {
     const rt_array *a = &r->call->tensors[k];
     if (r->entry->tensors[k].kind == RT_TENSOR_PARAM) return false;
@@ -133,6 +140,7 @@ static bool needs_copy(const running *r, uint32_t k) {
 }
 
 /* The block: workspace first, then copies. */
+/* False only if the sizes do not fit an int64, which the caller takes for memory that is not there. */
 static bool lay_out(running *r) {
     int64_t workspace;
     if (!reserve(r, r->call->slots[r->entry->workspace], &workspace)) return false;
@@ -144,6 +152,8 @@ static bool lay_out(running *r) {
     return true;
 }
 
+/* The copy if there is one. Params are the instance's own, since those of the call may lie where the device cannot read
+ * them. */
 static void *tensor_at(const running *r, uint32_t k) {
     if (r->place[k] >= 0) return (char *)r->call->memory->at + r->place[k];
     return r->entry->tensors[k].kind == RT_TENSOR_PARAM ? r->call->instance->params[k].data : r->call->tensors[k].data;
@@ -156,6 +166,7 @@ static void find_buffers(running *r) {
         const rt_buffer *b = &r->entry->buffers[k];
         if (b->kind == RT_BUFFER_TENSOR) r->buffers[k] = tensor_at(r, b->index);
         else if (b->kind == RT_BUFFER_CONST) r->buffers[k] = r->call->instance->consts[k];
+        /* Work buffers: the workspace is the first part of the block, so offsets into it count from the block's start. */
         else r->buffers[k] = (char *)r->call->memory->at + r->call->slots[b->offset];
     }
 }
@@ -184,6 +195,7 @@ static bool copy_inputs(running *r) {
     return true;
 }
 
+/* What the host does not want, or what the kernels wrote straight into its memory, is not copied. */
 static bool copy_outputs(running *r) {
     for (uint32_t k = 0; k < r->entry->n_tensors; k++) {
         void *to = r->call->tensors[k].data;
@@ -195,12 +207,15 @@ static bool copy_outputs(running *r) {
 
 /* ---- steps */
 
+/* Seconds of a clock that never goes back; only differences mean something. */
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* The values of the frame are taken from the slots now: a launch inside a loop sees this turn's. A launch of no items is
+ * none. */
 static bool launch(running *r, const rt_step *s) {
     const rt_kernel *k = &r->entry->kernels[s->kernel];
     const int64_t *slots = r->call->slots;
@@ -233,6 +248,8 @@ static bool run_ops(running *r, const rt_step *s) {
 }
 
 /* The test stands at the head: a loop from 3 to 3 runs no turn. */
+/* Puts the counter in its slot and goes on inside the loop, or behind it. The caller has set r->at to the first step of
+ * the body. */
 static bool enter(running *r, const rt_step *loop, int64_t counter) {
     r->call->slots[loop->counter] = counter;
     if (counter < r->call->slots[loop->hi]) return run_ops(r, loop);
@@ -245,18 +262,19 @@ static bool step_loop(running *r, const rt_step *s) {
     return enter(r, s, r->call->slots[s->lo]);
 }
 
+/* The step after a LOOP is what NEXT points at, so the loop itself stands just before. */
 static bool step_next(running *r, const rt_step *s) {
     const rt_step *loop = &r->entry->steps[s->target - 1];
     r->at = s->target;
     return enter(r, loop, r->call->slots[loop->counter] + 1);
 }
 
-/* Waits: what a check or a test reads must have been computed. */
-/* The host needs the value to go on, so everything launched so far must be over. */
+/* The host needs the value to go on, so everything launched so far must be over: it waits. */
 static bool fetch(running *r, uint32_t buffer, void *to, size_t bytes) {
     return (r->device->wait(r->device) && r->device->copy_out(r->device, to, r->buffers[buffer], bytes)) || failed(r);
 }
 
+/* One byte: the condition of a loop, computed by a kernel. */
 static bool step_test(running *r, const rt_step *s) {
     uint8_t go;
     if (!fetch(r, s->buffers[0], &go, sizeof go)) return false;
@@ -264,6 +282,7 @@ static bool step_test(running *r, const rt_step *s) {
     return true;
 }
 
+/* All is well: on behind the failure steps. Otherwise the next steps find out what was wrong there and end with a FAIL. */
 static bool step_check(running *r, const rt_step *s) {
     int64_t position;
     if (!fetch(r, s->buffers[0], &position, sizeof position)) return false;
@@ -271,6 +290,7 @@ static bool step_check(running *r, const rt_step *s) {
     return true;
 }
 
+/* As many bytes as the target has; both buffers hold the same value type, such as the first value of a carry. */
 static bool step_copy(running *r, const rt_step *s) {
     const rt_buffer *to = &r->entry->buffers[s->buffers[0]];
     r->at++;
@@ -284,11 +304,13 @@ static bool step_zero(running *r, const rt_step *s) {
 }
 
 /* "b = 0, i = 17": the linear position taken apart. */
+/* The text grows from the last variable to the first, since the last one runs fastest. */
 static const char *position_text(const running *r, const rt_check *c, int64_t position) {
     base_arena *arena = r->call->diags->arena;
     const char *text = "";
     if (c->n_positions == 0) return "the only position";
     for (uint32_t k = c->n_positions; k-- > 0;) {
+        /* An extent of 0 has no positions, so a check over it finds nothing; the test only keeps the division safe. */
         int64_t extent = r->call->slots[c->positions[k]];
         int64_t at = extent > 0 ? position % extent : 0;
         position = extent > 0 ? position / extent : 0;
@@ -297,6 +319,7 @@ static const char *position_text(const running *r, const rt_check *c, int64_t po
     return text;
 }
 
+/* Always false: the call ends with this report. The texts of `what` are those that the pass `checks` gives. */
 static bool step_fail(running *r, const rt_step *s) {
     const rt_check *c = &r->entry->checks[s->check];
     base_diags *diags = r->call->diags;
@@ -315,11 +338,13 @@ static bool step_fail(running *r, const rt_step *s) {
 }
 
 typedef bool step_fn(running *r, const rt_step *s);
+/* By kind. Each function moves r->at itself, since half of them may jump. */
 static step_fn *const step_fns[] = {
     [RT_STEP_LAUNCH] = step_launch, [RT_STEP_LOOP] = step_loop, [RT_STEP_NEXT] = step_next,   [RT_STEP_TEST] = step_test,
     [RT_STEP_COPY] = step_copy,     [RT_STEP_ZERO] = step_zero, [RT_STEP_CHECK] = step_check, [RT_STEP_FAIL] = step_fail,
 };
 
+/* A cancel is seen between steps; launches have the flag too. The wait at the end makes the outputs complete. */
 static bool run_steps(running *r) {
     while (r->at < r->entry->n_steps) {
         if (r->call->cancel && __atomic_load_n(r->call->cancel, __ATOMIC_RELAXED)) return failed(r);
@@ -329,8 +354,8 @@ static bool run_steps(running *r) {
     return r->device->wait(r->device) || failed(r);
 }
 
-/* One array of each for all launches, as large as the largest needs: no allocation between steps. */
-/* One frame for all launches, as large as the largest: a launch has read it when it returns. */
+/* One frame for all launches, as large as the largest: a launch has read it when it returns, and nothing is allocated between
+ * steps. */
 static void make_frames(running *r) {
     uint32_t n_ints = 0, n_buffers = 0;
     for (uint32_t k = 0; k < r->entry->n_kernels; k++) {
@@ -341,6 +366,8 @@ static void make_frames(running *r) {
     r->operands = base_alloc_array(r->call->arena, n_buffers, sizeof *r->operands);
 }
 
+/* rt_bind has filled the slots. False: reported, or cancelled or no_memory is set. The caller calls rt_release in any
+ * case. */
 bool rt_run(rt_call *call) {
     rt_host host;
     running r = {.call = call, .entry = call->instance->entry, .device = call->instance->device};

@@ -95,7 +95,7 @@ static const char *line_end(const base_file *file, const char *at) {
 /* A span may end one byte behind the text; anything further is cut, never read. */
 static const char *place(const base_file *file, uint32_t offset) { return file->text + (offset < file->n ? offset : file->n); }
 
-/* Counted from the start of the file each time: no index of lines is kept for the few positions that are ever shown. */
+/* Counted from the start of the file each time: no index of lines is kept for the few positions that are ever asked for. */
 void base_position(const base_file *file, uint32_t offset, uint32_t *line, uint32_t *column) {
     const char *at = place(file, offset);
     *line = 1;
