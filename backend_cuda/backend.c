@@ -3,6 +3,7 @@
 #include <string.h>
 #include "cuda_internal.h"
 
+/* `base` stands first: what others hold as an ir_backend is the whole. Lives in the arena of cuda_backend_create, texts of the options too. */
 typedef struct { ir_backend base; cuda_options options; } cuda_backend;
 static const cuda_options *options_of(const ir_backend *self) { return &((const cuda_backend *)(const void *)self)->options; }
 
@@ -10,6 +11,8 @@ enum { ERROR_TEXT = 1024 };
 
 /* ---- what there is on this machine */
 
+/* Opens both libraries and closes them again; the driver first: without a GPU the other does not matter. Errors are copied: `error` is of this
+   frame. */
 static const char *unavailable(const ir_backend *self, base_arena *arena) {
     char error[ERROR_TEXT];
     cuda_nvrtc nvrtc;
@@ -29,13 +32,16 @@ static const char *arch_name(base_arena *arena, int major, int minor) {
 static const ir_target *target(const ir_backend *self, const char *arch, base_arena *arena) {
     char error[ERROR_TEXT];
     cuda_driver driver;
+    /* A named architecture needs no GPU, so text and machine code for it can be made anywhere. */
     if (arch) return cuda_target(arch, arena);
+    /* No GPU here: the text is still wanted, and is judged by the numbers of a common card. */
     if (!cuda_driver_open(&driver, options_of(self), error, sizeof error)) return cuda_target("sm_80", arena);
     int major = cuda_driver_attribute(&driver, CUDA_ATTRIBUTE_MAJOR), minor = cuda_driver_attribute(&driver, CUDA_ATTRIBUTE_MINOR);
     cuda_driver_close(&driver);
     return cuda_target(arch_name(arena, major, minor), arena);
 }
 
+/* The text is the same for all architectures; the target only chose the schedules. */
 static bool emit(const ir_backend *self, const ir_target *t, uint32_t n, const ir_schedule *const *schedules, base_text *out, base_diags *diags) {
     (void)self, (void)t;
     return cuda_emit(n, schedules, out, diags);
@@ -45,12 +51,13 @@ static bool emit(const ir_backend *self, const ir_target *t, uint32_t n, const i
 
 struct ir_code {                 /* keeps the primary context alive as long as its module is loaded in it */
     cuda_driver driver;
-    struct CUmod_st *module;
-    cuda_function *functions;
-    char **names;
+    struct CUmod_st *module;     /* NULL: not loaded (yet) */
+    cuda_function *functions;    /* by kernel; rt_kernel.handle points into it, so it never moves */
+    char **names;                /* copies: kernels outlive the arena of the compile */
     uint32_t n;
 };
 
+/* Also of a code that is half made: what is not there is NULL, and the driver's struct all zero. The module goes while its context is current. */
 static void release(const ir_backend *self, ir_code *code) {
     (void)self;
     if (!code) return;
@@ -66,6 +73,7 @@ static void release(const ir_backend *self, ir_code *code) {
     free(code);
 }
 
+/* Text, NVRTC, machine code; each failure is reported here. What it makes lies in the arena of the diagnostics. */
 static bool image_of(const ir_backend *self, const ir_target *t, uint32_t n, const ir_schedule *const *schedules, base_diags *diags, cuda_image *image) {
     char error[ERROR_TEXT];
     cuda_nvrtc nvrtc;
@@ -76,12 +84,14 @@ static bool image_of(const ir_backend *self, const ir_target *t, uint32_t n, con
         base_report(diags, BASE_MSG_CUDA_UNAVAILABLE, (base_span){0}, error);
         return false;
     }
+    /* The image is a copy, so the library may be closed behind it. */
     *image = cuda_nvrtc_compile(&nvrtc, text.at, t->cpu, diags->arena);
     cuda_nvrtc_close(&nvrtc);
     if (!image->cubin) base_report(diags, BASE_MSG_CUDA_COMPILE, (base_span){0}, t->cpu, image->log);
     return image->cubin != NULL;
 }
 
+/* Kernels are found by the names that cuda_emit gave them: the index in the list is part of each. */
 static bool load(ir_code *code, const cuda_image *image, uint32_t n, const ir_schedule *const *schedules, base_arena *arena, char *error, size_t error_n) {
     const cuda_driver *d = &code->driver;
     if (!cuda_driver_ok(d, d->cuModuleLoadData(&code->module, image->cubin), "load the kernels", error, error_n)) return false;
@@ -90,6 +100,7 @@ static bool load(ir_code *code, const cuda_image *image, uint32_t n, const ir_sc
     return true;
 }
 
+/* The context is popped whatever happens: the thread belongs to the caller. */
 static bool load_in_context(ir_code *code, const cuda_image *image, uint32_t n, const ir_schedule *const *schedules, base_arena *arena, char *error, size_t error_n) {
     struct CUctx_st *context = NULL;
     if (!cuda_driver_ok(&code->driver, code->driver.cuCtxPushCurrent(code->driver.context), "make its context current", error, error_n)) return false;
@@ -104,6 +115,7 @@ static ir_code *code_create(uint32_t n, const ir_schedule *const *schedules) {
     code->n = n;
     code->functions = calloc(n ? n : 1, sizeof *code->functions);
     code->names = calloc(n ? n : 1, sizeof *code->names);
+    /* calloc, not the arena: code outlives the compile. What was made before memory ran out is taken apart by release. */
     bool ok = code->functions && code->names;
     for (uint32_t i = 0; ok && i < n; i++) ok = (code->names[i] = strdup(schedules[i]->kernel->name)) != NULL;
     if (ok) return code;
@@ -111,6 +123,7 @@ static ir_code *code_create(uint32_t n, const ir_schedule *const *schedules) {
     return NULL;
 }
 
+/* The order of ints and buffers is that of the struct that emit.c prints (parameters), and of the words that device.c fills. */
 static void describe(const ir_code *code, const ir_schedule *const *schedules, rt_kernel *kernels) {
     for (uint32_t i = 0; i < code->n; i++) {
         const ir_kernel *k = schedules[i]->kernel;
@@ -123,6 +136,7 @@ static ir_code *compile(const ir_backend *self, const ir_target *t, uint32_t n, 
     char error[ERROR_TEXT];
     cuda_image image;
     ir_code *code = code_create(n, schedules);
+    /* Nothing is held yet, so the jump out of a compile without memory leaves nothing behind. */
     if (!code) base_arena_fail(diags->arena);
     if (!cuda_driver_open(&code->driver, options_of(self), error, sizeof error)) {
         base_report(diags, BASE_MSG_CUDA_UNAVAILABLE, (base_span){0}, error);
@@ -137,6 +151,7 @@ static ir_code *compile(const ir_backend *self, const ir_target *t, uint32_t n, 
     return NULL;
 }
 
+/* A device has a driver of its own, so it may outlive the code, and the code it. */
 static rt_device *device_create(const ir_backend *self, const rt_executor *executor, char *error, size_t n) {
     (void)executor;              /* the GPU shares out its own work */
     return cuda_device_create(options_of(self), error, n);
@@ -151,6 +166,7 @@ const ir_backend *cuda_backend_create(base_arena *arena, const cuda_options *opt
     cuda_backend *b = BASE_NEW(arena, cuda_backend);
     b->base = (ir_backend){.struct_size = sizeof(ir_backend), .name = "cuda", .unavailable = unavailable, .target = target, .emit = emit, .compile = compile, .release = release,
                            .device_create = device_create, .device_destroy = device_destroy};
+    /* All NULL by the arena: search the usual places. */
     if (!options) return &b->base;
     b->options.cuda_path = options->cuda_path ? base_strdup(arena, options->cuda_path) : NULL;
     b->options.python_paths = options->python_paths ? base_strdup(arena, options->python_paths) : NULL;

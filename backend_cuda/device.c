@@ -16,18 +16,21 @@ enum { WORDS = 512,              /* of a kernel's parameters: 4096 bytes, the le
        OPERATIONS_PER_BLOCK = CUDA_BLOCK * 16 };
 
 typedef struct {
-    rt_device base;
-    cuda_driver driver;
+    rt_device base;              /* first: the contract's pointer is ours */
+    cuda_driver driver;          /* its own handle on the library and the context */
     int processors;
 } cuda_device;
 
 static cuda_device *of(rt_device *self) { return (cuda_device *)(void *)self; }
+/* The contract returns false and leaves the words in the device: a later failure overwrites them. */
 static bool check(cuda_device *d, unsigned result, const char *doing) {
     return cuda_driver_ok(&d->driver, result, doing, d->base.error, sizeof d->base.error);
 }
+/* The driver takes device addresses as numbers; here they travel as pointers that the host never follows. */
 static unsigned long long address(const void *at) { return (unsigned long long)(uintptr_t)at; }
 
 static bool enter(cuda_device *d) { return check(d, d->driver.cuCtxPushCurrent(d->driver.context), "make its context current"); }
+/* The work's failure wins, a failed pop is one too. The context is popped in both cases. */
 static bool leave(cuda_device *d, bool ok) {
     struct CUctx_st *context = NULL;
     return check(d, d->driver.cuCtxPopCurrent(&context), "release its context") && ok;
@@ -74,6 +77,7 @@ static bool device_zero(rt_device *self, void *at, size_t bytes) {
     return enter(d) && leave(d, check(d, d->driver.cuMemsetD8(address(at), 0, bytes), "clear memory"));
 }
 
+/* In the order of the struct that emit.c prints: ints, then buffers, 8 bytes each, so no padding can part them. */
 static bool words_of(cuda_device *d, const rt_launch *launch, uint64_t *words) {
     const rt_kernel *k = launch->kernel;
     if ((uint64_t)k->n_ints + k->n_buffers > WORDS) {
@@ -85,6 +89,7 @@ static bool words_of(cuda_device *d, const rt_launch *launch, uint64_t *words) {
     return true;
 }
 
+/* As many blocks as the work is worth, at most enough to fill the GPU several times over. A product beyond 64 bits is surely the most. */
 static unsigned blocks_of(const cuda_device *d, const rt_launch *launch) {
     int64_t work, most = (int64_t)d->processors * BLOCKS_PER_PROCESSOR;
     int64_t cost = launch->cost_of_item > 1 ? launch->cost_of_item : 1;
@@ -96,13 +101,16 @@ static unsigned blocks_of(const cuda_device *d, const rt_launch *launch) {
 static bool device_launch(rt_device *self, const rt_launch *launch) {
     cuda_device *d = of(self);
     uint64_t words[WORDS];
+    /* Nothing to compute, so nothing is launched. */
     if (launch->items <= 0) return true;
     if (!words_of(d, launch, words) || !enter(d)) return false;
+    /* The driver copies the parameters before it returns, so they may lie on the stack. */
     void *params[] = {words};
     unsigned result = d->driver.cuLaunchKernel(((const cuda_function *)launch->kernel->handle)->function, blocks_of(d, launch), 1, 1, CUDA_BLOCK, 1, 1, 0, NULL, params, NULL);
     return leave(d, check(d, result, "launch a kernel"));
 }
 
+/* Errors of kernels come up here, or at the next call after them. */
 static bool device_wait(rt_device *self) {
     cuda_device *d = of(self);
     return enter(d) && leave(d, check(d, d->driver.cuCtxSynchronize(), "finish its work"));
@@ -119,12 +127,14 @@ rt_device *cuda_device_create(const cuda_options *options, char *error, size_t n
         return NULL;
     }
     int processors = cuda_driver_attribute(&d->driver, CUDA_ATTRIBUTE_PROCESSORS);
+    /* A driver that does not tell counts as one processor: slow, and right. */
     d->processors = processors > 0 ? processors : 1;
     d->base = (rt_device){.struct_size = sizeof(rt_device), .name = "cuda", .host_memory = false, .alloc = device_alloc, .free = device_free, .copy_in = device_copy_in,
                           .copy_out = device_copy_out, .copy = device_copy, .zero = device_zero, .launch = device_launch, .wait = device_wait};
     return &d->base;
 }
 
+/* Memory that was allocated on it must be freed before: nothing here remembers it. */
 void cuda_device_destroy(rt_device *device) {
     if (!device) return;
     cuda_driver_close(&of(device)->driver);

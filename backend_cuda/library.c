@@ -8,6 +8,7 @@
  * each opening would lose some. */
 enum { MODE = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE };
 
+/* Cut off where the text is full: the list is for a message, and its beginning says enough. */
 static void remember(cuda_search *search, const char *name) {
     size_t n = strlen(search->tried);
     snprintf(search->tried + n, sizeof search->tried - n, "%s%s", n ? ", " : "", name);
@@ -19,6 +20,7 @@ void cuda_search_name(cuda_search *search, const char *name) {
     search->library = dlopen(name, MODE);
 }
 
+/* Last first: glob sorts by name, so the highest version comes last. The pattern is what is remembered, not each match. */
 void cuda_search_glob(cuda_search *search, const char *pattern) {
     if (search->library) return;
     remember(search, pattern);
@@ -28,6 +30,7 @@ void cuda_search_glob(cuda_search *search, const char *pattern) {
     globfree(&found);
 }
 
+/* Counts down only: NODELETE keeps the code where it is. */
 void cuda_library_close(void *library) {
     if (library) dlclose(library);
 }

@@ -1,16 +1,18 @@
 /* CUDA C to machine code for a named architecture, by NVRTC, opened at run time. Needs no GPU.
  *
- * Searched in this order: the file that the options name; the loader's own path; the folder of a toolkit; the wheel
- * nvidia-cuda-nvrtc in each Python installation that is known.
+ * The file that the options name, and no other; else, in this order: the loader's own path; the wheel nvidia-cuda-nvrtc in each Python
+ * installation that is known; the toolkit that the options name; toolkits in /usr/local.
  */
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include "cuda_internal.h"
 
+/* Newest first. NVRTC keeps its interface under one soname per major version, from 11.3 on 11.2. */
 static const char *const versions[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2"};
 enum { N_VERSIONS = sizeof versions / sizeof *versions };
 
+/* A path that is too long is left out, not cut: cut, it might name another file. */
 static void search_toolkit(cuda_search *search, const char *root) {
     static const char *const folders[] = {"lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib"};
     char path[512];
@@ -28,6 +30,7 @@ static void search_python(cuda_search *search, const char *root, size_t root_n) 
     if (n > 0 && (size_t)n < sizeof pattern) cuda_search_glob(search, pattern);
 }
 
+/* Empty parts, as in "a::b", name no folder and are passed over. */
 static void search_python_roots(cuda_search *search, const char *roots) {
     while (roots && *roots) {
         size_t n = strcspn(roots, ":");
@@ -37,6 +40,7 @@ static void search_python_roots(cuda_search *search, const char *roots) {
 }
 
 static void search_all(cuda_search *search, const cuda_options *options) {
+    /* A file that is named and does not load is an error: another version would come as a surprise. */
     if (options->nvrtc) {
         cuda_search_name(search, options->nvrtc);
         return;
@@ -48,6 +52,7 @@ static void search_all(cuda_search *search, const cuda_options *options) {
     cuda_search_glob(search, "/usr/local/cuda*/lib64/libnvrtc.so.1[123]*");
 }
 
+/* All functions or none, as in driver.c; the version decides about the locale below. */
 static bool symbols(cuda_nvrtc *nvrtc, char *error, size_t n) {
 #define NVRTC(name, result, params)                                                                                                        \
     if (!cuda_library_symbol(nvrtc->library, #name, &nvrtc->name)) {                                                                       \
@@ -58,6 +63,7 @@ static bool symbols(cuda_nvrtc *nvrtc, char *error, size_t n) {
     return nvrtc->nvrtcVersion(&nvrtc->major, &nvrtc->minor) == 0;
 }
 
+/* The error is written before it is known to be one; a missing function writes over it. */
 bool cuda_nvrtc_open(cuda_nvrtc *out, const cuda_options *options, char *error, size_t n) {
     cuda_search search = {0};
     search_all(&search, options);
@@ -80,6 +86,7 @@ static char *locale_save(const cuda_nvrtc *nvrtc, base_arena *arena) {
     return now ? base_strdup(arena, now) : NULL;
 }
 
+/* "" where there is none: the size counts the final 0, so a log of 1 byte is empty. */
 static const char *log_of(const cuda_nvrtc *nvrtc, struct _nvrtcProgram *program, base_arena *arena) {
     size_t n = 0;
     if (nvrtc->nvrtcGetProgramLogSize(program, &n) != 0 || n < 2) return "";
@@ -87,6 +94,7 @@ static const char *log_of(const cuda_nvrtc *nvrtc, struct _nvrtcProgram *program
     return nvrtc->nvrtcGetProgramLog(program, log) == 0 ? log : "";
 }
 
+/* Bytes of the arena: the program that holds the original is destroyed before they are used. */
 static unsigned cubin_of(const cuda_nvrtc *nvrtc, struct _nvrtcProgram *program, base_arena *arena, cuda_image *image) {
     size_t n = 0;
     unsigned result = nvrtc->nvrtcGetCUBINSize(program, &n);
@@ -105,6 +113,7 @@ static unsigned compile(const cuda_nvrtc *nvrtc, struct _nvrtcProgram *program, 
     return result != 0 ? result : cubin_of(nvrtc, program, arena, image);
 }
 
+/* The text has no name of a file; "kernels.cu" is what the log calls it. */
 cuda_image cuda_nvrtc_compile(const cuda_nvrtc *nvrtc, const char *text, const char *arch, base_arena *arena) {
     cuda_image image = {NULL, 0, ""};
     char *locale = locale_save(nvrtc, arena);
@@ -114,7 +123,9 @@ cuda_image cuda_nvrtc_compile(const cuda_nvrtc *nvrtc, const char *text, const c
         result = compile(nvrtc, program, arch, arena, &image);
         nvrtc->nvrtcDestroyProgram(&program);
     }
+    /* The caller's again, whatever became of the compile. */
     if (locale) setlocale(LC_ALL, locale);
+    /* Who compiled and what it said: with the log of a failed compile, or alone where there was no program. */
     if (!image.cubin) image.log = base_printf(arena, "NVRTC %d.%d: %s\n%s", nvrtc->major, nvrtc->minor, nvrtc->nvrtcGetErrorString(result), image.log);
     return image;
 }

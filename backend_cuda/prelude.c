@@ -5,6 +5,7 @@
  */
 #include "writer.h"
 
+/* One string per line of the text. Operators are found by name from cuda_ops.def, reductions by the names that ir_reds has: red_sum, warp_sum. */
 static const char *const lines[] = {
     "typedef long long i64;",
     "typedef unsigned char u8;",
@@ -13,14 +14,18 @@ static const char *const lines[] = {
     "#pragma nv_diag_suppress 177  // functions that these kernels do not call",
     "#define FN static __device__ __forceinline__",
     "#define KERNEL(name, args) extern \"C\" __global__ void __launch_bounds__(BLOCK, 1) name(const args arg)",
+    /* Threads are numbered through the whole grid; loops take its size as their stride. */
     "FN i64 thread_index() { return (i64)blockIdx.x * blockDim.x + threadIdx.x; }",
     "FN i64 thread_count() { return (i64)gridDim.x * blockDim.x; }",
     "FN int thread_lane() { return threadIdx.x % WARP; }",
+    /* All 32 lanes come to every shuffle: the mask is full, and rows.c sees to it. */
     "template <class T> FN T warp_xor(T x, int lane) { return __shfl_xor_sync(0xffffffffu, x, lane); }",
     "template <class T> FN T warp_get(T x, int lane) { return __shfl_sync(0xffffffffu, x, lane); }",
+    /* The device's shuffles know no bool. */
     "template <> __device__ __forceinline__ bool warp_xor<bool>(bool x, int lane) { return __shfl_xor_sync(0xffffffffu, (int)x, lane) != 0; }",
     "FN unsigned warp_ballot(bool x) { return __ballot_sync(0xffffffffu, x); }",
     "FN void warp_sync() { __syncwarp(); }",
+    /* Functions, so that the emulator can look at each access before it happens. */
     "template <class T> FN T load(const T *p, i64 at) { return p[at]; }",
     "template <class T> FN void store(T *p, i64 at, T x) { p[at] = x; }",
     "FN float inf_f32() { return __int_as_float(0x7f800000); }",
@@ -29,9 +34,11 @@ static const char *const lines[] = {
     "",
     "// ---- integers and addresses",
     "FN i64 count(i64 extent) { return extent > 0 ? extent : 0; }",
+    /* An empty axis gives 0: each buffer has room for one element. */
     "FN i64 clamp(i64 at, i64 n) { return at < 0 || n <= 0 ? 0 : at < n ? at : n - 1; }",
     "FN bool within(i64 at, i64 n) { return at >= 0 && at < n; }",
     "FN i64 digit(i64 &rest, i64 n) {  // takes the last digit of a mixed radix number off",
+    /* Neither number has a bit from 31 on: the division is done in 32 bits, since one of 64 is a long sequence of instructions on a GPU. */
     "    i64 q = (rest | n) >> 31 == 0 ? (i64)((unsigned)rest / (unsigned)n) : rest / n, r = rest - q * n;",
     "    rest = q;",
     "    return r;",
@@ -46,6 +53,7 @@ static const char *const lines[] = {
     "    i64 q = a / b;",
     "    return q - (a - q * b != 0 && (a < 0) != (b < 0));",
     "}",
+    /* -1 divides everything, and INT64_MIN / -1 has no value in C++. */
     "FN i64 op_floor_mod(i64 a, i64 b) { return b == 0 || b == -1 ? 0 : a - op_floor_div(a, b) * b; }",
     "FN bool op_bit(i64 a, i64 b) { return (a >> (b & 63) & 1) != 0; }",
     "FN i64 op_abs(i64 a) { return a < 0 ? wrap_sub(0, a) : a; }",
@@ -54,10 +62,12 @@ static const char *const lines[] = {
     "FN int saturate_i32(i64 a) { return a > 2147483647LL ? 2147483647 : a < -2147483647LL - 1 ? -2147483647 - 1 : (int)a; }",
     "",
     "// ---- reals; min and max are NaN if either operand is",
+    /* A first operand that is NaN is asked for; a second fails the comparison, and is what is returned then. */
     "FN float op_min(float a, float b) { return a <= b || a != a ? a : b; }",
     "FN float op_max(float a, float b) { return a >= b || a != a ? a : b; }",
     "FN double op_min(double a, double b) { return a <= b || a != a ? a : b; }",
     "FN double op_max(double a, double b) { return a >= b || a != a ? a : b; }",
+    /* From f32 too by way of double, which holds each float exactly. */
     "FN i64 to_int(double a) {  // a is whole; NaN gives 0, what does not fit the nearest that does",
     "    if (a != a) return 0;",
     "    return a >= 9223372036854775808.0 ? 9223372036854775807LL : a < -9223372036854775808.0 ? -9223372036854775807LL - 1 : (i64)a;",
@@ -73,6 +83,8 @@ static const char *const lines[] = {
     "    FN T op_pow(T a, T b) { return pow##S(a, b); } \\",
     "    FN T op_exp(T a) { return exp##S(a); } \\",
     "    FN T op_exp2(T a) { return exp2##S(a); } \\",
+    /* Both sides are -inf: their difference is NaN, but its exponential counts as 0. a - a is not 0 for infinities alone, as NaN is not equal to
+       b. */
     "    FN bool nothing(T a, T b) { return a == b && a < (T)0 && a - a != (T)0; } \\",
     "    FN T exp_apart(T a, T b) { return nothing(a, b) ? (T)0 : exp##S(a - b); } \\",
     "    FN T exp2_apart(T a, T b) { return nothing(a, b) ? (T)0 : exp2##S(a - b); } \\",
@@ -94,12 +106,14 @@ static const char *const lines[] = {
     "// ---- reductions, and the same over the lanes of a warp",
     "template <class T> FN T red_sum(T a, T b) { return a + b; }",
     "template <class T> FN T red_prod(T a, T b) { return a * b; }",
+    /* Sums of integers wrap, as their operators do; overloads win over the templates above. */
     "FN i64 red_sum(i64 a, i64 b) { return wrap_add(a, b); }",
     "FN i64 red_prod(i64 a, i64 b) { return wrap_mul(a, b); }",
     "template <class T> FN T red_max(T a, T b) { return op_max(a, b); }",
     "template <class T> FN T red_min(T a, T b) { return op_min(a, b); }",
     "FN bool red_any(bool a, bool b) { return a || b; }",
     "FN bool red_all(bool a, bool b) { return a && b; }",
+    /* Halving distances: after five rounds each lane has the result of all 32. */
     "#define WARP_RED(name) template <class T> FN T warp_##name(T x) { for (int d = WARP / 2; d > 0; d /= 2) x = red_##name(x, warp_xor(x, d)); return x; }",
     "WARP_RED(sum)",
     "WARP_RED(prod)",
@@ -107,9 +121,11 @@ static const char *const lines[] = {
     "WARP_RED(min)",
     "WARP_RED(any)",
     "WARP_RED(all)",
+    /* 2^(old - new) for what is kept relative to a reference; 1 where it stays, at -inf too, whose difference with itself is NaN. */
     "template <class T> FN T rescale(T old_ref, T ref) { return old_ref == ref ? (T)1 : op_exp2(old_ref - ref); }",
 };
 
+/* The numbers that C and the text share are printed from C, so that they cannot differ. */
 void cuda_prelude(base_text *out) {
     base_text_add(out, "enum { BLOCK = %d, WARP = 32, SLOTS = 8 };  // threads of a block; lanes of a warp; values that a lane keeps\n", CUDA_BLOCK);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) base_text_add(out, "%s\n", lines[i]);
