@@ -4,6 +4,7 @@
 
 const char *attn_version(void) { return ATTN_VERSION; }
 
+/* For people; a number that is no status gets a text too, so that a host can print whatever it was handed. */
 const char *attn_status_text(attn_status status) {
     static const char *const texts[] = {
         [ATTN_OK] = "fine",
@@ -23,6 +24,7 @@ const char *attn_status_text(attn_status status) {
 /* The host sees attn_job, which hides what a kernel is; `work` leads back to the runtime's job. */
 static bool host_run(void *self, const rt_job *job) {
     const attn_context *c = self;
+    /* May lie on the stack: `run` of the host returns only when all items are done. */
     attn_job seen = {sizeof seen, job->items, job->cost_of_item, job->scratch_bytes, job->cancel, job};
     return c->host.run(c->host.self, &seen);
 }
@@ -30,6 +32,7 @@ static bool host_run(void *self, const rt_job *job) {
 static int host_workers(void *self) {
     const attn_context *c = self;
     int n = c->host.workers ? c->host.workers(c->host.self) : 1;
+    /* Whatever the host says, the thread that calls computes too. */
     return n > 0 ? n : 1;
 }
 
@@ -41,6 +44,7 @@ void attn_job_run(const attn_job *job, int64_t first, int64_t end, void *scratch
 
 /* ---- */
 
+/* Arguments of attn_context_create for the body under api_run. */
 typedef struct { const attn_context_options *options; attn_context **out; } creation;
 
 static void destroy_pool(void *self) { rt_pool_destroy(((attn_context *)self)->pool); }
@@ -51,6 +55,7 @@ static void choose_executor(api_call *call, attn_context *c, const attn_context_
         c->host = *o->executor;
         c->executor = (rt_executor){c, host_run, host_workers};
     } else {
+        /* Before there is a pool; rt_pool_destroy takes NULL. */
         api_defer(call, destroy_pool, c, true);
         c->pool = rt_pool_create(&c->allocator, o->threads);
         if (!c->pool) api_no_memory(call);
@@ -68,6 +73,7 @@ static attn_status create(api_call *call, void *args) {
     base_arena *arena = api_keep(call);
     attn_context *c = BASE_NEW(arena, attn_context);
     c->arena = arena;
+    /* Whatever is made from this context takes its memory here, so the allocator must outlive them all. */
     c->allocator = call->allocator;
     c->references = 1;
     drv_backends_create(c, o);
@@ -83,6 +89,7 @@ attn_status attn_context_create(const attn_context_options *options, attn_diagno
     if (!out) return ATTN_ERROR_ARGUMENT;
     *out = NULL;
     if (options && options->struct_size >= sizeof *options && !api_allocator(options->allocator, &allocator)) return ATTN_ERROR_ARGUMENT;
+    /* The caller's pointer is set only when everything has succeeded. */
     attn_context *made = NULL;
     a.out = &made;
     attn_status status = api_run(&allocator, diagnostics, create, &a);
@@ -96,6 +103,7 @@ attn_context *api_context_retain(attn_context *context) {
     return context;
 }
 
+/* The pool is no memory of the arena: its threads end first. The context itself lies in the arena, which goes last. */
 void attn_context_destroy(attn_context *context) {
     if (!context || atomic_fetch_sub(&context->references, 1) != 1) return;
     rt_pool_destroy(context->pool);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "api.h"
 
+/* info: for programs; plain and coloured: as it is printed. All texts in the arena of the list. */
 typedef struct { attn_diagnostic info; const char *plain, *coloured; } item;
 struct attn_diagnostics {
     base_arena *arena;
@@ -12,6 +13,7 @@ struct attn_diagnostics {
     bool no_memory;                          /* the message for which room need never be found: it is the last */
 };
 
+/* Constants, so that saying it takes no memory. The code is that of the table's message. */
 static const attn_diagnostic no_memory = {sizeof(attn_diagnostic), "E0801", ATTN_ERROR, "out of memory", NULL, 0, 0, NULL, NULL, NULL};
 static const char no_memory_text[] = "error E0801: out of memory\n";
 
@@ -29,6 +31,7 @@ attn_status attn_diagnostics_create(const attn_allocator *allocator, attn_diagno
     base_allocator a = {0};
     if (!out) return ATTN_ERROR_ARGUMENT;
     *out = NULL;
+    /* No list to report into: this call is the one that makes it. */
     if (!api_allocator(allocator, &a)) return ATTN_ERROR_ARGUMENT;
     return api_run(&a, NULL, create, out);
 }
@@ -46,12 +49,14 @@ void attn_diagnostics_clear(attn_diagnostics *diagnostics) {
 
 size_t attn_diagnostics_count(const attn_diagnostics *diagnostics) { return diagnostics ? diagnostics->items.n + diagnostics->no_memory : 0; }
 
+/* "out of memory" comes behind all others, whenever it happened. */
 attn_status attn_diagnostics_get(const attn_diagnostics *diagnostics, size_t k, attn_diagnostic *out) {
     if (!diagnostics || !out || k >= attn_diagnostics_count(diagnostics) || out->struct_size < sizeof(attn_diagnostic)) return ATTN_ERROR_ARGUMENT;
     *out = k < diagnostics->items.n ? diagnostics->items.at[k].info : no_memory;
     return ATTN_OK;
 }
 
+/* Never NULL, so that it can be printed without a look. */
 const char *attn_diagnostics_render(const attn_diagnostics *diagnostics, size_t k, bool colour) {
     if (k >= attn_diagnostics_count(diagnostics)) return "";
     if (k >= diagnostics->items.n) return no_memory_text;
@@ -81,6 +86,7 @@ static attn_diagnostic info_of(base_arena *arena, const base_diags *from, const 
     info.expected = copy(arena, d->expected);
     info.found = copy(arena, d->found);
     info.hint = copy(arena, d->hint);
+    /* Without a place file is NULL and line 0. */
     if (d->span.file && d->span.file < from->files.n) {
         const base_file *f = &from->files.at[d->span.file];
         info.file = copy(arena, f->name);
@@ -89,10 +95,12 @@ static attn_diagnostic info_of(base_arena *arena, const base_diags *from, const 
     return info;
 }
 
+/* The list's arena jumps to the call's recovery point: a message that found no room is replaced by "out of memory", those before it stay. */
 void api_transfer(attn_diagnostics *out, const base_diags *from, jmp_buf *on_failure) {
     if (!out) return;
     base_arena_recover(out->arena, on_failure);
     for (const base_diag *d = from->first; d; d = d->next) {
+        /* Complete before it is counted: a jump in the middle leaves no half message. */
         item i = {info_of(out->arena, from, d), render(out->arena, from, d, false), render(out->arena, from, d, true)};
         BASE_PUSH(out->arena, &out->items, i);
     }

@@ -2,6 +2,8 @@
 #include <string.h>
 #include "api.h"
 
+/* pass NULL: after the last. emit: the text for the target's compiler instead. out: from the context's allocator, once all went well. */
+
 typedef struct {
     attn_context *context;
     const attn_program *program;
@@ -19,6 +21,7 @@ static char *hand_out(api_call *call, const base_text *text) {
     return memcpy(at, text->at, text->n + 1);
 }
 
+/* The allocator wants sizes back: the text's own length says it, so a text must come back as it was handed out. */
 void attn_text_destroy(attn_context *context, char *text) {
     if (!context || !text) return;
     if (context->allocator.free) context->allocator.free(context->allocator.self, text, strlen(text) + 1);
@@ -27,6 +30,7 @@ void attn_text_destroy(attn_context *context, char *text) {
 /* "frontend" is no pass: it names the graph before the first. */
 static bool pass_fits(const char *pass) { return !pass || !strcmp(pass, "frontend") || pass_exists(pass); }
 
+/* Says which names there are, in the order in which passes run. */
 static bool unknown_pass(api_call *call, const char *pass) {
     base_text names;
     base_text_init(&names, call->diags->arena);
@@ -36,6 +40,7 @@ static bool unknown_pass(api_call *call, const char *pass) {
     return false;
 }
 
+/* Either the graph, or what a pass has left, or code. Only code can fail. */
 static bool print(api_call *call, const dumping *d, const ir_backend *b, pass_state *state, base_text *out) {
     if (d->pass && !strcmp(d->pass, "frontend")) ir_graph_print(state->graph, out);
     else if (!d->emit) pass_state_print(state, out);
@@ -61,13 +66,19 @@ static attn_status dump(api_call *call, void *args) {
     base_text_init(&text, call->scratch);
     api_use_files(call, d->program);
     if (!g) return api_unknown_graph(call, d->program, d->graph), ATTN_ERROR_ARGUMENT;
+    /* "frontend" asks for the graph alone: it needs no backend, so that it works for the evaluator too. */
     bool source = d->pass && !strcmp(d->pass, "frontend");
     if (!drv_target_exists(target)) return drv_target_unknown(call, target), ATTN_ERROR_ARGUMENT;
+    /* Exists but has no backend: that can only be the evaluator. */
+
     if (!b && !source) return api_argument(call, "the evaluator runs the graph as it is, so that target eval has no passes and no code");
+    /* Names before work: a pass that does not exist is reported without lowering anything. */
     if (!pass_fits(d->pass)) return unknown_pass(call, d->pass), ATTN_ERROR_ARGUMENT;
+    /* Representative sizes are left to the cost model here, so that the text depends on nothing but program, target and pass. */
     uint32_t k = (uint32_t)(g - d->program->graphs);
     if (!drv_lower(call, call->scratch, d->program, k, source ? NULL : b, arch, NULL, 0, d->pass, &state)) return api_status(call);
     if (!print(call, d, b, &state, &text)) return api_status(call);
+    /* Last, since what it allocates belongs to no arena: nothing after it can fail. */
     d->out = hand_out(call, &text);
     return ATTN_OK;
 }
@@ -81,12 +92,14 @@ static attn_status run(dumping *d, attn_diagnostics *diagnostics, char **out) {
     return status;
 }
 
+/* pass NULL: what the last pass leaves. */
 attn_status attn_program_dump(attn_context *context, const attn_program *program, const char *graph, const char *target, const char *pass,
                               attn_diagnostics *diagnostics, char **out) {
     dumping d = {context, program, graph, target, pass, false, NULL};
     return run(&d, diagnostics, out);
 }
 
+/* graph NULL: the last; target NULL: "cpu", for this machine. Also with an architecture that this machine does not have. */
 attn_status attn_program_emit(attn_context *context, const attn_program *program, const char *graph, const char *target,
                               attn_diagnostics *diagnostics, char **out) {
     dumping d = {context, program, graph, target, NULL, true, NULL};

@@ -4,10 +4,13 @@
 #include <string.h>
 #include "api.h"
 
+/* Deferred clean-ups unlock also when memory runs out in the middle. */
 static void unlock(void *self) { pthread_mutex_unlock(self); }
 
+/* The array is dense. f32 to double is exact, so the evaluator computes with the very numbers that kernels get. */
 static double real_at(const rt_array *a, int64_t k) { return a->dtype == RT_F64 ? ((const double *)a->data)[k] : (double)((const float *)a->data)[k]; }
 
+/* bool is one byte, 0 or 1; every integer type fits into int64. */
 static int64_t int_at(const rt_array *a, int64_t k) {
     if (a->dtype == RT_I64) return ((const int64_t *)a->data)[k];
     return a->dtype == RT_I32 ? ((const int32_t *)a->data)[k] : ((const uint8_t *)a->data)[k];
@@ -17,6 +20,7 @@ static int64_t int_at(const rt_array *a, int64_t k) {
 static bool take(api_call *call, const ir_unit *u, ir_frame *frame, ir_value v, const rt_array *from) {
     const ir_type *t = &u->value.at[v].type;
     int64_t dim[IR_RANK];
+    /* The host's axes may be joined ones; the elements are the same in the same order, so only the shape is the program's. */
     if (!ir_type_shape(u, frame, t, dim, call->diags)) return false;
     ir_tensor to = ir_tensor_new(call->scratch, t->dtype, t->rank, dim);
     rt_array dense = *from;
@@ -53,6 +57,7 @@ static bool take_sources(api_call *call, const ir_graph *g, const rt_call *c, ir
     }
 }
 
+/* Outputs are the last tensors of an entry, in the graph's order. Those that nobody wants have no data. */
 static void put_outputs(const ir_graph *g, const rt_call *c, const ir_frame *frame) {
     uint32_t first = c->instance->entry->n_tensors - g->n_outputs;
     for (uint32_t k = 0; k < g->n_outputs; k++)
@@ -63,9 +68,12 @@ attn_status drv_eval(api_call *call, attn_module *module, const api_entry *entry
     const ir_graph *g = entry->meaning;
     api_defer(call, unlock, &module->lock, false);
     pthread_mutex_lock(&module->lock);
+    /* Evaluating may grow the unit, which lies in the module's arena: while the lock is held that arena jumps to this call's recovery point,
+     * and messages go to this call's list. */
     api_borrow(call, module->arena);
     g->unit->diags = call->diags;
     ir_frame frame = ir_frame_create(g->unit, call->scratch);
+    /* Slots of dimensions count from 0, ir_dim from 1. */
     for (uint32_t dim = 1; dim < g->unit->dim.n; dim++) frame.dim[dim] = run->slots[dim - 1];
     bool fine = take_sources(call, g, run, &frame) && ir_graph_eval(g, &frame, call->scratch, call->diags);
     if (fine) put_outputs(g, run, &frame);

@@ -6,16 +6,19 @@
 static void clean_up(api_call *call, bool failed) {
     for (api_cleanup *c = call->cleanups; c; c = c->next)
         if (failed || !c->on_failure_only) c->run(c->self);
+
     call->cleanups = NULL;
 }
 
 /* Scratch goes last, since the list of clean-ups lies in it. */
 static void finish(api_call *call, bool failed) {
     clean_up(call, failed);
+    /* An object belongs to its caller if the call has succeeded; NULL is no arena. */
     if (failed) base_arena_destroy(call->keep);
     base_arena_destroy(call->scratch);
 }
 
+/* alloc without free, or the reverse, would mix the host's memory with malloc's. Both missing means malloc. */
 bool api_allocator(const attn_allocator *from, base_allocator *out) {
     *out = (base_allocator){0};
     if (from) *out = (base_allocator){from->alloc, from->free, from->self};
@@ -30,11 +33,13 @@ static void tell(api_call *call) {
 
 /* Between the recovery point and the end nothing is kept in local variables: what must survive the jump is in `call`. */
 static attn_status guarded(api_call *call, api_body *body, void *args) {
+    /* A second return means that memory ran out somewhere below; `body` and everything that it called is gone, its clean-ups are not. */
     if (setjmp(call->on_failure)) {
         api_add_no_memory(call->out);
         return ATTN_ERROR_MEMORY;
     }
     call->scratch = base_arena_create(&call->allocator, &call->on_failure);
+    /* Even the first failure takes the one way out, so that there is only one. */
     if (!call->scratch) longjmp(call->on_failure, 1);
     call->diags = base_diags_create(call->scratch);
     attn_status status = body(call, args);
@@ -42,6 +47,7 @@ static attn_status guarded(api_call *call, api_body *body, void *args) {
     return status;
 }
 
+/* Every status but OK is a failure: what was registered on_failure_only runs, and `keep` goes. */
 attn_status api_run(const base_allocator *allocator, attn_diagnostics *out, api_body *body, void *args) {
     api_call call = {.allocator = base_allocator_or_malloc(allocator), .out = out};
     attn_status status = guarded(&call, body, args);
@@ -49,14 +55,17 @@ attn_status api_run(const base_allocator *allocator, attn_diagnostics *out, api_
     return status;
 }
 
+/* One at a time: who makes several objects in a call takes each out of `keep` before the next (make_output of model_run.c). */
 base_arena *api_keep(api_call *call) {
     call->keep = base_arena_create(&call->allocator, &call->on_failure);
     if (!call->keep) longjmp(call->on_failure, 1);
     return call->keep;
 }
 
+/* The arena keeps pointing at this call after its end: whoever uses it next must borrow it again first. */
 void api_borrow(api_call *call, base_arena *arena) { base_arena_recover(arena, &call->on_failure); }
 
+/* The entry lies in scratch: registering may jump, so it comes before acquiring. */
 void api_defer(api_call *call, void (*run)(void *self), void *self, bool on_failure_only) {
     api_cleanup *c = BASE_NEW(call->scratch, api_cleanup);
     *c = (api_cleanup){run, self, on_failure_only, call->cleanups};
@@ -74,6 +83,7 @@ attn_status api_status(const api_call *call) {
     return ATTN_ERROR_INTERNAL;
 }
 
+/* `what` is a sentence of ours, in English, that names the field or the rule. */
 attn_status api_argument(api_call *call, const char *what) {
     base_report(call->diags, BASE_MSG_ARGUMENT, (base_span){0, 0, 0}, what);
     return ATTN_ERROR_ARGUMENT;

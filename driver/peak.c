@@ -6,9 +6,13 @@
 #include <time.h>
 #include "api.h"
 
+/* CHAINS independent sums keep the units busy while each waits for its last multiply-add: some 4 cycles on two units want 8 at least.
+ * LANES is 512 bits of f32: narrower units take several instructions for each. Several items for each thread even out uneven ones. */
 enum { CHAINS = 12, LANES = 16, ROUNDS = 40000, ITEMS_PER_THREAD = 8 };
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
 
+/* A macro, since each function below must be compiled for its own target. The chains start differently, so that no two can be merged, and
+ * their sum is returned, so that none is dropped. With a factor below 1 the sums stay finite however many rounds there are. */
 #define CHAIN_BODY                                                                                                                                   \
     lanes sum[CHAINS];                                                                                                                               \
     for (int c = 0; c < CHAINS; c++) sum[c] = (lanes){0} + (float)c;                                                                                 \
@@ -19,6 +23,7 @@ typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
     for (int k = 0; k < LANES; k++) all += sum[0][k];                                                                                                \
     return all
 
+/* A multiply-add must become one instruction; GCC must vectorise whatever the build's own level is. */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT ON
 #define WIDE_TARGET "avx512f"
@@ -42,9 +47,11 @@ static chains_fn *choose(void) {
     return chains_plain;
 }
 
+/* The result is stored, so that no compiler can leave the chains out. */
 static void work(const rt_frame *frame, int64_t first, int64_t last, void *scratch) {
     chains_fn *fn = choose();
     float *out = frame->buffers[0];
+
     (void)scratch;
     for (int64_t k = first; k < last; k++) out[k] = fn(0.999f, (float)frame->ints[0]);
 }
@@ -64,6 +71,7 @@ static attn_status measure(api_call *call, void *args) {
     float *out = BASE_ARRAY(call->scratch, (size_t)items, float);
     rt_frame frame = {&one, (void *[]){out}};
     rt_job job = {sizeof job, work, &frame, items, ROUNDS * CHAINS, 0, NULL};
+    /* Two operations for each multiply-add, as in operations.c: the two figures are compared. */
     double flops = 2.0 * LANES * CHAINS * ROUNDS * (double)items, end = now() + m->seconds;
     do {
         double start = now();
@@ -74,10 +82,12 @@ static attn_status measure(api_call *call, void *args) {
     return ATTN_OK;
 }
 
+/* The figure of f32 on the host, whatever the program computes in: the ceiling that `attnc bench` compares with. */
 attn_status attn_context_peak(attn_context *context, double seconds, double *gflops) {
     measuring m = {context, seconds, 0};
     if (!context || !gflops) return ATTN_ERROR_ARGUMENT;
     attn_status status = api_run(&context->allocator, NULL, measure, &m);
+    /* 0 if it failed. */
     *gflops = m.gflops;
     return status;
 }

@@ -5,6 +5,7 @@
 #include "api.h"
 #include "encode.h"
 
+/* Arguments of the functions that make programs. bytes: of text, which need not end with 0. */
 typedef struct {
     attn_context *context;
     const char *name, *text;
@@ -15,8 +16,10 @@ typedef struct {
 /* ---- imports */
 
 /* Imports are relative to the file that imports, not to the folder that the process happens to be in. */
+
 static const char *beside(base_arena *arena, const char *importer, const char *path) {
     const char *slash = strrchr(importer, '/');
+    /* An importer without a folder, a program from text say, leaves the path to the folder of the process. */
     if (path[0] == '/' || !slash) return path;
     return base_printf(arena, "%.*s%s", (int)(slash + 1 - importer), importer, path);
 }
@@ -26,6 +29,7 @@ static const char *load(void *env, base_arena *arena, const char *importer, cons
     (void)env;
     const unsigned char *bytes;
     base_diags *ignored = base_diags_create(arena);
+    /* Also the name under which messages show the file. */
     *name = beside(arena, importer, path);
     return rt_file_read(*name, arena, ignored, &bytes, n) ? (const char *)bytes : NULL;
 }
@@ -43,6 +47,7 @@ static bool is_scalar_dim(const ir_graph *g, const char *name) {
 static bool take_graph(api_call *call, attn_program *p, uint32_t k) {
     api_graph *g = &p->graphs[k];
     g->graph = fe_graph_lower(p->source, k, p->arena, p->diags);
+    /* The signature binds dimensions to shapes: a dimension that nothing binds is a mistake of the program, found here. */
     if (!g->graph || !drv_encode_signature(g->graph, p->arena, p->diags, &g->signature)) return false;
     const rt_entry *s = &g->signature;
     g->info = (attn_graph_info){sizeof g->info, s->name, s->doc, s->n_tensors, s->n_dims, s->dim_names};
@@ -63,21 +68,25 @@ static bool take_graphs(api_call *call, attn_program *p) {
 
 static attn_status create(api_call *call, void *args) {
     creation *c = args;
+    /* Spans count bytes in 32 bits. */
     if (c->bytes > UINT32_MAX / 2) return api_argument(call, "a program of more than 2 GiB");
     base_arena *arena = api_keep(call);
     attn_program *p = BASE_NEW(arena, attn_program);
     p->arena = arena;
     p->references = 1;
+    /* The program keeps the list that this call reports into: spans of its graphs point into the files of that list for as long as it lives. */
     p->diags = call->diags = base_diags_create(arena);
     uint32_t file = base_file_add(p->diags, c->name, c->text, c->bytes);
     p->source = fe_program_create(arena, p->diags, file, load, NULL);
     if (!p->source || !take_graphs(call, p)) return api_status(call);
+    /* Nothing fails from here on, so a program that failed holds neither lock nor context. */
     pthread_mutex_init(&p->lock, NULL);
     p->context = api_context_retain(c->context);
     c->out = p;
     return ATTN_OK;
 }
 
+/* What programs from texts and from files share: arguments that are refused without a message, and the pointer that is set at the end. */
 static attn_status make(creation *c, attn_diagnostics *diagnostics, api_body *body, attn_program **out) {
     if (!out) return ATTN_ERROR_ARGUMENT;
     *out = NULL;
@@ -112,6 +121,7 @@ attn_program *api_program_retain(attn_program *program) {
     return program;
 }
 
+/* The program lies in its arena; the context, whose allocator the arena uses, must come after. */
 void attn_program_destroy(attn_program *program) {
     if (!program || atomic_fetch_sub(&program->references, 1) != 1) return;
     attn_context *context = program->context;
@@ -123,12 +133,14 @@ void attn_program_destroy(attn_program *program) {
 /* ---- what a program says about itself */
 
 const api_graph *api_graph_find(const attn_program *program, const char *name) {
+    /* Without a name the last graph is meant, wherever attn.h takes one. */
     if (!name) return program->n_graphs ? &program->graphs[program->n_graphs - 1] : NULL;
     for (uint32_t k = 0; k < program->n_graphs; k++)
         if (!strcmp(program->graphs[k].signature.name, name)) return &program->graphs[k];
     return NULL;
 }
 
+/* Two mistakes look alike to a caller: a name that the program lacks, and a graph that this module was not made for. */
 bool api_unknown_graph(api_call *call, const attn_program *program, const char *name) {
     base_text names;
     const api_graph *known = api_graph_find(program, name);
@@ -148,6 +160,7 @@ void api_use_files(api_call *call, const attn_program *program) {
     for (uint32_t k = 1; k < program->diags->files.n; k++) BASE_PUSH(call->diags->arena, &call->diags->files, program->diags->files.at[k]);
 }
 
+/* The kind is part of the question: an output's name among the inputs of a call is a mistake that must be seen. */
 uint32_t api_tensor_find(const rt_entry *entry, uint32_t kind, const char *name) {
     for (uint32_t k = 0; k < entry->n_tensors; k++)
         if (entry->tensors[k].kind == kind && !strcmp(entry->tensors[k].name, name)) return k;
@@ -156,6 +169,7 @@ uint32_t api_tensor_find(const rt_entry *entry, uint32_t kind, const char *name)
 
 size_t attn_program_n_graphs(const attn_program *program) { return program ? program->n_graphs : 0; }
 
+/* Texts in *out belong to the program. */
 attn_status attn_program_graph(const attn_program *program, size_t k, attn_graph_info *out) {
     if (!program || !out || out->struct_size < sizeof *out || k >= program->n_graphs) return ATTN_ERROR_ARGUMENT;
     *out = program->graphs[k].info;
@@ -164,6 +178,7 @@ attn_status attn_program_graph(const attn_program *program, size_t k, attn_graph
 
 attn_status attn_program_tensor(const attn_program *program, const char *graph, size_t k, attn_tensor_info *out) {
     static const attn_tensor_kind kinds[] = {[RT_TENSOR_INPUT] = ATTN_INPUT, [RT_TENSOR_PARAM] = ATTN_PARAM, [RT_TENSOR_OUTPUT] = ATTN_OUTPUT};
+
     const api_graph *g = program ? api_graph_find(program, graph) : NULL;
     if (!g || !out || out->struct_size < sizeof *out || k >= g->signature.n_tensors) return ATTN_ERROR_ARGUMENT;
     const rt_tensor_info *t = &g->signature.tensors[k];
@@ -171,6 +186,7 @@ attn_status attn_program_tensor(const attn_program *program, const char *graph, 
     return ATTN_OK;
 }
 
+/* Ends with NULL, as lists of names do here. */
 const char *attn_program_try(const attn_program *program, size_t k) {
     return program && k < fe_n_tries(program->source) ? fe_try_text(program->source, (uint32_t)k) : NULL;
 }

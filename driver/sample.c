@@ -19,12 +19,15 @@ static uint64_t next(generator *g) {
     return z ^ z >> 31;
 }
 
+/* In (0, 1), never 0 or 1, since a logarithm is taken of it; 53 bits, all that a double holds. */
 static double uniform(generator *g) { return ((double)(next(g) >> 11) + 0.5) * 0x1p-53; }
 static double normal(generator *g) { return sqrt(-2 * log(uniform(g))) * cos(6.283185307179586 * uniform(g)); }
+/* lo and hi are possible results. The remainder favours small values by less than one in 2^32 for any range that a tensor has. */
 static int64_t between(generator *g, int64_t lo, int64_t hi) { return lo + (int64_t)(next(g) % ((uint64_t)(hi - lo) + 1)); }
 
 /* Each tensor has its own stream, by name: adding an input to a program changes no other. */
 static generator seeded(uint64_t seed, const char *name) {
+    /* FNV-1a over the name; one step more mixes the last letters in. */
     generator g = {seed * 0xd1342543de82ef95u + 1};
     for (; *name; name++) g.state = (g.state ^ (unsigned char)*name) * 0x100000001b3u;
     next(&g);
@@ -38,14 +41,17 @@ typedef struct {
     ir_unit *unit;
     ir_frame frame;
     ir_value value;                          /* the tensor asked about */
+    /* Both possible; hi counts only if limited, else it is a small default. */
     int64_t lo, hi;
     bool limited, ascending;
 } allowed;
 
 /* INT64_MAX: it depends on something that has no value here. */
+/* An extent may depend on variables around it or on elements of tensors: then it says nothing here. */
 static int64_t size_of(allowed *a, ir_expr e) {
     int64_t n;
     base_diags *ignored = base_diags_create(a->call->scratch);
+    /* What cannot be evaluated is no mistake of the caller: its message is dropped. */
     return !ir_free(a->unit, e) && ir_eval_expr(a->unit, &a->frame, e, &n, ignored) ? n : INT64_MAX;
 }
 
@@ -56,6 +62,7 @@ static void limit(allowed *a, int64_t hi) {
     a->limited = true;
 }
 
+/* The tensor itself at some position, rather than what is made of it. */
 static bool is_it(const allowed *a, ir_expr e) { return ir_is(a->unit, e, IR_READ) && ir_at(a->unit, e)->u.ref == a->value; }
 
 /* c * it, or it alone, somewhere in a sum: its coefficient, else 0. */
@@ -68,11 +75,14 @@ static int64_t coefficient(const allowed *a, ir_expr e) {
     return left ? left : coefficient(a, ir_operand(a->unit, e, 1));
 }
 
+/* `table[it]`: below the extent. `x[it * 16 + i]`: c * it must leave room for what is added, a block of c;
+ * with c = 1 it may reach the extent, as the end of a range does. An axis whose own extent is the value (`for i in 0 .. len[b]`) reads up to it. */
 static void ask_position(allowed *a, ir_expr read) {
     const ir_type *t = &a->unit->value.at[ir_at(a->unit, read)->u.ref].type;
     for (uint32_t k = 0; k < ir_n_operands(a->unit, read); k++) {
         ir_expr at = ir_operand(a->unit, read, k);
         int64_t n = size_of(a, t->dim[k]), c = coefficient(a, at);
+        /* Extents of tensors are over dimensions, which all have a size here. */
         if (is_it(a, at)) limit(a, n - 1);
         else if (c > 0 && n != INT64_MAX) limit(a, n / c - (c > 1));
         if (ir_is(a->unit, at, IR_VAR) && coefficient(a, a->unit->var.at[ir_at(a->unit, at)->u.ref].extent) == 1) limit(a, n);
@@ -86,6 +96,7 @@ static bool one_further(const ir_unit *u, ir_expr e) {
     return ir_is_int(u, ir_operand(u, e, 0), &c) || ir_is_int(u, ir_operand(u, e, 1), &c) || one_further(u, ir_operand(u, e, 0));
 }
 
+/* The read is of the tensor itself: how its own positions are written says what it holds. */
 static void ask_itself(allowed *a, ir_expr read) {
     for (uint32_t k = 0; k < ir_n_operands(a->unit, read); k++) a->ascending |= one_further(a->unit, ir_operand(a->unit, read, k));
 }
@@ -100,6 +111,7 @@ static void ask_comparison(allowed *a, ir_expr e) {
     }
 }
 
+/* The visit of ir_walk, on every expression of the graph; true goes on. */
 static bool ask(const ir_unit *u, void *env, ir_expr e) {
     allowed *a = env;
     switch (ir_at(u, e)->op) {
@@ -109,6 +121,7 @@ static bool ask(const ir_unit *u, void *env, ir_expr e) {
         break;
     case IR_LT: case IR_LE: ask_comparison(a, e); break;
     case IR_FDIV: case IR_MOD:
+        /* A divisor of 0 would fail a check. */
         if (coefficient(a, ir_operand(u, e, 1)) && a->lo < 1) a->lo = 1;
         break;
     default: break;
@@ -116,6 +129,7 @@ static bool ask(const ir_unit *u, void *env, ir_expr e) {
     return true;
 }
 
+/* Everything that a map evaluates: extents of its axes, bodies, and the places that results are stored at. */
 static void ask_node(void *env, const ir_node *n, uint32_t depth) {
     allowed *a = env;
     (void)depth;
@@ -129,6 +143,7 @@ static void ask_node(void *env, const ir_node *n, uint32_t depth) {
 
 static allowed find_allowed(api_call *call, const api_graph *g, const char *name, const drv_slots *slots) {
     ir_unit *u = g->graph->unit;
+    /* 0 to 7 for integers that nothing limits. */
     allowed a = {.call = call, .unit = u, .hi = 7, .frame = ir_frame_create(u, call->scratch)};
     for (uint32_t dim = 1; dim < u->dim.n; dim++) a.frame.dim[dim] = slots->at[dim - 1];
     for (uint32_t k = 0; k < g->graph->body.n; k++) {
@@ -136,6 +151,7 @@ static allowed find_allowed(api_call *call, const api_graph *g, const char *name
         if ((n->form == IR_FORM_INPUT || n->form == IR_FORM_PARAM) && !strcmp(u->value.at[n->source.value].name, name)) a.value = n->source.value;
     }
     ir_graph_each(g->graph, ask_node, &a);
+    /* Limits that contradict each other, an extent of 0 say: any value will do, the run says what is wrong. */
     if (a.hi < a.lo) a.hi = a.lo;
     return a;
 }
@@ -185,11 +201,13 @@ static bool fill_said(api_call *call, const char *said, const char *name, const 
     int64_t k = 0;
     const char *at = said + 1 + strspn(said + 1, " {");
     for (char *end; k < n; k++, at = end + strspn(end, " ,")) {
+        /* As real numbers, whatever the type: 2^53 is more than such lines hold. */
         double value = strtod(at, &end);
         if (end == at) break;
         if (rt_dtypes[a->dtype].sort == 'f') put_real(a, k, value);
         else put_int(a, k, (int64_t)value);
     }
+    /* As many values as elements, neither fewer nor more. */
     if (k == n && (*at == '}' || *at == 0 || *at == ',')) return true;
     base_diag *d = base_report(call->diags, BASE_MSG_TRY_VALUES, (base_span){0, 0, 0}, name, (long long)n);
     d->found = base_strdup(call->diags->arena, said);
@@ -206,11 +224,13 @@ typedef struct {
     attn_tensor *out;
 } sampling;
 
+/* First what is said of the tensor, then what the graph does with it. */
 static bool fill(api_call *call, const sampling *s, const api_graph *g, const rt_tensor_info *info, const drv_slots *slots, const rt_array *a) {
     generator random = seeded(s->seed, info->name);
     const char *said = drv_try(s->program, info->name);
     int64_t n = 0;
     rt_count(a->rank, a->dim, &n);
+    /* An input `K: dim` is its dimension's size: anything else would contradict the shapes of the others. */
     for (uint32_t k = 0; a->rank == 0 && k < g->signature.n_dims && g->is_dim[s->tensor]; k++)
         if (!strcmp(g->signature.dim_names[k], info->name)) return put_int(a, 0, slots->at[k]), true;
     if (said && *said == '=') return fill_said(call, said, info->name, a, n);
@@ -231,6 +251,8 @@ static attn_status sample(api_call *call, void *args) {
     if (!g) return api_unknown_graph(call, s->program, s->graph), ATTN_ERROR_ARGUMENT;
     if (s->tensor >= g->signature.n_tensors) return api_argument(call, "the graph has no tensor of that number");
     const rt_tensor_info *info = &g->signature.tensors[s->tensor];
+    /* Asking a unit may add expressions to it, which lie in the program's arena: one call at a time, and running out of memory comes back here.
+     * The casts are sound, since the lock makes these changes invisible to others. */
     api_defer(call, unlock, &((attn_program *)s->program)->lock, false);
     pthread_mutex_lock(&((attn_program *)s->program)->lock);
     api_borrow(call, s->program->arena);

@@ -14,6 +14,7 @@ static const char *skip(const char *at) {
     return at;
 }
 
+/* Commas in braces separate values, not items. */
 static const char *item_end(const char *at) {
     for (int depth = 0; *at && (depth > 0 || *at != ','); at++) depth += (*at == '{') - (*at == '}');
     return at;
@@ -23,10 +24,12 @@ static const char *item_end(const char *at) {
 static const char *after_name(const char *item, const char *name) {
     size_t n = strlen(name);
     item = skip(item);
+    /* The name must end there: N is not the beginning of NB. */
     if (strncmp(item, name, n) || isalnum((unsigned char)item[n]) || item[n] == '_') return NULL;
     return skip(item + n);
 }
 
+/* The first line that says something about the name; the rest of its item is read by who asked. */
 const char *drv_try(const attn_program *program, const char *name) {
     const char *line;
     for (size_t k = 0; (line = attn_program_try(program, k)); k++)
@@ -51,6 +54,7 @@ static bool tried_size(const attn_program *program, const char *name, int64_t *o
 
 /* ---- sizes */
 
+/* The first of that name. */
 static bool given(const attn_dim *dims, size_t n, const char *name, int64_t *out) {
     for (size_t k = 0; k < n; k++)
         if (dims[k].name && !strcmp(dims[k].name, name)) {
@@ -82,6 +86,7 @@ bool drv_dims_known(api_call *call, const rt_entry *e, const attn_dim *dims, siz
         const char *name = dims[k].name ? dims[k].name : "";
         bool found = false;
         for (uint32_t i = 0; i < e->n_dims; i++) found |= !strcmp(name, e->dim_names[i]);
+        /* All that are wrong are reported, not the first alone. */
         if (!found) base_report(call->diags, BASE_MSG_DIM_UNKNOWN, (base_span){0, 0, 0}, e->name, name)->expected = names_of_dims(call->diags->arena, e);
         else if (dims[k].value < 0) base_report(call->diags, BASE_MSG_DIM_NEGATIVE, (base_span){0, 0, 0}, name, (long long)dims[k].value);
         fine &= found && dims[k].value >= 0;
@@ -89,16 +94,20 @@ bool drv_dims_known(api_call *call, const rt_entry *e, const attn_dim *dims, siz
     return fine;
 }
 
+/* Dimensions first, given or guessed; then the binding program is run with no tensor known, which computes all slots that follow from them. */
 bool drv_sizes(api_call *call, const attn_program *program, const api_graph *g, const attn_dim *dims, size_t n_dims, bool defaults, drv_slots *out) {
     const rt_entry *e = &g->signature;
     out->at = BASE_ARRAY(call->scratch, e->n_slots, int64_t);
     out->known = BASE_ARRAY(call->scratch, e->n_slots, bool);
     if (!drv_dims_known(call, e, dims, n_dims)) return false;
+
     for (uint32_t k = 0; k < e->n_dims; k++) {
         bool known = given(dims, n_dims, e->dim_names[k], &out->at[k]);
+        /* In this order: what the caller names, what the file is tried with, what the facts allow. */
         if (!known && defaults && !tried_size(program, e->dim_names[k], &out->at[k])) out->at[k] = fallback(g->graph, k);
         out->known[k] = known || defaults;
     }
+    /* Tests are not run: sizes that facts forbid are found when something is bound. */
     rt_array *none = BASE_ARRAY(call->scratch, e->n_tensors, rt_array);
     for (uint32_t k = 0; k < e->n_tensors; k++) none[k].rank = RT_UNKNOWN;
     rt_ints_partial(e->bind, e->n_bind, none, out->at, out->known);
@@ -109,6 +118,7 @@ bool drv_sizes(api_call *call, const attn_program *program, const api_graph *g, 
 
 /* Blames the dimension rather than the axis: that is what the caller can give. */
 static void report_missing(api_call *call, const rt_entry *e, const rt_tensor_info *info, uint32_t axis, const drv_slots *slots) {
+    /* An extent with no name in it that is unknown: its own text will do. */
     const char *missing = info->dim_texts[axis];
     for (uint32_t k = 0; k < e->n_dims; k++)
         if (!slots->known[k] && rt_mentions(info->dim_texts[axis], e->dim_names[k])) missing = e->dim_names[k];
@@ -116,6 +126,7 @@ static void report_missing(api_call *call, const rt_entry *e, const rt_tensor_in
     d->hint = base_printf(call->diags->arena, "axis %u of %s is %s", axis, info->name, info->dim_texts[axis]);
 }
 
+/* Extents as a tensor may have them, 0 to 2^31 - 1; *dim has room for the tensor's rank. Only the first that is missing is reported. */
 bool drv_shape(api_call *call, const api_graph *g, uint32_t tensor, const drv_slots *slots, int64_t *dim) {
     const rt_tensor_info *info = &g->signature.tensors[tensor];
     for (uint32_t k = 0; k < info->rank; k++) {
@@ -131,6 +142,7 @@ bool drv_shape(api_call *call, const api_graph *g, uint32_t tensor, const drv_sl
     return true;
 }
 
+/* Arguments of attn_program_shape for the body under api_run. */
 typedef struct {
     const attn_program *program;
     const char *graph;
@@ -146,6 +158,7 @@ static attn_status shape(api_call *call, void *args) {
     api_use_files(call, a->program);
     if (!g) return api_unknown_graph(call, a->program, a->graph), ATTN_ERROR_ARGUMENT;
     if (a->tensor >= g->signature.n_tensors) return api_argument(call, "the graph has no tensor of that number");
+    /* No defaults: who asks for a shape wants to hear what it depends on. */
     if (!drv_sizes(call, a->program, g, a->dims, a->n_dims, false, &slots)) return api_status(call);
     return drv_shape(call, g, (uint32_t)a->tensor, &slots, a->out) ? ATTN_OK : api_status(call);
 }

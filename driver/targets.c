@@ -31,10 +31,13 @@ static const target targets[] = {
     {"cuda", the_cuda},
 #endif
 };
+/* A context looks targets up by name each time: there are three at most. */
 enum { N_TARGETS = sizeof targets / sizeof *targets };
 
+/* Ends with NULL. Whether a target can be used here attn_target_check says. */
 const char *attn_target_name(size_t k) { return k < N_TARGETS ? targets[k].name : NULL; }
 
+/* Names are exact: "cpu:x86-64-v3" is taken apart by who accepts it. */
 static const target *find(const char *name) {
     for (size_t k = 0; k < N_TARGETS; k++)
         if (!strcmp(targets[k].name, name)) return &targets[k];
@@ -49,8 +52,10 @@ const ir_backend *drv_backend(const attn_context *context, const char *name) {
     return t && t->backend ? t->backend(context) : NULL;
 }
 
+/* Opens no library yet: a host that never uses CUDA does not pay for it, and does not hear of what it lacks. */
 void drv_backends_create(attn_context *context, const attn_context_options *o) {
 #ifdef ATTN_WITH_CUDA
+    /* Paths are copied: the host's options end with its call. */
     cuda_options cuda = {sizeof cuda, o->cuda_path, o->python_paths, o->nvrtc, o->cuda_driver};
     context->cuda = cuda_backend_create(context->arena, &cuda);
 #else
@@ -58,6 +63,7 @@ void drv_backends_create(attn_context *context, const attn_context_options *o) {
 #endif
 }
 
+/* Says which names there are: what was left out of this build is not among them. */
 bool drv_target_unknown(api_call *call, const char *name) {
     base_text names;
     base_text_init(&names, call->diags->arena);
@@ -66,6 +72,7 @@ bool drv_target_unknown(api_call *call, const char *name) {
     return false;
 }
 
+/* Arguments of attn_target_check for the body under api_run. */
 typedef struct { const attn_context *context; const char *name; } checking;
 
 /* Opens the backend's libraries to see whether they are there. */
@@ -73,6 +80,7 @@ static attn_status check(api_call *call, void *args) {
     const checking *c = args;
     if (!drv_target_exists(c->name)) return drv_target_unknown(call, c->name), ATTN_ERROR_ARGUMENT;
     const ir_backend *b = drv_backend(c->context, c->name);
+    /* The evaluator can always be used. */
     const char *why = b ? b->unavailable(b, call->scratch) : NULL;
     if (!why) return ATTN_OK;
     base_report(call->diags, BASE_MSG_TARGET_MISSING, (base_span){0, 0, 0}, c->name, why);

@@ -17,6 +17,7 @@ typedef struct {
 
 /* All sizes are known to fit from here on: count and bytes of a tensor are products that nothing checks again. Half of int64 leaves room
  * for the offsets that are added to them. */
+
 static attn_status check_shape(api_call *call, const making *m) {
     int64_t n, bytes;
     if ((unsigned)m->dtype >= RT_N_DTYPES) return api_argument(call, "there is no element type of that number");
@@ -34,10 +35,12 @@ static attn_tensor *tensor_new(api_call *call) {
     return t;
 }
 
+/* For shapes that come from the library itself. Too large to be counted is too large to be had: the same outcome as no memory. */
 attn_tensor *api_tensor_new(api_call *call, uint32_t dtype, uint32_t rank, const int64_t *dim) {
     int64_t n = 0, bytes;
     if (!rt_count(rank, dim, &n) || !base_mul(n, rt_dtypes[dtype].bytes, &bytes)) api_no_memory(call);
     attn_tensor *t = tensor_new(call);
+    /* Zeroed by the arena, also where there are no elements: an address of its own, since NULL means that there are no data. */
     rt_array_dense(&t->array, dtype, rank, dim, base_alloc(t->arena, (size_t)bytes));
     return t;
 }
@@ -49,9 +52,12 @@ static attn_status wrap(api_call *call, void *args) {
     int64_t n = 0, first, last;
     if (status != ATTN_OK) return status;
     rt_count((uint32_t)m->rank, m->dims, &n);
+    /* Data are not looked at here: a tensor may be wrapped first and filled later. */
+    /* n is known to fit since check_shape. */
     if (!m->data && n > 0) return api_argument(call, "a tensor with elements needs data");
     rt_array a;
     rt_array_dense(&a, (uint32_t)m->dtype, (uint32_t)m->rank, m->dims, m->data);
+    /* In elements, may be 0 or negative; dense if none are given. */
     if (m->strides) memcpy(a.stride, m->strides, (size_t)m->rank * sizeof *m->strides);
     if (!rt_array_span(&a, &first, &last)) return api_argument(call, "strides reach beyond memory");
     attn_tensor *t = tensor_new(call);
@@ -76,12 +82,14 @@ static attn_status read_npy(api_call *call, void *args) {
     rt_array a;
     if (!rt_file_read(m->path, call->scratch, call->diags, &bytes, &n)) return api_status(call);
     attn_tensor *t = tensor_new(call);
+    /* A failure takes the tensor's arena along: it is call->keep. */
     if (!rt_npy_parse(m->path, bytes, n, t->arena, call->diags, &a)) return api_status(call);
     t->array = a;
     m->out = t;
     return ATTN_OK;
 }
 
+/* Arguments of attn_tensors_write_npy for the body under api_run. */
 typedef struct { const attn_tensor_file *files; size_t n; } writing;
 
 /* The tensor itself if it is dense, else a copy. */
@@ -95,17 +103,20 @@ static rt_array dense(api_call *call, const rt_array *from) {
     return a;
 }
 
+/* All files or none: each is laid out in scratch memory first, and rt_files_write puts them in place together. */
 static attn_status write_npys(api_call *call, void *args) {
     const writing *w = args;
     rt_output *out = BASE_ARRAY(call->scratch, w->n, rt_output);
     for (size_t k = 0; k < w->n; k++) {
         if (!w->files[k].path || !w->files[k].tensor) return api_argument(call, "a file without path or tensor");
+        /* Files are written in row-major order, whatever the strides. */
         rt_array a = dense(call, &w->files[k].tensor->array);
         out[k] = rt_npy_output(w->files[k].path, &a, call->scratch);
     }
     return rt_files_write(out, w->n, call->scratch, call->diags) ? ATTN_OK : api_status(call);
 }
 
+/* What functions that make a tensor share. *out is NULL unless everything went well. */
 static attn_status make(attn_context *context, attn_diagnostics *diagnostics, api_body *body, making *m, attn_tensor **out) {
     if (!out) return ATTN_ERROR_ARGUMENT;
     *out = NULL;
@@ -127,6 +138,7 @@ attn_status attn_tensor_create(attn_context *context, attn_dtype dtype, int rank
     return make(context, diagnostics, create, &m, out);
 }
 
+/* The tensor has the type and shape that the file says; whether a graph wants them is asked when it is given to one. */
 attn_status attn_tensor_read_npy(attn_context *context, const char *path, attn_diagnostics *diagnostics, attn_tensor **out) {
     making m = {.path = path};
     return path ? make(context, diagnostics, read_npy, &m, out) : ATTN_ERROR_ARGUMENT;
@@ -142,17 +154,20 @@ attn_status attn_tensors_write_npy(attn_context *context, const attn_tensor_file
     return context && (files || n_files == 0) ? api_run(&context->allocator, diagnostics, write_npys, &w) : ATTN_ERROR_ARGUMENT;
 }
 
+/* Memory that the tensor was wrapped around is the caller's and stays. */
 void attn_tensor_destroy(attn_tensor *tensor) {
     if (tensor) base_arena_destroy(tensor->arena);
 }
 
 attn_dtype attn_tensor_dtype(const attn_tensor *tensor) { return tensor ? (attn_dtype)tensor->array.dtype : ATTN_F32; }
 int attn_tensor_rank(const attn_tensor *tensor) { return tensor ? (int)tensor->array.rank : 0; }
+/* Questions about what is not there are answered with 0: these functions have no status. */
 static bool has_axis(const attn_tensor *tensor, int axis) { return tensor && axis >= 0 && (uint32_t)axis < tensor->array.rank; }
 int64_t attn_tensor_dim(const attn_tensor *tensor, int axis) { return has_axis(tensor, axis) ? tensor->array.dim[axis] : 0; }
 int64_t attn_tensor_stride(const attn_tensor *tensor, int axis) { return has_axis(tensor, axis) ? tensor->array.stride[axis] : 0; }
 void *attn_tensor_data(const attn_tensor *tensor) { return tensor ? tensor->array.data : NULL; }
 
+/* 1 for rank 0. Was checked when the tensor was made, so it does not overflow. */
 int64_t attn_tensor_elements(const attn_tensor *tensor) {
     int64_t n = 0;
     if (tensor) rt_count(tensor->array.rank, tensor->array.dim, &n);
