@@ -4,14 +4,15 @@
 #include "program.h"
 #include "scan.h"
 
-/* All errors of scanner and parser go through here. */
+/* All errors of scanner, parser and constructors go through here. The count is that of the file, as `diags` is shared with others. */
 base_diag *fe_syntax_error(fe_scan *s, base_message message, base_span at)
 {
     s->n_errors++;
     return base_report(s->diags, message, at);
 }
 
-/* Bytes of the UTF-8 sequence at `at`, 0 if it is none (overlong, surrogate, cut off, beyond U+10FFFF). */
+/* Bytes of the UTF-8 sequence at `at`, 0 if it is none (overlong, surrogate, cut off, beyond U+10FFFF). `left` is at least 1. The
+ * second bytes are compared only after all of them are known to be there. */
 static size_t sequence_size(const unsigned char *at, size_t left)
 {
     if (at[0] < 0x80) return 1;
@@ -24,7 +25,8 @@ static size_t sequence_size(const unsigned char *at, size_t left)
     return overlong || outside ? 0 : n;
 }
 
-/* The scanner works on bytes and meets wrong ones in comments and strings without noticing, so the text is looked through first. */
+/* The scanner works on bytes and meets wrong ones in comments and strings without noticing, so the text is looked through first. Only
+ * the first is told: a file in another encoding would have hundreds. */
 static void check_utf8(fe_scan *s, size_t n)
 {
     const unsigned char *text = (const unsigned char *)s->text;
@@ -45,6 +47,7 @@ static const char *try_of(fe_program *p, const fe_scan *s, fe_doc_line line)
     if ((size_t)(end - at) < sizeof word - 1 || memcmp(at, word, sizeof word - 1) != 0) return NULL;
     at += sizeof word - 1;
     while (at < end && *at == ' ') at++;
+    /* Files with CR LF end their lines with a CR, which the scanner leaves in the text. */
     while (end > at && (end[-1] == ' ' || end[-1] == '\r' || end[-1] == '\t')) end--;
     return base_strndup(p->arena, at, (size_t)(end - at));
 }
@@ -59,7 +62,8 @@ static void doc_append(fe_scan *s, base_text *doc, fe_doc_line line)
     base_text_put(doc, at, (size_t)(end - at));
 }
 
-/* ## lines between two declarations belong to the second. */
+/* ## lines between two declarations belong to the second. Both lists are in the order of the text, so one pass does; lines inside of a
+ * declaration are nobody's, and `## try:` is no part of a doc. */
 static void docs_attach(fe_program *p, fe_scan *s)
 {
     uint32_t next = 0;
@@ -83,6 +87,8 @@ static void tries_collect(fe_program *p, const fe_scan *s)
     }
 }
 
+/* Gives a module in any case, with what could be read; whether that is enough is told by the errors counted in `diags`. Names are
+ * declared and imports followed by the caller. */
 fe_module *fe_parse(fe_program *p, uint32_t file)
 {
     const base_file *f = &p->diags->files.at[file];
@@ -90,11 +96,13 @@ fe_module *fe_parse(fe_program *p, uint32_t file)
     fe_module *m = BASE_NEW(p->arena, fe_module);
     m->name = f->name;
     m->file = file;
+    /* Spans count bytes in 32 bits, and flex wants two zeros behind the text. */
     if (f->n > UINT32_MAX - 2) {
         fe_syntax_error(&s, BASE_MSG_TOO_LARGE, (base_span){file, 0, 0});
         return m;
     }
     check_utf8(&s, f->n);
+    /* Flex writes into the buffer it scans, so it gets a copy; base_alloc has zeroed its end. */
     char *buffer = base_alloc(p->arena, f->n + 2);
     if (f->n) memcpy(buffer, f->text, f->n);
     yyscan_t scanner;
@@ -103,6 +111,7 @@ fe_module *fe_parse(fe_program *p, uint32_t file)
     fe_yyparse(scanner, &s);
     fe_lex_destroy(scanner);
     docs_attach(p, &s);
+    /* p->main is set once its file has been parsed, so this is the main file. */
     if (!p->main) tries_collect(p, &s);
     m->decls = s.decls;
     return m;

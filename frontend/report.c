@@ -2,6 +2,7 @@
  * given once, however often a function is expanded. */
 #include "lower.h"
 
+/* Errors of one run, after which one message says that there are more; calls shown with one message, counted from the innermost. */
 enum { MAX_ERRORS = 100, MAX_NOTES = 8 };
 
 /* Spans of the tree count in the program's files; those of a report in the files of its own call. */
@@ -11,7 +12,8 @@ base_span fe_at(const fe_lower *l, base_span at)
     return at;
 }
 
-/* A body that is expanded twice would say the same twice, at the same place. */
+/* A body that is expanded twice would say the same twice, at the same place. A message and its place are the key, words are not: the
+ * first expansion speaks for all. MAX_ERRORS keeps the list short enough to be walked. */
 static bool first_time(const fe_lower *l, base_message message, base_span at)
 {
     for (const base_diag *d = l->diags->first; d; d = d->next)
@@ -36,6 +38,7 @@ base_diag *fe_report(fe_lower *l, const fe_env *env, base_message message, base_
     l->failures++;
     if (l->diags->n_errors >= MAX_ERRORS) message = BASE_MSG_TOO_MANY_ERRORS, at = (base_span){0, 0, 0};
     if (!first_time(l, message, fe_at(l, at))) return NULL;
+    /* It has no place, hence no calls to show, and first_time lets it through once. */
     if (message == BASE_MSG_TOO_MANY_ERRORS) return base_report(l->diags, message, at), NULL;
     va_list list;
     va_start(list, at);
@@ -51,7 +54,8 @@ base_diag *fe_not_yet(fe_lower *l, const fe_env *env, base_span at, const char *
     return fe_report(l, env, BASE_MSG_NOT_YET, at, construct);
 }
 
-/* The parts of a message beside its text; a report that was not the first has none. */
+/* The parts of a message beside its text; a report that was not the first has none. Strings are kept, not copied: literals or text in
+ * the arena. */
 void fe_expected(base_diag *diag, const char *expected, const char *found, const char *hint)
 {
     if (!diag) return;
@@ -69,6 +73,7 @@ const char *fe_expr_text(fe_lower *l, ir_expr e)
     return text.at ? text.at : "";
 }
 
+/* '?' stands for an extent that is poison. */
 const char *fe_shape_text(fe_lower *l, const ir_expr *dim, uint32_t n)
 {
     base_text text;
@@ -79,6 +84,7 @@ const char *fe_shape_text(fe_lower *l, const ir_expr *dim, uint32_t n)
     return text.at;
 }
 
+/* With its article, as it stands in a sentence; `nothing` is the sort of poison. */
 const char *fe_sort_text(ir_sort sort)
 {
     return sort == IR_SORT_INT ? "an integer" : sort == IR_SORT_REAL ? "a real" : sort == IR_SORT_BOOL ? "a truth value" : "nothing";
