@@ -1,11 +1,13 @@
 /* Calls: built-in functions, and functions and variants written in the language, whose bodies are lowered in place of the call.
  *
  * Arguments are taken by name: an index formal stands for an index of the caller (or for all of them, if it is the only one), a value
- * formal for the caller's text. Where the body binds an index formal anew, the caller's text sees it (fe_thunk_eval). */
+ * formal for the caller's text. Where the body binds an index formal anew, the caller's text sees it (fe_thunk_eval).
+ * What a body names otherwise is looked up in the file that declares it, never where it is called. */
 #include "lower.h"
 
 static const char *plural(uint32_t n) { return n == 1 ? "" : "s"; }
 
+/* `of` is the thing counted, in the singular. */
 static void report_count(fe_lower *l, const fe_env *env, base_message message, base_span at, const char *name, const char *of, uint32_t want, uint32_t found)
 {
     fe_expected(fe_report(l, env, message, at, name), base_printf(l->arena, "%u %s%s", want, of, plural(want)), base_printf(l->arena, "%u", found), NULL);
@@ -13,6 +15,7 @@ static void report_count(fe_lower *l, const fe_env *env, base_message message, b
 
 /* ---- functions written in the language */
 
+/* One call of a fn or a variant: `env` is the caller's; binders and args are as written, formals those of decl. */
 typedef struct { fe_lower *l; const fe_env *env; const fe_decl *decl; const fe_formals *formals; const fe_items *binders, *args; base_span at; } call;
 
 /* One index formal takes any number of indices: normalise over e, or over i and e. */
@@ -26,7 +29,8 @@ static bool check_counts(const call *c)
     return indices && values;
 }
 
-/* Ranges and named items have their places; as arguments they mean nothing. */
+/* Ranges and named items have their places; as arguments they mean nothing.
+ * What stands before the colon is a name or a range; item_name relies on it. */
 static bool check_items(const call *c)
 {
     for (uint32_t k = 0; k < c->args->n; k++) {
@@ -45,11 +49,14 @@ static bool check_items(const call *c)
 
 static fe_name item_name(const fe_item *item) { return item->kind == FE_ITEM_RANGE ? item->name : item->e->name; }
 
-/* What the caller's index is: its own where it is in scope, new where the function uses it up (an inner binding hides an outer one). */
+/* What the caller's index is: its own where it is in scope, new where the function uses it up (an inner binding hides an outer one).
+ * Kept: the index must be in scope, and a range cannot be written for it, since the value would depend on an index that nobody gives.
+ * Used up: its extent comes from the arguments; where it stands nowhere alone, it runs over what the index of that name around runs over. */
 static bool actual_index(const call *c, const fe_item *item, uint32_t formal, fe_index *out)
 {
     fe_lower *l = c->l;
     fe_name name = item_name(item);
+    /* The indices of a variant are those of the pair. */
     bool keeps = c->decl->kind == FE_DECL_VARIANT || fe_call_keeps(l, c->env, c->decl, formal, c->args, name.text);
     if (item->kind == FE_ITEM_RANGE) {
         ir_expr lo = fe_lower_int(l, c->env, item->e, "a range has integer bounds"), hi = fe_lower_int(l, c->env, item->hi, "a range has integer bounds");
@@ -60,6 +67,7 @@ static bool actual_index(const call *c, const fe_item *item, uint32_t formal, fe
     const fe_binding *b = fe_bound(c->env, name.text);
     if (b && b->thunk) b = NULL;
     fe_stands stands = {0};
+    /* Asked only where the answer may be used. */
     if (!b || !keeps)
         for (uint32_t k = 0; k < c->args->n; k++) fe_stands_of(l, c->env, name.text, c->args->at[k].e, &stands);
     if (b && (keeps || stands.n == 0)) {
@@ -76,6 +84,8 @@ static bool actual_index(const call *c, const fe_item *item, uint32_t formal, fe
     return hi != 0;
 }
 
+/* Binds one formal in the body's env to what the n binders from `first` on stand for; the link says which names of the caller they are.
+ * Goes on after a mistake, with poison for that index. false: a mistake, or an extent that is not known (actual_index). */
 static bool bind_formal(const call *c, uint32_t formal, uint32_t first, uint32_t n, fe_env *body, fe_link *link)
 {
     BASE_VEC(fe_index) all = {0};
@@ -98,7 +108,8 @@ static bool bind_formal(const call *c, uint32_t formal, uint32_t first, uint32_t
     return ok;
 }
 
-/* Whole tensors are not taken by name: `f(x)` for a tensor x of some rank. */
+/* Whole tensors are not taken by name: `f(x)` for a tensor x of some rank.
+ * Told at the call, also where the body never uses the argument. */
 static bool check_argument(const call *c, const fe_expr *e)
 {
     if (e->kind != FE_NAME) return true;
@@ -108,6 +119,8 @@ static bool check_argument(const call *c, const fe_expr *e)
     return false;
 }
 
+/* Reductions in a function called from weights or adjust run over visible pairs too: over those formals that stand for an index of the
+ * pair. Whether a pair is visible is asked in the caller's env, so it is a thunk that goes back there. */
 static const fe_vis *vis_inside(fe_lower *l, const fe_env *env, const fe_link *links, uint32_t n)
 {
     if (!env->vis) return NULL;
@@ -117,6 +130,7 @@ static const fe_vis *vis_inside(fe_lower *l, const fe_env *env, const fe_link *l
             for (uint32_t v = 0; v < env->vis->n; v++)
                 if (env->vis->names[v] == links[k].actual[i]) {
                     BASE_PUSH(l->arena, &names, links[k].formal);
+                    /* One index of the pair is enough: the formal is listed once. */
                     i = links[k].n - 1;
                     break;
                 }
@@ -131,24 +145,29 @@ static void bind_clause_names(fe_lower *l, const fe_env *env, const fe_link *lin
     const char *words[] = {l->program->word_s, l->program->word_w};
     for (int k = 0; k < 2; k++) {
         const fe_binding *b = fe_bound(env, words[k]);
+        /* A let or an argument that happens to be called s or w is not the score or the weight. */
         if (!b || !b->thunk || b->thunk->kind == FE_THUNK_TEXT) continue;
         fe_thunk back = {.kind = FE_THUNK_BACK, .env = *env, .links = links, .n_links = n, .inner = b->thunk};
         *body = fe_bind_thunk(l, body, words[k], base_copy(l->arena, &back, sizeof back));
     }
 }
 
-/* For messages inside of the body. */
+/* For messages inside of the body.
+ * They tell the calls from the innermost outwards. */
 static void add_chain(fe_lower *l, fe_env *env, const char *name, base_span at)
 {
     fe_chain chain = {name, at, env->calls};
     env->calls = base_copy(l->arena, &chain, sizeof chain);
 }
 
+/* `links` is filled while formals are bound and is shared by all thunks of the call, also by those made before it is full: no thunk is
+ * evaluated until the body is. */
 bool fe_call_env(fe_lower *l, const fe_env *env, const fe_decl *decl, const fe_formals *formals, const fe_items *binders, const fe_items *args,
                  base_span at, fe_env *out)
 {
     call c = {l, env, decl, formals, binders, args, at};
     if (!check_counts(&c) || !check_items(&c)) return false;
+    /* No frame: of tensors the body sees tables of constants alone. */
     fe_env body = {.module = decl->module, .assumed = env->assumed, .calls = env->calls};
     add_chain(l, &body, decl->name.text, at);
     uint32_t n = formals->indices->n;
@@ -166,7 +185,7 @@ bool fe_call_env(fe_lower *l, const fe_env *env, const fe_decl *decl, const fe_f
     return ok;
 }
 
-/* Marks of the search for recursion; the list is empty between searches. */
+/* Marks of the search for recursion: the functions that it has entered. */
 static bool is_expanding(const fe_lower *l, const fe_decl *fn)
 {
     for (uint32_t k = 0; k < l->expanding.n; k++)
@@ -179,6 +198,7 @@ static bool is_expanding(const fe_lower *l, const fe_decl *fn)
 enum { MAX_REACH = 400 };
 static bool reaches(fe_lower *l, const fe_decl *from, const fe_expr *e, const fe_decl *target, uint32_t depth);
 
+/* `from` is the function whose body e is part of: names in it mean what they mean in its file. */
 static bool items_reach(fe_lower *l, const fe_decl *from, const fe_items *items, const fe_decl *target, uint32_t depth)
 {
     for (uint32_t k = 0; k < items->n; k++) {
@@ -194,6 +214,7 @@ static bool call_reaches(fe_lower *l, const fe_decl *from, const fe_expr *e, con
     const fe_decl *callee = fe_resolve(from->module, FE_SPACE_FUNCTION, e->call.name.text, &clash);
     if (callee && callee->kind == FE_DECL_FN) {
         if (callee == target) return true;
+        /* Each function is entered once in a search, so the work is that of reading all bodies once. */
         if (!is_expanding(l, callee)) {
             BASE_PUSH(l->arena, &l->expanding, callee);
             bool found = reaches(l, callee, callee->fn.body, target, depth);
@@ -217,6 +238,7 @@ static bool reaches(fe_lower *l, const fe_decl *from, const fe_expr *e, const fe
     case FE_CALL: return call_reaches(l, from, e, target, depth);
     case FE_AT: return reaches(l, from, e->index.base, target, depth) || items_reach(l, from, e->index.items, target, depth);
     case FE_MEMBER: return reaches(l, from, e->member.base, target, depth);
+    /* Not allowed in a function; the clauses need no look. */
     case FE_ATTEND: return items_reach(l, from, e->attend.operands, target, depth);
     default: return reaches(l, from, e->op.a, target, depth) || reaches(l, from, e->op.b, target, depth);
     }
@@ -228,6 +250,7 @@ static bool is_recursive(fe_lower *l, const fe_decl *fn)
     const char *key = base_printf(l->arena, "%p r", (const void *)fn);
     uint32_t known;
     if (base_map_get(l->keeps, key, &known)) return known == 3;
+    /* Below the mark stand constants that are being lowered; the search takes away its own marks alone. */
     uint32_t mark = l->expanding.n;
     bool found = reaches(l, fn, fn->fn.body, fn, 0);
     l->expanding.n = mark;
@@ -238,6 +261,7 @@ static bool is_recursive(fe_lower *l, const fe_decl *fn)
 /* No call remains: the body is lowered as if it stood here. */
 static ir_expr lower_function(fe_lower *l, const fe_env *env, const fe_expr *e, const fe_decl *fn)
 {
+    /* Found before anything is expanded, so the message is about the function and not about the depth reached. */
     if (is_recursive(l, fn)) {
         fe_report(l, env, BASE_MSG_RECURSION, fn->name.at, fn->name.text);
         return 0;
@@ -273,6 +297,7 @@ static bool takes(fe_lower *l, const fe_env *env, const fe_expr *e, uint32_t n)
 /* The operators' own table has the names; builtin.def says which of them are functions. */
 static ir_op op_named(const char *name)
 {
+    /* Form C: operators that are written as calls. */
     for (int op = 0; op < IR_N_OPS; op++)
         if (ir_ops[op].form == 'C' && __builtin_strcmp(ir_ops[op].text, name) == 0) return (ir_op)op;
     return IR_NONE;
@@ -291,6 +316,7 @@ static ir_expr argument(fe_lower *l, const fe_env *env, const fe_expr *e, uint32
     return 0;
 }
 
+/* Number and sorts of the arguments stand in ops.def, where the operator has its row. */
 static ir_expr lower_map(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     ir_op op = op_named(e->call.name.text);
@@ -299,6 +325,7 @@ static ir_expr lower_map(fe_lower *l, const fe_env *env, const fe_expr *e)
     if (!takes(l, env, e, n)) return 0;
     ir_expr x[3] = {0};
     bool ok = true;
+    /* No operator has more than three. */
     for (uint32_t k = 0; k < n && k < 3; k++) {
         x[k] = argument(l, env, e, k, sorts[k]);
         ok = ok && x[k];
@@ -306,7 +333,8 @@ static ir_expr lower_map(fe_lower *l, const fe_env *env, const fe_expr *e)
     return ok ? ir_apply(l->u, op, n, x) : 0;
 }
 
-/* Each branch is evaluated only where the condition chooses it. */
+/* Each branch is evaluated only where the condition chooses it.
+ * So the first may assume the condition; that the condition is false is no fact that anything asks for. */
 static ir_expr lower_select(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     if (!takes(l, env, e, 3)) return 0;
@@ -322,7 +350,8 @@ static ir_expr lower_select(fe_lower *l, const fe_env *env, const fe_expr *e)
     return 0;
 }
 
-/* max(a, b, ...) without an index */
+/* max(a, b, ...) without an index
+ * From the left; one value alone is a slip, mostly a forgotten index. */
 static ir_expr lower_several(fe_lower *l, const fe_env *env, const fe_expr *e, ir_op op)
 {
     const fe_items *args = e->call.args;
@@ -343,7 +372,8 @@ static ir_expr lower_several(fe_lower *l, const fe_env *env, const fe_expr *e, i
     return ok ? all : 0;
 }
 
-/* The extent, which for several indices at once is the number of positions. */
+/* The extent, which for several indices at once is the number of positions.
+ * Where it runs from lo to hi, those that lie in between; 0, the poison, where a bound is poison. */
 static ir_expr lower_size(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     const fe_items *args = e->call.args;
@@ -370,6 +400,7 @@ static ir_expr lower_builtin(fe_lower *l, const fe_env *env, const fe_expr *e, f
     case FE_FN_ALONG: return fe_lower_softmax(l, env, e);
     case FE_FN_MAP: return which == FE_BUILTIN_SELECT ? lower_select(l, env, e) : lower_map(l, env, e);
     case FE_FN_SIZE: return lower_size(l, env, e);
+    /* Known to the language, so that the message can say that it is not there yet and not that it is misspelt. */
     default: fe_not_yet(l, env, e->call.name.at, base_printf(l->arena, "'%s'", e->call.name.text)); return 0;
     }
 }
@@ -386,6 +417,7 @@ ir_expr fe_lower_call(fe_lower *l, const fe_env *env, const fe_expr *e)
     }
     fe_builtin which = fe_builtin_of(e->call.name.text);
     if (which != FE_BUILTIN_NONE) return lower_builtin(l, env, e, which);
+    /* fe_find has reported a clash of imports already. */
     bool clash;
     fe_resolve(env->module, FE_SPACE_FUNCTION, e->call.name.text, &clash);
     if (!clash) fe_report(l, env, BASE_MSG_NO_FUNCTION, e->call.name.at, e->call.name.text);

@@ -1,6 +1,6 @@
 /* Environments: what a place inside an expression sees. Inner scopes are new envs that point to the outer ones; thunks keep the env
  * they were written in, so names of a function never capture those of its caller.
-  * Bindings are in the arena and never changed, so an env may be copied and kept in a thunk; only its frame goes on with the statements. */
+ * Bindings are in the arena and never changed, so an env may be copied and kept in a thunk; only its frame goes on with the statements. */
 #include "lower.h"
 
 /* What a statement sees: no indices yet, its names are those of the frame at the moment of the look-up. */

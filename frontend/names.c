@@ -1,6 +1,6 @@
 /* What a name means where it stands: first what is taken by name and indices, then the graph's own names, dimensions, constants and
  * parameters of its file and imports, last true, false, inf, pi.
-  * A tensor here is a value with positions for its leading axes: a slice that a call or a loop has taken. Its rank is that of what is left. */
+ * A tensor here is a value with positions for its leading axes: a slice that a call or a loop has taken. Its rank is that of what is left. */
 #include <string.h>
 #include "lower.h"
 

@@ -24,7 +24,9 @@ static void add_bound(fe_lower *l, fe_bound_indices *out, const char *name, fe_i
     BASE_PUSH(l->arena, out, b);
 }
 
-/* A name that is in scope already runs where it runs there: an index of a function, a key of attend. */
+/* A name that is in scope already runs where it runs there: an index of a function, a key of attend.
+ * With new variables: the value of the index around is that of one place, the reduction goes over all. A formal that stands for several
+ * indices becomes as many variables. */
 static bool inherit(fe_lower *l, fe_env *env, fe_name name, const fe_binding *b, fe_bound_indices *out)
 {
     fe_index *all = BASE_ARRAY(l->arena, b->n ? b->n : 1, fe_index);
@@ -42,12 +44,17 @@ static bool inherit(fe_lower *l, fe_env *env, fe_name name, const fe_binding *b,
 static bool bind_name(fe_lower *l, fe_env *env, fe_name name, const fe_expr *const *texts, uint32_t n_texts, fe_bound_indices *out)
 {
     const fe_binding *b = fe_bound(env, name.text);
+    /* A let or an argument of that name is hidden by the index bound here. */
     if (b && b->thunk) b = NULL;
     fe_stands stands = {0};
     for (uint32_t k = 0; k < n_texts; k++) fe_stands_of(l, env, name.text, texts[k], &stands);
+    /* In a graph an index that reads an axis runs over that axis, whatever the same name means around. In the body of a function it is the
+     * formal, and over visible pairs it must be the key itself, or the guard would not fit. */
     bool inherits = b && (stands.n == 0 || !env->frame || is_visible_name(env, name.text));
     if (inherits && stands.n && b->n == 1) {
         fe_stand formal = {b->index[0].hi, name.text, name.at};
+        /* A formal that runs over a whole axis must agree with the tables that the body reads at it; where it is a part of an axis, no
+         * extent in the text can be expected to equal it. */
         bool whole = b->index[0].lo && ir_is_int(l->u, b->index[0].lo, NULL) && fe_of_dims(l, b->index[0].hi);
         if (whole) BASE_PUSH(l->arena, &stands, formal);
         if (whole && !fe_extent(l, env, name, &stands)) return false;
@@ -62,6 +69,7 @@ static bool bind_name(fe_lower *l, fe_env *env, fe_name name, const fe_expr *con
 /* Bounds see the indices before them, so `i in 0..N, j in 0..i` is a triangle. */
 static bool bind_range(fe_lower *l, fe_env *env, const fe_item *item, fe_bound_indices *out)
 {
+    /* Not ok means poison: bound to it, so that the body does not call the name unknown. */
     ir_expr lo = fe_lower_int(l, env, item->e, "a range has integer bounds"), hi = fe_lower_int(l, env, item->hi, "a range has integer bounds");
     fe_index index = fe_index_over(l, item->name.text, lo, hi);
     if (index.at) add_bound(l, out, item->name.text, index);
@@ -85,6 +93,7 @@ bool fe_bind_all(fe_lower *l, fe_env *env, const fe_items *binders, const fe_exp
         for (uint32_t i = 0; i < k; i++) {
             const fe_item *other = &binders->at[i];
             const char *text = other->kind == FE_ITEM_RANGE ? other->name.text : other->e->kind == FE_NAME ? other->e->name.text : NULL;
+            /* The report alone counts as a failure; the second binding hides the first. */
             if (text == bound.text) fe_report(l, env, BASE_MSG_INDEX_TWICE, bound.at, bound.text);
         }
         ok = (name ? bind_name(l, env, bound, texts, n_texts, out) : bind_range(l, env, item, out)) && ok;
@@ -94,6 +103,7 @@ bool fe_bind_all(fe_lower *l, fe_env *env, const fe_items *binders, const fe_exp
 
 /* ---- ranges that depend on data */
 
+/* `at` is the position looked for, axis the first extent found; several: another read disagrees. */
 typedef struct { fe_lower *l; ir_expr at, axis; bool several; } axis_search;
 
 /* Looks at what is read in any case: not into branches, guarded bodies, the right side of and/or. */
@@ -104,6 +114,7 @@ static bool axis_visit(const ir_unit *u, void *env, ir_expr e)
     if (ir_is(u, e, IR_RED)) return ir_is_bool(u, ir_red_where(u, e), true);
     if (!ir_is(u, e, IR_READ)) return true;
     for (uint32_t k = 0; k < ir_n_operands(u, e); k++) {
+        /* Only the very index: x[i + 1] says nothing of where i may be. */
         if (ir_operand(u, e, k) != s->at) continue;
         ir_expr dim = fe_value_type(s->l, ir_at(u, e)->u.ref)->dim[k];
         s->several = s->several || (s->axis && s->axis != dim);
@@ -121,6 +132,7 @@ ir_expr fe_axis_of(fe_lower *l, ir_expr at, const ir_expr *bodies, uint32_t n)
     return s.several ? 0 : s.axis;
 }
 
+/* The space (bound and where) and what is reduced over it. The index of a ragged range starts as lo plus a variable over hi - lo. */
 typedef struct {                         /* one reduction being made */
     fe_bound_indices bound;
     ir_expr where, body;
@@ -128,7 +140,8 @@ typedef struct {                         /* one reduction being made */
     ir_expr lo, hi, axis;
 } fold;
 
-/* var becomes to, in everything that has been made and in the extents of the other indices. */
+/* var becomes to, in everything that has been made and in the extents of the other indices.
+ * An index whose extent changes gets a new variable, since the extent belongs to the variable; that one is renamed everywhere. */
 static void replace(fe_lower *l, fold *f, ir_var var, ir_expr to)
 {
     ir_binding all = {var, to};
@@ -152,6 +165,7 @@ static ir_expr range_test(fe_lower *l, ir_expr at, ir_expr lo, ir_expr hi)
     return ir_and(l->u, above, ir_op2(l->u, IR_LT, at, hi));
 }
 
+/* axis may be 0: not within. An empty range, lo > hi, may be within: its guard then holds nowhere. */
 bool fe_is_within(fe_lower *l, const fe_index *range, ir_expr axis)
 {
     return axis && fe_of_dims(l, axis) && ir_at_least(l->u, range->lo, 0) && ir_at_least(l->u, ir_sub(l->u, axis, range->hi), 0);
@@ -164,6 +178,7 @@ static void use_axis(fe_lower *l, fold *f, uint32_t k)
     ir_expr bodies[2] = {f->body, f->where};
     ir_expr axis = fe_axis_of(l, index->at, bodies, 2), lo = index->lo, hi = index->hi;
     if (!fe_is_within(l, index, axis)) return;
+    /* Then positions can be counted without a loop (fold_count), and lo is a literal so that the count stays simple. */
     bool alone = f->bound.n == 1 && ir_is_bool(l->u, f->where, true) && ir_is_int(l->u, lo, NULL) && ir_at_least(l->u, lo, 0);
     fe_index whole = fe_index_over(l, f->bound.at[k].name, ir_int(l->u, 0), axis);
     replace(l, f, index->var, ir_sub(l->u, whole.at, lo));
@@ -189,8 +204,10 @@ static bool fold_begin(fe_lower *l, const fe_env *env, const fe_expr *e, fe_buil
     }
     bool over_visible = false;
     for (uint32_t k = 0; k < f->bound.n; k++) over_visible = over_visible || is_visible_name(env, f->bound.at[k].name);
+    /* Evaluated in the new env: the guard is about the pair at the reduction's own variables. */
     if (over_visible) f->where = fe_thunk_eval(l, env->vis->visible, inner);
     *inner = fe_assume(l, inner, f->where);
+    /* softmax comes here too, as a reduction of numbers. */
     bool truth = which == FE_BUILTIN_ANY || which == FE_BUILTIN_ALL;
     const char *what = base_printf(l->arena, "'%s' joins truth values", e->call.name.text);
     f->body = truth ? fe_lower_bool(l, inner, text, what) : fe_lower_expr(l, inner, text);
@@ -213,6 +230,7 @@ static ir_expr fold_as(fe_lower *l, const fold *f, ir_red kind, ir_expr where, i
 {
     ir_var vars[IR_AXES];
     uint32_t n = 0;
+    /* Callers have asked fits() before, so nothing is cut off. */
     for (uint32_t k = 0; k < f->bound.n && n < IR_AXES; k++) vars[n++] = f->bound.at[k].index.var;
     return where && body ? ir_reduce(l->u, kind, n, vars, where, body) : 0;
 }
@@ -223,11 +241,13 @@ static ir_expr fold_as(fe_lower *l, const fold *f, ir_red kind, ir_expr where, i
 static ir_expr fold_count(fe_lower *l, const fold *f)
 {
     ir_unit *u = l->u;
+    /* The range lies inside of the axis, but hi may be below lo; the caller keeps the count above 0. */
     if (f->only_range) return ir_sub(u, ir_op2(u, IR_MIN, f->hi, f->axis), f->lo);
     if (!ir_is_bool(u, f->where, true)) return fold_as(l, f, IR_RED_SUM, f->where, ir_int(u, 1));
     ir_expr n = ir_int(u, 1);
     for (uint32_t k = 0; k < f->bound.n; k++) n = ir_mul(u, n, u->var.at[f->bound.at[k].index.var].extent);
     for (uint32_t k = 0; k < f->bound.n; k++)
+        /* A triangle: the extent of one index is a matter of another, so the positions are counted. */
         if (ir_depends(u, n, f->bound.at[k].index.var)) return fold_as(l, f, IR_RED_SUM, f->where, ir_int(u, 1));
     return n;
 }
@@ -243,7 +263,8 @@ static ir_expr lower_mean(fe_lower *l, fold *f)
     return ir_op2(l->u, IR_DIV, fold_as(l, f, IR_RED_SUM, f->where, f->body), fe_real_of(l, n));
 }
 
-/* -inf has no position, so `there` asks the maximum; among integers every value counts, so it asks whether there was one. */
+/* -inf has no position, so `there` asks the maximum; among integers every value counts, so it asks whether there was one.
+ * Two passes: the best value, then the least position among those that have it. Of nothing, and of nothing but -inf, the position is -1. */
 static ir_expr lower_arg(fe_lower *l, const fe_env *env, const fe_expr *e, fold *f, bool max)
 {
     ir_unit *u = l->u;
@@ -260,6 +281,7 @@ static ir_expr lower_arg(fe_lower *l, const fe_env *env, const fe_expr *e, fold 
     return ir_select(u, there, at, ir_int(u, -1));
 }
 
+/* An index before the colon and one plain value behind it; false: reported. */
 static bool check_form(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     const fe_items *args = e->call.args;
@@ -276,6 +298,7 @@ static bool check_form(fe_lower *l, const fe_env *env, const fe_expr *e)
     return false;
 }
 
+/* After binding, since one formal may stand for several indices. */
 static bool fits(fe_lower *l, const fe_env *env, const fe_expr *e, const fold *f)
 {
     if (f->bound.n <= IR_AXES) return true;
@@ -283,6 +306,7 @@ static bool fits(fe_lower *l, const fe_env *env, const fe_expr *e, const fold *f
     return false;
 }
 
+/* kinds has no row for mean and arg: they are made of several reductions. */
 ir_expr fe_lower_reduction(fe_lower *l, const fe_env *env, const fe_expr *e, fe_builtin which)
 {
     static const ir_red kinds[FE_N_BUILTINS] = {[FE_BUILTIN_SUM] = IR_RED_SUM, [FE_BUILTIN_PROD] = IR_RED_PROD, [FE_BUILTIN_MAX] = IR_RED_MAX,
@@ -321,6 +345,7 @@ ir_expr fe_lower_softmax(fe_lower *l, const fe_env *env, const fe_expr *e)
     fold f;
     fe_env inner;
     if (!check_form(l, env, e) || !in_scope(l, env, e)) return 0;
+    /* The text twice: here at the place asked for, and in fold_begin at all places that its sum goes over. */
     ir_expr mine = fe_lower_real(l, env, e->call.args->at[0].e);
     if (!mine || !fold_begin(l, env, e, FE_BUILTIN_SOFTMAX, &f, &inner) || !fits(l, env, e, &f)) return 0;
     f.body = fe_real_of(l, f.body);

@@ -3,8 +3,8 @@
  *
  * All three walk the tree with the names that inner binders hide. They follow the language's rule that functions take their arguments
  * by name: arguments are looked into, bodies are not.
-  * A walk recurses as deep as the tree is, which the parser bounds. Nothing is reported by a walk itself: what is wrong in the text is told
-  * when it is lowered. */
+ * A walk recurses as deep as the tree is, which the parser bounds. What is wrong in the text
+ * is left to its lowering; a look-up may tell it before, and then it is not told again. */
 #include "lower.h"
 
 /* Names that binders between the root of the walk and this place have taken, innermost first. `env` is the one at the root: look-ups
@@ -43,7 +43,7 @@ static const char *binder_name(const fe_item *item)
 }
 
 /* Collects names that nothing explains, each once, in the order in which they stand.
- * An index standing alone here, without brackets around, is no stand: its value is used, no axis is read. */
+ * The search for stands passes by: an index that is no position reads no axis. */
 static void walk_name(const walk *w, fe_name name, const hidden *h)
 {
     if (!w->names || is_hidden(h, name.text)) return;
@@ -251,8 +251,8 @@ static void report_differ(fe_lower *l, const fe_env *env, fe_name name, const fe
 }
 
 /* All axes on which an index stands alone must be provably equal; there must be one.
- * Provably: for dimensions that only happen to be equal when the graph runs, a fact or a range must say so. All are compared with the
- * first, which is enough since equality is transitive. */
+ * Dimensions that only happen to be equal when the graph runs are not enough: a written range settles it. All are compared with the
+ * first, since equality is transitive. */
 ir_expr fe_extent(fe_lower *l, const fe_env *env, fe_name name, const fe_stands *stands)
 {
     if (stands->n == 0) {
@@ -274,8 +274,8 @@ ir_expr fe_extent(fe_lower *l, const fe_env *env, fe_name name, const fe_stands 
 
 /* ---- does the value of a function's body depend on an index of its caller? */
 
-/* Rough on the safe side: a name that is bound anew inside counts too, and a thunk may mention anything. Saying yes too often makes a
- * function keep an index, which is reported where the index is not in scope; it never gives a wrong value. */
+/* Rough on the safe side: a name that is bound anew inside counts too, and a thunk may mention anything. A yes too many
+ * makes a function keep an index that it uses up; a no too many would bind an index that the value still needs. */
 static bool mentions(const fe_env *env, const fe_expr *e, const char *name);
 
 static bool items_mention(const fe_env *env, const fe_items *items, const char *name)
