@@ -197,7 +197,8 @@ static ir_expr fold_real_unary(ir_unit *u, ir_op op, ir_expr a) {
     return 0;
 }
 
-/* x^n for a small whole n by products, up to 8: a power takes the slots of 18 products (ops.def). x^0 is 1 for NaN as well, as pow has it. */
+/* x^n for a small whole n by products, up to 8: a power takes the slots of 18 products (ops.def). x^0 is 1 for NaN as well, as pow has
+ * it. The recursion is one deep: -n is positive. */
 static ir_expr fold_power(ir_unit *u, ir_expr x, double n) {
     if (n != floor(n) || fabs(n) > 8) return 0;
     if (n < 0) return ir_op2(u, IR_DIV, ir_real(u, 1), fold_power(u, x, -n));

@@ -200,8 +200,8 @@ static element_count count_of(const ir_unit *u, const ir_expr_info *x, const ir_
     return c;
 }
 
-/* A maximum of nothing is the least integer, so an empty range widens the interval to it. A sum is its body
- * times how many elements there are, 0 among them if there may be none. Products are not followed. */
+/* A maximum of nothing is the least integer, so an empty range widens the interval to it. A sum is its body times how many
+ * elements there are, 0 among them if there may be none. Products are not followed. */
 static ir_interval of_int_reduction(ir_red kind, ir_interval body, element_count c) {
     ir_interval none = kind == IR_RED_MAX ? (ir_interval){INT64_MIN, INT64_MIN} : (ir_interval){INT64_MAX, INT64_MAX};
     switch (kind) {

@@ -127,7 +127,7 @@ ir_expr ir_monomial_mul(ir_unit *u, ir_expr a, ir_expr b) {
 }
 
 /* 8 * (D//8) is D where 8 divides D: for literals the coefficient takes the part of the other factor. The whole may bring a coefficient
- * of its own, as in 2*D, which goes into that of the term. Says whether *t changed; the value is the same either way. */
+ * of its own, as in 2*D, which goes into that of the term. Says whether *t changed. */
 static bool settle(ir_unit *u, ir_term *t) {
     ir_expr atoms[IR_ATOMS];
     uint32_t n = ir_atoms_of(u, t->monomial, atoms);
@@ -138,7 +138,7 @@ static bool settle(ir_unit *u, ir_term *t) {
         ir_expr whole = ir_operand(u, atoms[k], 0);
         ir_term w = term_of(u, whole);
         if (part < 2 || t->coef % part || is_sum(u, whole) || !ir_fact_divides(u, ir_operand(u, atoms[k], 1), whole)) continue;
-        /* A product that would not fit leaves the term as it is, which is as correct. */
+        /* A coefficient that would not fit leaves this quotient as it is, which is as correct. */
         int64_t coef;
         if (!base_mul(t->coef / part, w.coef, &coef)) continue;
         atoms[k] = atoms[--n];
@@ -377,7 +377,7 @@ static void divide_term(ir_unit *u, ir_term t, ir_term d, ir_terms *q, ir_terms 
         ir_terms_add(u, q, part.coef, part.monomial);
         return;
     }
-    /* For constants rounded down, so that what stays is a digit of the literal; for others toward 0. */
+    /* Between constants what stays is what % gives; elsewhere division is toward 0, which keeps the sign. */
     if (!t.monomial && !d.monomial) taken = base_floor_div(t.coef, d.coef);
     else if (t.monomial) taken = t.coef / d.coef;
     /* t is product + what is left; the part that is a multiple of d goes to the quotient, if the monomials allow it. */
@@ -390,8 +390,8 @@ static void divide_term(ir_unit *u, ir_term t, ir_term d, ir_terms *q, ir_terms 
 }
 
 /* Long division by a sum: leading term by leading term, from q == 0. At the head of each round q*d + r is p; it ends when the leading
- * term of d divides no term of r, the constant aside. Rounds are limited, since a product may
- * bring back terms as fast as it removes them. Says if it came to an end. */
+ * term of d divides no term of r, the constant aside. Rounds are limited, since a product may bring back terms as fast as
+ * it removes them. Says if it came to an end. */
 static bool divide_by_sum(ir_unit *u, const ir_terms *p, const ir_terms *d, ir_terms *q, ir_terms *r) {
     *r = *p;
     for (uint32_t round = 0; round < IR_TERMS && !r->lost && !q->lost; round++) {

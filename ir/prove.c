@@ -18,7 +18,7 @@ typedef struct {
     ir_set vars;                 /* they have a value, so their extents are at least 1 */
 } proof;
 
-/* p >= 0, proved; false says nothing. Everything below calls it on a polynomial that is a little simpler. */
+/* p >= 0, proved; false says nothing. Everything below comes back to it with what is left to prove. */
 static bool nonneg(proof *w, const ir_terms *p);
 
 /* ---- without case distinctions: signs of terms */
