@@ -1,4 +1,6 @@
-/* What must hold for a kernel, whoever made it. A violation is the compiler's fault and names the rule. */
+/* What must hold for a kernel, whoever made it. A violation is the compiler's fault and names the rule.
+ * From the outside in: axes, lines in order, accesses, stores. Later rules may follow what earlier ones have found sound (a reference to a
+ * line, the operands of a read), so most are asked only as long as nothing is wrong. */
 #include "ir.h"
 
 typedef struct {
@@ -10,6 +12,7 @@ typedef struct {
 } checking;
 
 static void wrong(checking *c, const char *format, ...) BASE_PRINTF(2, 3);
+/* The message is for whoever works on the compiler: no program may get here, right or wrong; a kernel read from its text may. */
 static void wrong(checking *c, const char *format, ...) {
     if (!c->ok) return;          /* the first says enough */
     va_list list;
@@ -26,6 +29,7 @@ static const ir_axis *axis_of(const ir_kernel *k, ir_var v) {
     return NULL;
 }
 
+/* Lists of a kernel are short: no index. */
 static bool has(uint32_t n, const uint32_t *at, uint32_t what) {
     for (uint32_t i = 0; i < n; i++)
         if (at[i] == what) return true;
@@ -34,6 +38,7 @@ static bool has(uint32_t n, const uint32_t *at, uint32_t what) {
 
 /* ---- expressions: only what the kernel has */
 
+/* At every expression below: emitters have no case for what is refused here. False ends the walk. */
 static bool check_part(const ir_unit *u, void *env, ir_expr e) {
     checking *c = env;
     const ir_kernel *k = c->k;
@@ -45,6 +50,7 @@ static bool check_part(const ir_unit *u, void *env, ir_expr e) {
         if (ref >= c->let) wrong(c, "$%u is mentioned before it is there", ref);
         else if (k->lets[ref].sort != ir_at(u, e)->sort) wrong(c, "$%u is taken for another sort", ref);
         break;
+    /* A dimension or value that is not listed is not handed to the kernel when it is launched. */
     case IR_DIM:
         if (!has(k->n_dims, k->dims, ref)) wrong(c, "dimension %s is not listed", u->dim.at[ref].name);
         break;
@@ -57,6 +63,7 @@ static bool check_part(const ir_unit *u, void *env, ir_expr e) {
     return c->ok;
 }
 
+/* That all it mentions is there, and that what varies in it is walked by some loop. */
 static void check_expr(checking *c, ir_expr e, const char *what) {
     if (!e) {
         wrong(c, "%s is missing", what);
@@ -74,6 +81,7 @@ static void check_expr(checking *c, ir_expr e, const char *what) {
 /* A literal, dimension, variable or line: what costs nothing to evaluate again. */
 static bool is_trivial(const ir_unit *u, ir_expr e) { return ir_n_operands(u, e) == 0 && !ir_is(u, e, IR_READ); }
 
+/* Emitters compute a line where its rank says; work that is no line would be done again at every point. */
 static void check_trivial(checking *c, ir_expr e, const char *what) {
     if (e && !is_trivial(c->u, e)) wrong(c, "%s is neither a line nor trivial", what);
 }
@@ -84,6 +92,7 @@ static void check_sort(checking *c, ir_expr e, ir_sort sort, const char *what) {
 
 /* ---- axes and lets */
 
+/* Extents mention no line (c->let is 0 still), so they are known before any is computed. */
 static void check_axes(checking *c) {
     const ir_kernel *k = c->k;
     if (k->n_axes > IR_AXES) wrong(c, "%u axes", k->n_axes);
@@ -93,8 +102,11 @@ static void check_axes(checking *c) {
         if (axis->role & (axis->role - 1) || axis->role > IR_FEAT) wrong(c, "axis %u has no role", a);
         check_expr(c, axis->extent, "an extent");
         check_sort(c, axis->extent, IR_SORT_INT, "an extent");
+        /* Loops nest in the order of the axes: an extent is known when its loop begins. */
         for (uint32_t b = a; b < k->n_axes; b++)
             if (ir_depends(c->u, axis->extent, k->axes[b].var)) wrong(c, "the extent of axis %u depends on a later axis", a);
+        /* Items, rows and values are counted once, before anything inside an item has moved. Columns may end with their row (causal,
+         * ragged); features are a loop within one point and may end anywhere. */
         if (ir_kernel_rank(k, axis->extent) & (axis->role == IR_COL ? IR_COL | IR_VAL | IR_FEAT : IR_ROW | IR_COL | IR_VAL | IR_FEAT) && axis->role != IR_FEAT)
             wrong(c, "the extent of axis %u moves inside an item", a);
     }
@@ -108,7 +120,7 @@ static void check_over(checking *c, uint32_t i, uint8_t role) {
         const ir_axis *axis = axis_of(c->k, l->over[v]);
         if (!axis || axis->role != role) wrong(c, "$%u runs over what is no %s", i, role == IR_COL ? "column" : "feature");
     }
-    if (!l->where) return;
+    if (!l->where) return;       /* no guard: always */
     check_expr(c, l->where, "a guard");
     check_sort(c, l->where, IR_SORT_BOOL, "a guard");
     check_trivial(c, l->where, "a guard");
@@ -130,6 +142,7 @@ static void check_term(checking *c, uint32_t i) {
     if (l->red != IR_RED_SUM) wrong(c, "$%u: a product is summed, nothing else", i);
 }
 
+/* need: the most sweeps that anything mentioned waits for */
 typedef struct { const ir_kernel *k; const uint8_t *complete; uint8_t need; } needing;
 
 static bool add_need(const ir_unit *u, void *env, ir_expr e) {
@@ -150,10 +163,11 @@ static void check_order(checking *c, uint32_t i) {
     c->complete[i] = n.need;
     if (l->kind != IR_LET_FOLD && l->kind != IR_LET_ACC) return;
     c->complete[i] = (uint8_t)(l->sweep + 1);
+    /* Relative to a reference, folds of its own sweep may still grow: what was summed is moved along when they do. */
     if (n.need > l->sweep + (l->ref >= 0)) wrong(c, "$%u reads a fold before it is complete", i);
 }
 
-/* The folds of one sweep run over the same columns. */
+/* The folds of one sweep run over the same columns, since they share one loop. */
 static void check_sweep(checking *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
     for (uint32_t j = 0; j < i; j++) {
@@ -165,6 +179,7 @@ static void check_sweep(checking *c, uint32_t i) {
     }
 }
 
+/* Of FOLD and ACC: what is asked of a body that one loop over columns sums up. */
 static void check_fold(checking *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
     check_over(c, i, IR_COL);
@@ -176,12 +191,15 @@ static void check_fold(checking *c, uint32_t i) {
     if (l->kind == IR_LET_ACC) {
         check_expr(c, l->b, "a value factor");
         check_sort(c, l->b, (ir_sort)l->sort, "a value factor");
+        /* computed once per row and column, and used for all values */
         if (ir_kernel_rank(c->k, l->e) & IR_VAL) wrong(c, "$%u: a weight varies over values", i);
         if (l->red != IR_RED_SUM) wrong(c, "$%u: a product is summed, nothing else", i);
     }
     check_sort(c, l->e, (ir_sort)l->sort, "a body");
     if (l->ref >= 0) {
+        /* An earlier line, so that its value is there when this one is moved; one per row, since there is one place per row to keep it. */
         if ((uint32_t)l->ref >= i || c->k->lets[l->ref].rank & (IR_COL | IR_VAL | IR_FEAT)) wrong(c, "$%u: $%d is no reference", i, l->ref);
+        /* moving it multiplies what was summed by a factor, which only a sum of reals allows */
         if (l->red != IR_RED_SUM || l->sort != IR_SORT_REAL) wrong(c, "$%u: only sums of reals stand relative to something", i);
     }
 }
@@ -193,6 +211,7 @@ static void check_rank(checking *c, uint32_t i) {
     uint8_t rank = 0;
     for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
         if (parts[p]) rank |= ir_kernel_rank(c->k, parts[p]);
+    /* What it runs over it does not vary over any more, and its role goes as a whole. */
     for (uint32_t v = 0; v < l->n_over && l->kind != IR_LET_EXPR; v++) {
         const ir_axis *axis = axis_of(c->k, l->over[v]);
         if (axis) rank &= (uint8_t)~axis->role;
@@ -203,7 +222,7 @@ static void check_rank(checking *c, uint32_t i) {
 /* Ranks and order are looked at only where the parts are sound: they follow references to other lines. */
 static void check_let(checking *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
-    c->let = i;
+    c->let = i;                  /* lines before it alone */
     if (l->kind == IR_LET_TERM) check_term(c, i);
     else if (l->kind == IR_LET_EXPR) {
         check_expr(c, l->e, "a let");
@@ -219,6 +238,7 @@ static void check_let(checking *c, uint32_t i) {
 static void check_address(checking *c, const ir_access *a) {
     ir_unit *u = c->u;
     const ir_type type = u->value.at[ir_at(u, a->read)->u.ref].type;
+    /* from the last axis, whose elements are neighbours */
     ir_expr place = ir_int(u, 0), stride = ir_int(u, 1), address = a->base;
     for (uint32_t i = type.rank; i-- > 0;) {
         place = ir_add(u, place, ir_mul(u, ir_operand(u, a->read, i), stride));
@@ -226,6 +246,7 @@ static void check_address(checking *c, const ir_access *a) {
     }
     for (uint32_t i = 0; i < c->k->n_axes; i++)
         if (a->step[i]) address = ir_add(u, address, ir_mul(u, a->step[i], ir_var_expr(u, c->k->axes[i].var)));
+    /* Canonical polynomials: mostly both are one expression, and nothing has to be proved. */
     if (place != address && !ir_provably(u, ir_op2(u, IR_EQ, place, address))) wrong(c, "the access of %s is not where it reads", u->value.at[ir_at(u, a->read)->u.ref].name);
 }
 
@@ -240,6 +261,7 @@ static void check_access(checking *c, const ir_access *a) {
         bool moves = ir_depends(c->u, a->base, v);
         if (a->step[i]) check_expr(c, a->step[i], "a step");
         check_sort(c, a->step[i], IR_SORT_INT, "a step");
+        /* Else the address would not grow evenly along the axis, which is all that a step says. */
         if (a->step[i] && ir_depends(c->u, a->step[i], v)) wrong(c, "a step moves with its own axis");
         if (moves && a->step[i]) wrong(c, "a base moves with an axis that has a step");
         if (moves && !(a->gather >> i & 1)) wrong(c, "a base moves with an axis that is not said to gather");
@@ -253,6 +275,7 @@ static void check_store(checking *c, const ir_kernel_store *s) {
     if (!has(c->k->n_values, c->k->values, s->at.result)) wrong(c, "the result %s is not listed", c->u->value.at[s->at.result].name);
     if (s->at.n_places != type->rank) wrong(c, "a store of %s has %u places", c->u->value.at[s->at.result].name, s->at.n_places);
     for (uint32_t p = 0; p < s->at.n_places && c->ok; p++) {
+        /* Which axes a store moves with is asked of its places by their free variables (ir_kernel_does): a line would hide them. */
         if (ir_has_op(c->u, s->at.places[p], IR_LET)) wrong(c, "a place mentions a line");
         check_expr(c, s->at.places[p], "a place");
         check_sort(c, s->at.places[p], IR_SORT_INT, "a place");
@@ -260,14 +283,16 @@ static void check_store(checking *c, const ir_kernel_store *s) {
     check_expr(c, s->e, "what is stored");
     check_sort(c, s->e, (ir_sort)ir_dtypes[type->dtype].sort, "what is stored");
     check_trivial(c, s->e, "what is stored");
+    /* features are loops inside a TERM: no store stands in one */
     if (c->ok && ir_kernel_rank(c->k, s->e) & IR_FEAT) wrong(c, "what is stored varies over features");
 }
 
+/* True if every rule holds; else the first that is broken has been reported. */
 bool ir_kernel_verify(const ir_kernel *k) {
     checking c = {.k = k, .u = k->unit, .ok = true, .complete = BASE_ARRAY(k->unit->arena, k->n_lets + 1, uint8_t)};
     check_axes(&c);
     for (uint32_t i = 0; i < k->n_lets && c.ok; i++) check_let(&c, i);
-    c.let = k->n_lets;
+    c.let = k->n_lets;           /* what follows may mention every line */
     for (uint32_t i = 0; i < k->n_accesses && c.ok; i++) check_access(&c, &k->accesses[i]);
     for (uint32_t i = 0; i < k->n_stores && c.ok; i++) check_store(&c, &k->stores[i]);
     if (k->inside && c.ok) {

@@ -11,11 +11,13 @@
  */
 #include "ir.h"
 
+/* in the order of ir_step_kind and ir_buffer_kind */
 static const char *const step_names[] = {"launch", "loop", "next", "test", "copy", "zero", "check", "fail"};
 static const char *const buffer_names[] = {"input", "param", "const", "output", "work"};
 
 /* ---- text */
 
+/* Inputs, params and outputs show their place in the graph's list; work buffers where they lie, and for how long. */
 static void print_buffer(const ir_plan *p, uint32_t k, base_text *out) {
     const ir_unit *u = p->graph->unit;
     const ir_buffer *b = &p->buffers[k];
@@ -38,6 +40,7 @@ static void print_range(const ir_unit *u, const ir_step *s, base_text *out) {
     ir_expr_print(u, s->hi, out);
 }
 
+/* Indented by the loops around it; `to` names the step of a jump. */
 static void print_step(const ir_plan *p, uint32_t k, uint32_t depth, base_text *out) {
     const ir_unit *u = p->graph->unit;
     const ir_step *s = &p->steps[k];
@@ -58,6 +61,7 @@ void ir_plan_print(const ir_plan *p, base_text *out) {
     ir_expr_print(p->graph->unit, p->workspace_bytes, out);
     base_text_add(out, " bytes\n");
     for (uint32_t k = 0, depth = 0; k < p->n_steps; k++) {
+        /* a plan that is wrong is printed too */
         if (p->steps[k].kind == IR_STEP_NEXT && depth) depth--;
         print_step(p, k, depth, out);
         if (p->steps[k].kind == IR_STEP_LOOP) depth++;
@@ -73,6 +77,7 @@ static bool broken(const ir_plan *p, uint32_t step, const char *rule) {
     return false;
 }
 
+/* Outside of its life its place in the workspace may belong to another buffer. */
 static bool buffers_fine(const ir_plan *p, uint32_t k) {
     const ir_step *s = &p->steps[k];
     for (uint32_t i = 0; i < s->n_buffers; i++) {
@@ -83,6 +88,7 @@ static bool buffers_fine(const ir_plan *p, uint32_t k) {
     return true;
 }
 
+/* Buffers stand in the order of kernel->values, results first. */
 static bool launch_fine(const ir_plan *p, uint32_t k) {
     const ir_step *s = &p->steps[k];
     if (s->kernel >= p->n_schedules) return broken(p, k, "a kernel that does not exist");
@@ -93,6 +99,7 @@ static bool launch_fine(const ir_plan *p, uint32_t k) {
     return true;
 }
 
+/* A launch has as many as its kernel has values, and is not asked here; loops have none. */
 static uint32_t buffers_of_kind(uint8_t kind) {
     switch (kind) {
     case IR_STEP_COPY: case IR_STEP_FAIL: return 2;
@@ -108,6 +115,7 @@ static bool step_fine(const ir_plan *p, uint32_t k) {
     if (s->kind == IR_STEP_LAUNCH) return launch_fine(p, k);
     if (s->n_buffers != buffers_of_kind(s->kind)) return broken(p, k, "the wrong number of buffers");
     if (s->kind == IR_STEP_FAIL && s->check >= p->n_checks) return broken(p, k, "a check that does not exist");
+    /* n_steps itself is the end: a loop or check may be last */
     if (s->target > p->n_steps) return broken(p, k, "a jump out of the plan");
     if (s->kind == IR_STEP_NEXT && (s->target == 0 || p->steps[s->target - 1].kind != IR_STEP_LOOP)) return broken(p, k, "next without its loop");
     return true;

@@ -1,15 +1,19 @@
-/* Text of a schedule: what an emitter will do with a kernel, line by line. */
+/* Text of a schedule: what an emitter will do with a kernel, line by line. Only what people compare is shown: where a line is kept, and not
+ * the places that belong to it (its weights, its packed factor, its reference). */
 #include "text.h"
 
 static const char *const place_names[] = {[IR_PLACE_CONST] = "const", [IR_PLACE_ROW] = "row",             [IR_PLACE_COL] = "col",
                                           [IR_PLACE_PAIR] = "pair",   [IR_PLACE_VALUE] = "value",         [IR_PLACE_ROW_VALUE] = "row value",
                                           [IR_PLACE_COL_VALUE] = "col value", [IR_PLACE_PAIR_VALUE] = "pair value"};
 
-/* names: of the axes, as the kernel's text has them */
+/* A schedule is printed next to its kernel, so it repeats nothing of it: lines by number, axes by name.
+ * names: of the axes, as the kernel's text has them. */
 typedef struct { const ir_schedule *s; const char **names; base_text *out; } writer;
 
+/* "-" for -1, and for an index that the verifier would refuse: a wrong schedule is what one wants to look at most. */
 static const char *axis_name(const writer *w, int32_t axis) { return axis >= 0 && (uint32_t)axis < w->s->kernel->n_axes ? w->names[axis] : "-"; }
 
+/* Sizes and counts over dimensions, one per line. */
 static void print_expr(const writer *w, const char *what, ir_expr e) {
     base_text_add(w->out, "  %s ", what);
     ir_expr_print(w->s->kernel->unit, e, w->out);
@@ -30,6 +34,7 @@ static void print_form(const writer *w) {
     base_text_add(w->out, "\n");
 }
 
+/* A tile says how many indices an item has; the others have one index per item, or all. */
 static void print_axes(const writer *w) {
     const ir_schedule *s = w->s;
     base_text_add(w->out, "  axes");
@@ -41,6 +46,7 @@ static void print_axes(const writer *w) {
     base_text_add(w->out, "\n");
 }
 
+/* Lanes only where there are several: in a scalar schedule roles mean nothing. */
 static void print_let(const writer *w, uint32_t i) {
     const ir_schedule *s = w->s;
     const ir_let_schedule *l = &s->lets[i];

@@ -36,6 +36,7 @@ static bool too_many(uint8_t rank, const int64_t *dim, int64_t most) {
     return large;
 }
 
+/* Extents each, then their product: every one may be fine, and the tensor still more than any memory. */
 bool ir_type_shape(const ir_unit *u, const ir_frame *frame, const ir_type *type, int64_t *dim, base_diags *diags) {
     const int64_t most = (int64_t)1 << (MAX_BYTES_LOG2 - 3);
     for (uint8_t k = 0; k < type->rank; k++) {
@@ -48,11 +49,13 @@ bool ir_type_shape(const ir_unit *u, const ir_frame *frame, const ir_type *type,
     return true;
 }
 
-/* Conversion to float rounds to nearest, ties to even, as storing does everywhere. */
+/* Conversion to float rounds to nearest, ties to even, as storing does everywhere.
+ * f64 is what the evaluator computes in, and stays; integers have ir_saturate_to. */
 double ir_round_to(uint8_t dtype, double x) {
     return dtype == IR_TYPE_F32 ? (double)(float)x : x;
 }
 
+/* What does not fit becomes the nearest value that does, never another number with the same low bits. */
 int64_t ir_saturate_to(uint8_t dtype, int64_t x) {
     if (dtype == IR_TYPE_BOOL) return x != 0;
     if (dtype == IR_TYPE_I32) return x < INT32_MIN ? INT32_MIN : x > INT32_MAX ? INT32_MAX : x;
