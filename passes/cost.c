@@ -14,11 +14,13 @@ typedef struct { const char *name; int64_t size; } default_size;
 static const default_size default_sizes[] = {
     { "B", 8 }, { "S", 1024 }, { "T", 1024 }, { "E", 384 }, { "H", 12 }, { "G", 4 }, { "D", 32 }, { "F", 1536 }, { "V", 30522 }, { "L", 6 },
 };
+/* OTHER_SIZE: a dimension of another name; TABLE_SIZE: an entry of a table that is an extent, as len[b]. */
 enum { OTHER_SIZE = 64, TABLE_SIZE = 1024 };
 /* Operations per lane. REDUCE_OPS: one step of summing lanes is two shuffles and an operation; a vector of results takes as many steps as it has
  * lanes. FOLD_OPS: one accumulator per row, so each step waits for the one before. */
 enum { REDUCE_OPS = 3, FOLD_OPS = 6 };
 
+/* What is given is taken as it is; a default is never below what is proved of the dimension. */
 int64_t pass_representative(const ir_unit *u, ir_dim dim, const int64_t *given) {
     if (given && given[dim] > 0) return given[dim];
     int64_t size = OTHER_SIZE;
@@ -31,23 +33,26 @@ typedef struct {
     const ir_kernel *k;
     const ir_unit *u;
     const ir_target *target;
-    const int64_t *given;
+    const int64_t *given;        /* by dimension, 0: not given; NULL: none is */
     uint32_t *axes;              /* per line: bits of the axes that it varies over, through the lines it reads */
     uint64_t *used;              /* per line: bits of the sweeps that need it; the last bit is the stores */
-    double matmul, vector, bytes, value_tile;
+    double matmul, vector, bytes, value_tile; /* operations at either rate; bytes of memory; elements of values per row */
     double row_tiles, column_items;              /* how often what has no rows, no columns is computed again */
-    const char *why;
+    const char *why;             /* NULL, or why no template is good at this kernel */
 } cost_state;
 
 /* An integer at the representative sizes. A variable stands for the middle of its range, a table's entry for a full row. */
 static double number(cost_state *c, ir_expr e, uint32_t depth) {
     const ir_expr_info *x = ir_at(c->u, e);
+    /* bounds the descent, which goes on through the extents of variables; no extent that a program writes comes near */
     if (depth > 64) return 1;
     if (x->op == IR_INT) return (double)x->u.i;
     if (x->op == IR_DIM) return (double)pass_representative(c->u, x->u.ref, c->given);
     if (x->op == IR_VAR) return (number(c, c->u->var.at[x->u.ref].extent, depth + 1) - 1) / 2;
     if (x->op == IR_READ) return TABLE_SIZE;
+    /* NEG alone; of other functions of one operand, and of leaves that are no number, nothing better is known than 1 */
     if (x->operands.n < 2) return x->op == IR_NEG && x->operands.n ? -number(c, ir_operand(c->u, e, 0), depth + 1) : 1;
+    /* a and b: the operands, of a select its two sides, of which the greater counts */
     double a = number(c, ir_operand(c->u, e, x->op == IR_SELECT), depth + 1), b = number(c, ir_operand(c->u, e, x->op == IR_SELECT ? 2 : 1), depth + 1);
     switch (x->op) {
     case IR_ADD: return a + b;
@@ -60,6 +65,7 @@ static double number(cost_state *c, ir_expr e, uint32_t depth) {
     default: return 1;
     }
 }
+/* A negative extent counts as 0, as in kernels. */
 static double extent(cost_state *c, ir_expr e) {
     double n = number(c, e, 0);
     return n > 0 ? n : 0;
@@ -96,6 +102,7 @@ static bool bits_visit(const ir_unit *u, void *env, ir_expr e) {
     if (ir_is(u, e, IR_LET)) b->bits |= b->c->axes[ir_at(u, e)->u.ref];
     return true;
 }
+/* Axes that e varies over: its own variables, and those of the lines it reads, which are known since lines read upwards only. */
 static uint32_t bits_of(cost_state *c, ir_expr e) {
     bits_env b = { c, 0 };
     if (!e) return 0;
@@ -115,6 +122,7 @@ static void line_axes(cost_state *c) {
         c->axes[i] = bits & ~over_bits(c, l);
     }
 }
+/* Indices of the box over these axes. */
 static double points(cost_state *c, uint32_t bits) {
     double n = 1;
     for (uint32_t i = 0; i < c->k->n_axes; i++)
@@ -148,10 +156,13 @@ static bool use_visit(const ir_unit *u, void *env, ir_expr e) {
     if (ir_is(u, e, IR_LET)) n->c->used[ir_at(u, e)->u.ref] |= n->sweeps;
     return true;
 }
+/* All lines in e are needed by these sweeps. */
 static void use(cost_state *c, ir_expr e, uint64_t sweeps) {
     use_env n = { c, sweeps };
     if (e) ir_walk(c->u, e, use_visit, &n);
 }
+/* Backwards, so that all who read a line have spoken before it passes the need on. FOLD and ACC run in their own sweep, whoever reads them.
+ * Bit 63 stands for all sweeps from there on: a shift must stay within 64 bits. */
 static void line_uses(cost_state *c) {
     uint32_t last = c->k->n_sweeps < 63 ? c->k->n_sweeps : 63;
     for (uint32_t i = 0; i < c->k->n_stores; i++) use(c, c->k->stores[i].e, 1ull << last);
@@ -163,6 +174,8 @@ static void line_uses(cost_state *c) {
         for (uint32_t p = 0; p < 4; p++) use(c, parts[p], sweeps);
     }
 }
+/* How often a line is computed. Without columns it is kept: once, but again for each item that a cut along columns makes of its rows. With
+ * columns it is computed anew in each sweep that needs it. */
 static double times(const cost_state *c, uint32_t line) {
     const uint8_t rank = c->k->lets[line].rank;
     if (!(rank & IR_COL)) return rank & IR_ROW ? c->column_items : 1;      /* kept */
@@ -172,6 +185,7 @@ static double times(const cost_state *c, uint32_t line) {
 
 /* ---- lines */
 typedef struct { const ir_kernel *k; bool found; } inner_env;
+/* A TERM with a feature in its rank runs inside the loop of another. Lines without features are done before that loop and are no matter. */
 static bool inner_visit(const ir_unit *u, void *env, ir_expr e) {
     inner_env *n = env;
     if (ir_is(u, e, IR_LET)) {
@@ -200,16 +214,19 @@ static bool stride_visit(const ir_unit *u, void *env, ir_expr e) {
         if (s->over >> i & 1 && access->step[i]) s->found |= ir_is_int(u, access->step[i], &step) && step == 1;
     return true;
 }
+/* Operations to sum the lanes of one result; 0 where lanes run along results. */
 static double lanes_summed(cost_state *c, const ir_let *l) {
     stride_env s = { c, over_bits(c, l), false };
     ir_walk(c->u, l->b, stride_visit, &s);
     return s.found && c->target->lanes > 1 ? REDUCE_OPS * c->target->lanes : 0;
 }
 
+/* One operation less: a factor that is a bare read is no work beside the product. `often`: how many tiles compute the factor again. */
 static double factor_work(cost_state *c, ir_expr factor, uint32_t others, double often) {
     double ops = operations(c, factor) - 1;
     return ops > 0 ? ops * points(c, bits_of(c, factor) | others) * often : 0;
 }
+/* A product counts at the matrix rate, 2 operations per point; anything else pairwise at the vector rate, with one to add it up. */
 static void term_cost(cost_state *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
     uint32_t all = c->axes[i] | role_bits(c, IR_ITEM) | over_bits(c, l);
@@ -222,6 +239,7 @@ static void term_cost(cost_state *c, uint32_t i) {
         c->vector += factor_work(c, l->a, role_bits(c, IR_ITEM), n * c->column_items) + factor_work(c, l->b, role_bits(c, IR_ITEM), n * c->row_tiles);
     }
 }
+/* A guard costs a select per point: hidden columns are visited like others, with a weight that does not count. */
 static void acc_cost(cost_state *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
     uint32_t all = c->axes[i] | role_bits(c, IR_ITEM) | role_bits(c, IR_ROW) | over_bits(c, l);
@@ -259,6 +277,7 @@ static void value_bytes(cost_state *c, ir_value v) {
     c->bytes += (touched < whole ? touched : whole) * ir_dtypes[c->u->value.at[v].type.dtype].bytes;
 }
 
+/* The pieces in the order in which they need one another: axes of lines, uses, tiles, then lines and values. why: the last reason found. */
 static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
     base_arena *arena = k->unit->arena;
     cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative };
@@ -271,9 +290,11 @@ static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64
     c.column_items = column_items(&c);
     for (uint32_t i = 0; i < k->n_lets; i++) line_cost(&c, i);
     for (uint32_t i = 0; i < k->n_values; i++) value_bytes(&c, k->values[i]);
+    /* 4: bytes of a real in the tile */
     if (c.value_tile * 4 * PASS_ROWS_PER_ITEM > (double)target->value_tile_bytes) c.why = "the value tile does not fit";
     return c;
 }
+/* Arithmetic and memory overlap but for the share that the target says is not hidden. */
 static double seconds(const cost_state *c) {
     const ir_target *t = c->target;
     double a = c->matmul / t->matmul_rate + c->vector / t->vector_rate, b = c->bytes / t->mem_bytes_per_s;
@@ -285,6 +306,7 @@ double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *rep
     *why = c.why ? c.why : "";
     return c.why ? HUGE_VAL : seconds(&c);
 }
+/* What it takes all the same, where pass_cost says there is no good kernel: the program's own statements run in any case. */
 double pass_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
     cost_state c = weigh(k, target, representative);
     return seconds(&c);

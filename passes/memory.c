@@ -25,14 +25,15 @@ typedef struct {
     uint32_t *kernel_of;             /* by value: the kernel whose first result it is */
     uint32_t *last_read;             /* by value: number of the last node that reads it, in the order of the walk */
     uint32_t *block_of;              /* by value: the block in which it is defined */
-    uint32_t n_values, node, block, n_blocks;
-    uint32_t n_inputs, n_params;
+    uint32_t n_values, node, block, n_blocks; /* node, block: where the walk is; both walks count alike, from 0 */
+    uint32_t n_inputs, n_params; /* so far: sources number themselves in the graph's order */
     BASE_VEC(ir_step) steps;
     BASE_VEC(ir_buffer) buffers;
     BASE_VEC(const ir_check *) checks;
-    bool failed;
+    bool failed;                 /* reported; the walk stops */
 } planner;
 
+/* A pass before has broken its promise: said with the node, so that it is found there. */
 static void internal(planner *p, base_span span, const char *what) {
     base_report(p->state->diags, BASE_MSG_INTERNAL_IR, span, what);
     p->failed = true;
@@ -54,6 +55,7 @@ static void reads_of_value(planner *p, ir_value v) {
     if (v) p->last_read[v] = p->node;
 }
 
+/* What a store goes into counts as read: its old elements are part of the new version. */
 static void reads_of_map(planner *p, const ir_node *n) {
     for (uint32_t k = 0; k < n->map.n_outer; k++) reads_of_expr(p, p->unit->var.at[n->map.outer[k]].extent);
     for (uint32_t k = 0; k < n->map.n_results; k++) {
@@ -67,6 +69,7 @@ static void reads_of_map(planner *p, const ir_node *n) {
 
 static void number_block(planner *p, ir_block block);
 
+/* Each loop is a block of its own. Carries are defined inside for its body and outside for what follows. */
 static void number_loop(planner *p, const ir_node *n) {
     uint32_t outside = p->block;
     p->block = ++p->n_blocks;
@@ -80,6 +83,7 @@ static void number_loop(planner *p, const ir_node *n) {
     p->block = outside;
 }
 
+/* Counts in the same order as plan_node, or last_read would mean other nodes there. */
 static void number_node(planner *p, const ir_node *n) {
     p->node++;
     switch (n->form) {
@@ -103,6 +107,7 @@ static void number_block(planner *p, ir_block block) {
 
 /* ---- steps and buffers */
 
+/* Steps own their lists: what is handed in may lie on the stack. */
 static uint32_t *list(planner *p, uint32_t n, const uint32_t *from) { return base_copy(p->arena, from, n * sizeof *from); }
 
 /* Every step that touches a buffer prolongs its life. */
@@ -124,6 +129,7 @@ static void add_single(planner *p, ir_step_kind kind, uint32_t a) {
     add_step(p, (ir_step){.kind = (uint8_t)kind, .buffers = list(p, 1, &a), .n_buffers = 1});
 }
 
+/* Symbolic, over dimensions; 0 elements are 0 bytes. */
 static ir_expr bytes_of(planner *p, ir_value v) {
     const ir_type *t = &p->unit->value.at[v].type;
     ir_expr n = ir_int(p->unit, ir_dtypes[t->dtype].bytes);
@@ -131,6 +137,7 @@ static ir_expr bytes_of(planner *p, ir_value v) {
     return n;
 }
 
+/* Buffers are as large in every round of a loop: the workspace is asked for once, before anything runs. */
 static uint32_t buffer_new(planner *p, ir_buffer_kind kind, ir_value v, uint32_t index) {
     ir_buffer b = {.kind = (uint8_t)kind, .value = v, .index = index, .bytes = bytes_of(p, v), .first = NONE};
     if (ir_free(p->unit, b.bytes)) internal(p, (base_span){0, 0, 0}, "the size of a value depends on the counter of a loop");
@@ -147,6 +154,7 @@ static uint32_t buffer_for(planner *p, ir_value v) {
 
 /* ---- maps */
 
+/* Does the kernel read v other than by storing into it? Then it must not see its own stores. */
 static bool body_reads(const ir_unit *u, const ir_node *n, ir_value v) {
     for (uint32_t k = 0; k < n->map.n_results; k++) {
         if (ir_reads(u, n->map.results[k].body, v)) return true;
@@ -175,6 +183,7 @@ static bool covers(const planner *p, const ir_store *s) {
     return s->mode != IR_STORE_ADD;
 }
 
+/* Zeros are made only where some element may get no value, or is added to: plain stores write them all. */
 static void place_result(planner *p, const ir_node *n, const ir_store *s) {
     if (s->into && in_place(p, n, s)) {
         p->buffer_of[s->result] = p->buffer_of[s->into];
@@ -185,6 +194,7 @@ static void place_result(planner *p, const ir_node *n, const ir_store *s) {
     else if (s->n_places && !covers(p, s)) add_single(p, IR_STEP_ZERO, b);
 }
 
+/* Buffers in the order of the kernel's values. Each was made by an earlier node or as a result of this one; anything else is a bug before. */
 static void launch(planner *p, const ir_node *n) {
     uint32_t k = p->kernel_of[n->map.results[0].store.result];
     if (k == NONE) {
@@ -210,12 +220,14 @@ static void plan_map(planner *p, const ir_node *n) {
 
 /* ---- the other forms */
 
+/* Sources come first and in order, so their position counts them. */
 static void plan_source(planner *p, const ir_node *n) {
     static const uint8_t kinds[IR_N_FORMS] = {[IR_FORM_INPUT] = IR_BUFFER_INPUT, [IR_FORM_PARAM] = IR_BUFFER_PARAM, [IR_FORM_CONST] = IR_BUFFER_CONST};
     uint32_t index = n->form == IR_FORM_INPUT ? p->n_inputs++ : n->form == IR_FORM_PARAM ? p->n_params++ : 0;
     p->buffer_of[n->source.value] = buffer_new(p, kinds[n->form], n->source.value, index);
 }
 
+/* CHECK looks at the position found and jumps behind FAIL if there is none: its target is known only at the end. */
 static void plan_check(planner *p, const ir_node *n) {
     const ir_check *c = &n->check;
     plan_map(p, c->position);
@@ -231,6 +243,7 @@ static void plan_check(planner *p, const ir_node *n) {
 
 static void plan_block(planner *p, ir_block block);
 
+/* A carry's buffer is its own, never that of init: the loop writes it, and init may be an input or be read later. */
 static void init_carries(planner *p, const ir_node *n) {
     for (uint32_t k = 0; k < n->loop.n_carries; k++) {
         const ir_carry *c = &n->loop.carries[k];
@@ -240,6 +253,7 @@ static void init_carries(planner *p, const ir_node *n) {
     }
 }
 
+/* Does an earlier carry take another value into this buffer before carry k is copied from it? */
 static bool overwritten_before(const planner *p, const ir_node *n, uint32_t k, uint32_t source) {
     for (uint32_t i = 0; i < k; i++)
         if (p->buffer_of[n->loop.carries[i].inside] == source && p->buffer_of[n->loop.carries[i].next] != source) return true;
@@ -263,6 +277,7 @@ static void next_carries(planner *p, const ir_node *n) {
 }
 
 /* What is born before the loop and used in it is used in every turn. */
+/* A buffer that is born inside needs no more: each turn writes it before reading it. */
 static void prolong(planner *p, uint32_t loop, uint32_t next) {
     for (uint32_t k = 0; k < p->buffers.n; k++) {
         ir_buffer *b = &p->buffers.at[k];
@@ -314,6 +329,7 @@ static void plan_node(planner *p, const ir_node *n) {
     }
 }
 
+/* Stops at the first failure: what follows would only complain about buffers that were not made. */
 static void plan_block(planner *p, ir_block block) {
     for (uint32_t k = 0; k < block.n && !p->failed; k++) plan_node(p, block.at[k]);
 }
@@ -331,6 +347,8 @@ static int fit(planner *p, const slot *s, const ir_buffer *b) {
     return ir_at_least(p->unit, ir_sub(p->unit, b->bytes, s->bytes), 0) ? 3 : 0;
 }
 
+/* The place with the best fit, else a new one. It is taken until the buffer's last step; one that grows keeps those it held before, which were
+ * smaller. */
 static uint32_t choose(planner *p, slots *all, const ir_buffer *b) {
     uint32_t best = NONE;
     int best_fit = 4;
@@ -344,6 +362,7 @@ static uint32_t choose(planner *p, slots *all, const ir_buffer *b) {
     return best;
 }
 
+/* Up to the alignment, without // where it can be had: sizes are printed, and proved about. */
 static ir_expr rounded(ir_unit *u, ir_expr bytes) {
     ir_expr a = ir_int(u, ALIGNMENT);
     int64_t n;
@@ -352,6 +371,7 @@ static ir_expr rounded(ir_unit *u, ir_expr bytes) {
     return ir_mul(u, a, ir_op2(u, IR_FDIV, ir_add(u, bytes, ir_int(u, ALIGNMENT - 1)), a));
 }
 
+/* Insertion sort: buffers are made almost in the order of their first step already. First fit by intervals needs this order. */
 static uint32_t *by_birth(planner *p) {
     uint32_t *order = BASE_ARRAY(p->arena, p->buffers.n, uint32_t);
     for (uint32_t k = 0; k < p->buffers.n; k++) {
@@ -362,6 +382,7 @@ static uint32_t *by_birth(planner *p) {
     return order;
 }
 
+/* Slots first, offsets after: a slot may grow until the last buffer has its place. Only WORK lives in the workspace. */
 static ir_expr place_all(planner *p) {
     slots all = {0};
     uint32_t *slot_of = BASE_ARRAY(p->arena, p->buffers.n, uint32_t), *order = by_birth(p);
@@ -379,12 +400,14 @@ static ir_expr place_all(planner *p) {
 
 /* ---- the pass */
 
+/* By value, all NONE: the byte 0xff four times. */
 static uint32_t *table(planner *p) {
     uint32_t *at = BASE_ARRAY(p->arena, p->n_values, uint32_t);
     memset(at, 0xff, p->n_values * sizeof *at);
     return at;
 }
 
+/* By the first value of the kernel's frame, which is its first result: results come first (lower_frame.c). */
 static void find_kernels(planner *p) {
     p->kernel_of = table(p);
     for (uint32_t k = 0; k < p->state->n_kernels; k++)
@@ -398,6 +421,7 @@ static void number_all(planner *p) {
     p->node = p->block = p->n_blocks = 0;
 }
 
+/* The plan borrows what the passes before have made; all lives in the unit's arena. */
 static void finish(planner *p) {
     ir_plan *plan = BASE_NEW(p->arena, ir_plan);
     plan->graph = p->state->graph;

@@ -8,6 +8,7 @@
 #include "passes.h"
 #include "rewrite.h"
 
+/* ELEMENTS_PER_ITEM: of a pure map, so that an item is worth handing to a worker; ALIGNMENT: bytes, of each place in scratch. */
 enum { ELEMENTS_PER_ITEM = 2048, ALIGNMENT = 64 };
 
 typedef struct {
@@ -26,6 +27,7 @@ static int32_t axis_of(const ir_kernel *k, ir_var v) {
         if (k->axes[a].var == v) return (int32_t)a;
     return -1;
 }
+/* Stores whose order matters: several indices may go to one place, so items must not run side by side. */
 static bool serial(const ir_kernel *k) {
     for (uint32_t i = 0; i < k->n_stores; i++)
         if (k->stores[i].at.mode != IR_STORE_ONE) return true;
@@ -51,6 +53,8 @@ static bool shapes(const planner *p, uint32_t a, uint8_t roles) {
 
 /* ---- steps of one element */
 
+/* Along an axis: 2 for neighbours in memory, 0 for the same element all along, -1 for a jump (a step over dimensions counts as one), -2 for a
+ * gather. Sums of these are compared, never read otherwise. */
 static int32_t step_score(const planner *p, ir_expr step) {
     int64_t n;
     if (!step) return 0;
@@ -68,6 +72,7 @@ static bool tally_reads(const ir_unit *u, void *env, ir_expr e) {
     if (ir_is(u, e, IR_READ)) t->score += read_score(t->p, e, t->axis);
     return true;
 }
+/* Over all reads in e, each distinct one once. */
 static int32_t score_in(const planner *p, ir_expr e, uint32_t a) {
     tally t = {p, a, 0};
     if (e) ir_walk(p->u, e, tally_reads, &t);
@@ -104,6 +109,7 @@ static int32_t axis_score(const planner *p, uint32_t a) {
 
 /* ---- which lanes */
 
+/* Of axes that may; among equals the last, since inner axes come later. -1: none; *score is then as it was. */
 static int32_t best_axis(const planner *p, bool (*may)(const planner *, uint32_t), int32_t *score) {
     int32_t best = -1;
     for (uint32_t a = 0; a < p->k->n_axes; a++) {
@@ -119,12 +125,14 @@ static int32_t best_axis(const planner *p, bool (*may)(const planner *, uint32_t
 static bool free_column(const planner *p, uint32_t a) {
     return p->k->axes[a].role == IR_COL && !p->k->n_sweeps && over_dims(p, p->k->axes[a].extent) && !shapes(p, a, IR_COL);
 }
+/* All lanes of a vector run the same loops: an axis on which extents of columns or features depend has no place in them. */
 static bool outer_lane(const planner *p, uint32_t a) {
     const uint8_t role = p->k->axes[a].role;
     return (role == IR_ITEM || role == IR_ROW || free_column(p, a)) && !shapes(p, a, IR_COL | IR_FEAT);
 }
 static bool column_lane(const planner *p, uint32_t a) { return p->k->axes[a].role == IR_COL && !shapes(p, a, IR_COL); }
 
+/* A FOLD or ACC whose columns all shape one another has no axis to take in blocks. */
 static bool every_sweep_has_a_column(const planner *p) {
     for (uint32_t i = 0; i < p->k->n_lets; i++) {
         const ir_let *l = &p->k->lets[i];
@@ -135,6 +143,8 @@ static bool every_sweep_has_a_column(const planner *p) {
     return true;
 }
 
+/* Doubles fill a vector with half as many. TERMs want columns in the lanes, for their tiles; folds take whichever axis is the better neighbour.
+ * Width 1 is the scalar nest, which runs every kernel. */
 static void choose_lanes(planner *p) {
     ir_schedule *s = p->s;
     int32_t outer = 0, column = 0;
@@ -170,6 +180,8 @@ static int32_t row_to_tile(const planner *p) {
 }
 static void walk(planner *p, uint32_t a, ir_axis_walk how, int32_t tile) { p->s->axes[a] = (ir_axis_schedule){(uint8_t)how, tile}; }
 
+/* Serial kernels are one item that loops over everything. Values, features and columns of folds are always loops inside: what they sum
+ * lives in the scratch of one item. Every other axis counts items, whole or in tiles. */
 static void choose_walk(planner *p, uint32_t a) {
     const uint8_t role = p->k->axes[a].role;
     const ir_schedule *s = p->s;
@@ -180,6 +192,7 @@ static void choose_walk(planner *p, uint32_t a) {
     else walk(p, a, IR_WALK_ITEM, 0);
 }
 
+/* Tiles are for lanes along columns. More columns in registers where the target has 32 of them: rows * columns accumulators at once. */
 static void choose_tiles(planner *p) {
     ir_schedule *s = p->s;
     s->row_tile = s->micro_rows = s->micro_cols = 1;
@@ -194,6 +207,7 @@ static void choose_tiles(planner *p) {
 
 /* ---- what lives in scratch */
 
+/* The next place, rounded up to the alignment, so that all places are aligned if the first is. */
 static ir_expr scratch_take(planner *p, ir_expr bytes) {
     ir_unit *u = p->u;
     ir_expr at = p->scratch, whole = ir_add(u, bytes, ir_int(u, ALIGNMENT - 1));
@@ -201,6 +215,7 @@ static ir_expr scratch_take(planner *p, ir_expr bytes) {
     p->scratch = ir_add(u, at, whole);
     return at;
 }
+/* Of one element in scratch: integers and truth values take 8, as int64. */
 static int64_t bytes_of(const planner *p, uint8_t sort) { return sort == IR_SORT_REAL && p->k->real == IR_TYPE_F32 ? 4 : 8; }
 
 /* A TERM is computed by tiles of rows and columns where all of them run over the same features. */
@@ -212,6 +227,8 @@ static bool tiled_term(const planner *p, const ir_let *l) {
     }
     return true;
 }
+/* The feature along which the factors are the best neighbours, unless the lanes' column is a better one. A feature on which extents of others
+ * depend is none. *role: IR_FEAT, IR_COL, or 0 for a scalar. */
 static int32_t lane_of_term(const planner *p, const ir_let *l, uint8_t *role) {
     int32_t best = -1, score = 0;
     for (uint32_t o = 0; o < l->n_over; o++) {
@@ -229,6 +246,7 @@ static int32_t lane_of_term(const planner *p, const ir_let *l, uint8_t *role) {
     *role = IR_COL;
     return (int32_t)c;
 }
+/* Tiles run along the value with the best score; lanes do too, unless the column of the sweep scores higher. */
 static void lanes_of_acc(const planner *p, const ir_let *l, ir_let_schedule *s) {
     int32_t best = -1, score = 0;
     for (uint32_t a = 0; a < p->k->n_axes; a++) {
@@ -259,11 +277,13 @@ static ir_expr features(const planner *p, const ir_let *l) {
     for (uint32_t o = 0; o < l->n_over; o++) n = ir_mul(p->u, n, p->k->axes[axis_of(p->k, l->over[o])].extent);
     return n;
 }
+/* Only where the same rows meet several columns, and the place is of a size known before the launch. */
 static bool packs(const planner *p, const ir_let *l) {
     return l->a && !ir_is(p->u, l->a, IR_READ) && (l->rank & IR_ROW) && (l->rank & IR_COL) && p->s->row_tile > 1 && over_dims(p, features(p, l)) &&
            !(ir_kernel_rank(p->k, l->a) & IR_COL);
 }
 
+/* Features are not part of it: what varies over them lives in the loop of its TERM. */
 static uint8_t place_of(uint8_t rank) {
     static const uint8_t places[8] = {IR_PLACE_CONST, IR_PLACE_ROW,       IR_PLACE_COL,       IR_PLACE_PAIR,
                                       IR_PLACE_VALUE, IR_PLACE_ROW_VALUE, IR_PLACE_COL_VALUE, IR_PLACE_PAIR_VALUE};
@@ -276,12 +296,15 @@ static ir_expr moved_at(planner *p, uint32_t let) {
         if (p->k->lets[i].kind >= IR_LET_FOLD && p->k->lets[i].ref == l->ref && p->k->lets[i].sweep == l->sweep) return p->s->lets[i].moved_at;
     return scratch_take(p, ir_int(p->u, p->s->row_tile * bytes_of(p, IR_SORT_REAL)));
 }
+/* Without column lanes each of the vector's lanes has its own values; there are no blocks then, and no weights to keep. */
 static void keep_acc(planner *p, ir_let_schedule *s) {
     ir_unit *u = p->u;
     const int64_t size = bytes_of(p, IR_SORT_REAL), per_row = p->s->lanes == IR_COL ? p->s->row_tile : p->s->width;
     s->at = scratch_take(p, ir_mul(u, ir_axis_count(p->k, IR_VAL), ir_int(u, per_row * size)));
     if (p->s->lanes == IR_COL) s->weight_at = scratch_take(p, ir_int(u, p->s->row_tile * p->s->col_block * size));
 }
+/* Order matters: scratch is given away line by line, and moved_at reads what earlier lines got. EXPR lines have no place: they are computed where
+ * they are used. */
 static void choose_let(planner *p, uint32_t i) {
     const ir_let *l = &p->k->lets[i];
     ir_let_schedule *s = &p->s->lets[i];
@@ -319,6 +342,8 @@ static bool can_fail(const ir_kernel *k) {
     }
     return false;
 }
+/* Over dimensions, row-major over the axes that count items. A kernel that may fail has none where it stores nothing: its lines might then read what
+ * is not there. */
 static ir_expr items_of(const planner *p) {
     ir_unit *u = p->u;
     ir_expr n = ir_int(u, 1);
@@ -337,6 +362,7 @@ static ir_expr turns_of(const planner *p, uint32_t a) {  /* of axis a within one
     if (!over_dims(p, p->k->axes[a].extent)) return ir_int(p->u, 32);
     return w->walk == IR_WALK_LOOP ? p->k->axes[a].extent : ir_op2(p->u, IR_MIN, p->k->axes[a].extent, ir_int(p->u, w->tile));
 }
+/* Each distinct expression once, in the operators' own units of cost. */
 static bool weigh(const ir_unit *u, void *env, ir_expr e) {
     *(int64_t *)env += ir_ops[ir_at(u, e)->op].cost;
     return true;
@@ -348,6 +374,9 @@ static int64_t work_of(const planner *p, const ir_let *l) {
         if (parts[i]) ir_walk(p->u, parts[i], weigh, &n);
     return n;
 }
+/* Of one item, over dimensions: by it the runtime tells launches that are worth handing to workers. Rough; never 0, which would mean unknown.
+ * A line runs over the axes of its rank, over what it sums,
+ * and for each index of a tile. */
 static ir_expr cost_of(const planner *p) {
     ir_unit *u = p->u;
     ir_expr sum = ir_int(u, 16);
@@ -370,6 +399,7 @@ static ir_expr cost_of(const planner *p) {
     return sum;
 }
 
+/* Each choice rests on those before it: lanes, then tiles, then walks, then lines; items and costs follow from all of them. */
 ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
     base_arena *arena = k->unit->arena;
     planner p = {.u = k->unit, .k = k, .target = target, .representative = representative, .s = BASE_NEW(arena, ir_schedule)};
