@@ -13,22 +13,26 @@ typedef struct {
     base_diags *quiet;           /* where the evaluator of sizes reports */
 } checking;
 
+/* The first fault is the one that is reported: later ones often follow from it. */
 static bool rule(checking *c, bool holds, const char *fault) {
     if (!holds && !c->fault) c->fault = fault;
     return holds;
 }
 static bool is_axis(const checking *c, int32_t a) { return a >= 0 && (uint32_t)a < c->k->n_axes; }
+/* -1: no axis. What a line runs over always is one: the kernel has been verified. */
 static int32_t axis_of(const checking *c, ir_var v) {
     for (uint32_t a = 0; a < c->k->n_axes; a++)
         if (c->k->axes[a].var == v) return (int32_t)a;
     return -1;
 }
+/* Does the line run over this axis? */
 static bool over(const checking *c, const ir_let *l, int32_t a) {
     for (uint32_t i = 0; i < l->n_over; i++)
         if (axis_of(c, l->over[i]) == a) return true;
     return false;
 }
 static bool power_of_two(int32_t n) { return n > 0 && !(n & (n - 1)); }
+/* Elements that meet in one place, added or the last one kept: their order counts, or two workers would write at once. */
 static bool serial(const ir_kernel *k) {
     for (uint32_t i = 0; i < k->n_stores; i++)
         if (k->stores[i].at.mode != IR_STORE_ONE) return true;
@@ -55,7 +59,9 @@ static void check_axis(checking *c, uint32_t a) {
     const uint8_t role = c->k->axes[a].role;
     rule(c, w->walk != IR_WALK_TILE || w->tile > 0, "a tile without indices");
     if (w->walk == IR_WALK_LOOP) return;
+    /* A sum over features would be cut in two; values of one row in several items would each compute all its weights again. */
     rule(c, role != IR_VAL && role != IR_FEAT, "a value or feature axis is no item");
+    /* Without sweeps nothing is summed over columns, and they are axes of a result like any other. */
     rule(c, role != IR_COL || !c->k->n_sweeps, "a column that sweeps run over is no item");
     rule(c, known_outside(c, c->k->axes[a].extent), "an item's extent is not known before the launch");
     rule(c, !serial(c->k), "a serial store runs in one item");
@@ -71,6 +77,7 @@ static void check_items(checking *c) {
 
 static void check_tiles(checking *c) {
     const ir_schedule *s = c->s;
+    /* All blocks but the last are whole vectors; only the tail of an axis is short. */
     rule(c, s->col_block > 0 && s->col_block % s->width == 0, "a block that vectors do not fill");
     rule(c, power_of_two(s->micro_rows) && s->micro_rows <= IR_MICRO && s->micro_rows <= s->row_tile, "a tile of more rows than there are");
     rule(c, power_of_two(s->micro_cols) && s->micro_cols <= IR_MICRO && s->micro_cols <= s->width, "a tile of more columns than lanes can be summed together");
@@ -78,14 +85,18 @@ static void check_tiles(checking *c) {
         rule(c, s->row_tile == 1, "a tile of rows without rows");
         return;
     }
+    /* What follows would look up an axis that does not exist. */
     if (!rule(c, is_axis(c, s->row_axis) && c->k->axes[s->row_axis].role == IR_ROW, "the axis of the row tile is no row")) return;
     const ir_axis_schedule *w = &s->axes[s->row_axis];
     rule(c, w->walk == IR_WALK_TILE && w->tile == s->row_tile, "an item's rows are not its tile");
+    /* Rows of a tile share one loop over columns, so they cannot each have an end of their own. */
     rule(c, !shapes(c, s->row_axis, IR_COL | IR_FEAT), "rows of a tile that end their own columns");
 }
+/* With lanes along columns lane_axis may be -1: lines then name their axes themselves (their col_axis and lane_axis). */
 static void check_lanes(checking *c) {
     const ir_schedule *s = c->s;
     const bool lane = is_axis(c, s->lane_axis);
+    /* 64 lanes of f32 are 2048 bits, the widest registers that instruction sets allow */
     rule(c, power_of_two(s->width) && s->width <= 64, "the width is no power of two up to 64");
     if (!rule(c, lane || s->lane_axis == -1, "an axis that does not exist")) return;
     const uint8_t role = lane ? c->k->axes[s->lane_axis].role : 0;
@@ -97,6 +108,7 @@ static void check_lanes(checking *c) {
         return;
     case IR_ROW:
         rule(c, lane && (role == IR_ITEM || role == IR_ROW || (role == IR_COL && !c->k->n_sweeps)), "lanes along rows on an axis that is none");
+        /* Lanes turn their loops together. */
         rule(c, lane && !shapes(c, s->lane_axis, IR_COL | IR_FEAT), "lanes whose loops end apart");
         break;
     default: rule(c, false, "lanes along a role that has none");
@@ -106,8 +118,10 @@ static void check_lanes(checking *c) {
 
 /* ---- lines */
 
+/* Of a line that is a sum over features: computed where it is mentioned, or kept for a block of rows and columns. */
 static void check_term(checking *c, const ir_let *l, const ir_let_schedule *s) {
     if (s->lanes == IR_FEAT) rule(c, over(c, l, s->lane_axis), "lanes along a feature that the term does not run over");
+    /* packed once per row and used for every column, so it must be the same for all of them */
     rule(c, !s->packed || (s->kept && l->a && !(ir_kernel_rank(c->k, l->a) & IR_COL)), "a packed factor that is none of the row's");
     if (!s->kept) return;
     rule(c, c->s->lanes == IR_COL && !(l->rank & (IR_VAL | IR_FEAT)) && l->rank & (IR_ROW | IR_COL), "a term is kept per row and column only");
@@ -118,7 +132,9 @@ static void check_term(checking *c, const ir_let *l, const ir_let_schedule *s) {
 static void check_fold(checking *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
     const ir_let_schedule *s = &c->s->lets[i];
+    /* An ACC has one sum per value, more than registers hold; a FOLD without lanes along columns is one sum. */
     rule(c, l->kind == IR_LET_FOLD || s->kept, "values that have no place");
+    /* What follows is of blocks of columns. */
     if (c->s->lanes != IR_COL) return;
     rule(c, s->kept, "a fold that is not kept");
     rule(c, is_axis(c, s->col_axis) && over(c, l, s->col_axis), "a sweep without a column to take in blocks");
@@ -134,6 +150,7 @@ static void check_fold(checking *c, uint32_t i) {
         rule(c, other->ref != l->ref || c->s->lets[k].moved_at == s->moved_at, "a reference that stands at two places");
     }
 }
+/* The bits ROW, COL and VAL of a rank are the index into places. */
 static void check_lets(checking *c) {
     static const uint8_t places[8] = {IR_PLACE_CONST, IR_PLACE_ROW,       IR_PLACE_COL,       IR_PLACE_PAIR,
                                       IR_PLACE_VALUE, IR_PLACE_ROW_VALUE, IR_PLACE_COL_VALUE, IR_PLACE_PAIR_VALUE};
@@ -150,15 +167,18 @@ static void check_lets(checking *c) {
 
 /* ---- scratch: what is kept has room of its own */
 
+/* at: offset in a worker's scratch; both over dimensions */
 typedef struct { ir_expr at, bytes; } region;
 typedef BASE_VEC(region) regions;
 
+/* each: bytes of an element; negative for a reference, which several lines may share, so that it is one region and no overlap. */
 static void add(checking *c, regions *all, ir_expr at, ir_expr elements, int64_t each) {
     for (uint32_t i = 0; i < all->n; i++)
         if (all->at[i].at == at && each < 0) return;     /* shared: a reference's place */
     region r = {at, ir_mul(c->u, elements, ir_int(c->u, each < 0 ? -each : each))};
     BASE_PUSH(c->u->arena, all, r);
 }
+/* Sizes are computed here from what ir.h says of each place, and not by what the pass that took the room used: two counts have to agree. */
 static regions kept(checking *c) {
     regions all = {0};
     ir_unit *u = c->u;
@@ -168,6 +188,7 @@ static regions kept(checking *c) {
         const ir_let *l = &c->k->lets[i];
         const ir_let_schedule *x = &s->lets[i];
         const int64_t rows = l->rank & IR_ROW ? s->row_tile : 1, cols = l->rank & IR_COL ? s->col_block : 1, size = l->sort == IR_SORT_REAL ? real : 8;
+        /* of a packed factor: rows of the tile times all its features */
         ir_expr features = ir_int(u, s->row_tile);
         for (uint32_t o = 0; o < l->n_over; o++) features = ir_mul(u, features, c->k->axes[axis_of(c, l->over[o])].extent);
         if (l->kind == IR_LET_TERM && x->kept) add(c, &all, x->at, ir_int(u, rows * cols), size);
@@ -179,10 +200,12 @@ static regions kept(checking *c) {
     }
     return all;
 }
+/* -1 where it has no value at these sizes (an overflow, a divisor of 0), which no region may have. */
 static int64_t size_of(checking *c, const ir_frame *frame, ir_expr e) {
     int64_t n = -1;
     return ir_eval_expr(c->u, frame, e, &n, c->quiet) ? n : -1;
 }
+/* Every pair: the places of a kernel are few. */
 static void check_regions(checking *c, const regions *all, int64_t size) {
     ir_frame frame = ir_frame_create(c->u, c->u->arena);
     for (uint32_t d = 0; d < c->u->dim.n; d++) frame.dim[d] = size;
@@ -191,12 +214,14 @@ static void check_regions(checking *c, const regions *all, int64_t size) {
     for (uint32_t i = 0; i < all->n; i++) {
         at[i] = size_of(c, &frame, all->at[i].at);
         end[i] = at[i] + size_of(c, &frame, all->at[i].bytes);
+        /* 64 bytes: the longest vectors there are, and a cache line */
         rule(c, at[i] >= 0 && at[i] % 64 == 0, "a place that vectors cannot be loaded from");
         rule(c, end[i] >= at[i] && end[i] <= scratch, "a line is kept outside of scratch");
         for (uint32_t k = 0; k < i; k++) rule(c, end[k] <= at[i] || end[i] <= at[k], "two lines are kept at one place");
     }
 }
 static void check_scratch(checking *c) {
+    /* the least, one that no vector or tile divides, and one that they do */
     static const int64_t sizes[] = {1, 5, 64};
     regions all = kept(c);
     for (uint32_t i = 0; i < all.n; i++)
@@ -204,6 +229,7 @@ static void check_scratch(checking *c) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) check_regions(c, &all, sizes[i]);
 }
 
+/* In this order: lines are judged by a form that is sound, and regions are summed up from lines that are. */
 bool ir_schedule_verify(const ir_schedule *s) {
     checking c = {.s = s, .k = s->kernel, .u = s->kernel->unit, .quiet = base_diags_create(s->kernel->unit->arena)};
     check_lanes(&c);
