@@ -61,8 +61,8 @@ ir_value fe_map(fe_lower *l, base_span at, const char *name, ir_dtype dtype, con
 }
 
 /* A whole tensor of what is a slice or a symbolic number, for what needs a value: carries, outputs. A whole tensor is handed on as it
- * is. Slices come from arguments of called graphs alone, so the copy is rarely made. 0 for poison and for records, which callers
- * refuse by name. */
+ * is. Slices come from arguments of called graphs alone, so the copy is rarely made. 0 for poison, and for what is neither tensor nor
+ * number. */
 ir_value fe_materialise(fe_lower *l, base_span at, const char *name, const fe_slot *slot)
 {
     if (slot->kind == FE_SLOT_SCALAR) return fe_map(l, at, name, IR_TYPE_I64, NULL, 0, slot->e);
