@@ -42,6 +42,7 @@ static const cpu_half *half_open(base_arena *arena, const char **why) {
     base_text wrong, missing;
     base_text_init(&wrong, arena);
     base_text_init(&missing, arena);
+    /* The first that opens and is of our version serves; one of another version is passed over, and named if none is found. */
     for (uint32_t k = 0; place(arena, k); k++) {
         const char *file = place(arena, k);
         /* NOW: a plug-in that lacks a symbol is refused here, not in the middle of a compile. NODELETE: code of it may run until the process ends.

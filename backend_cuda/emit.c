@@ -13,6 +13,7 @@
 static void put_line(cuda_writer *w, const char *format, va_list list, const char *end) {
     const char *text = base_vprintf(w->arena, format, list);
     size_t n = strcspn(text, "\n");
+    /* `end` begins with a blank, which an empty line does not want before its brace. */
     base_text_add(w->out, "%*s%.*s%s\n", (int)(4 * w->depth), "", (int)n, text, n || *end == 0 ? end : end + 1);
 }
 
@@ -23,6 +24,7 @@ void cuda_line(cuda_writer *w, const char *format, ...) {
     va_end(list);
 }
 
+/* Each has its cuda_close; an empty format is a block of its own. */
 void cuda_open(cuda_writer *w, const char *format, ...) {
     va_list list;
     va_start(list, format);
@@ -44,9 +46,11 @@ void cuda_fail(cuda_writer *w, const char *why) {
 
 /* ---- axes */
 
+/* Axes are passed around as indices into the kernel's list; these two look behind an index. */
 static ir_var axis_var(const cuda_writer *w, uint32_t axis) { return w->k->axes[axis].var; }
 static ir_expr axis_extent(const cuda_writer *w, uint32_t axis) { return w->k->axes[axis].extent; }
 
+/* Room for all axes, none in it; lives as long as the text. */
 static cuda_axes axes_room(const cuda_writer *w) { return (cuda_axes){BASE_ARRAY(w->arena, w->k->n_axes, uint32_t), 0}; }
 
 ir_set cuda_axes_set(const cuda_writer *w, cuda_axes axes) {
@@ -72,6 +76,7 @@ cuda_axes cuda_axes_of_role(const cuda_writer *w, uint32_t n_roles, const uint8_
     return axes;
 }
 
+/* In the order of the variables, not of the kernel: that is the order in which a line's loops nest. */
 cuda_axes cuda_axes_of_vars(const cuda_writer *w, uint32_t n, const ir_var *vars) {
     cuda_axes axes = axes_room(w);
     for (uint32_t v = 0; v < n; v++)
@@ -89,6 +94,7 @@ uint32_t cuda_axes_free_suffix(const cuda_writer *w, cuda_axes axes) {
     return first;
 }
 
+/* An extent may depend on an axis whose loop is around it, so extents are printed between the loops' heads. */
 void cuda_loops(cuda_writer *w, const uint32_t *axes, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
         const char *name = w->var_name[axis_var(w, axes[i])], *extent = cuda_expr(w, axis_extent(w, axes[i]));
@@ -108,6 +114,7 @@ const char *cuda_count(cuda_writer *w, const char *name, const uint32_t *axes, u
 /* Row-major, the last axis fastest; the first needs no division, it is what is left. */
 void cuda_digits(cuda_writer *w, const char *name, const char *from, const uint32_t *axes, uint32_t n) {
     if (n > 1) cuda_line(w, "i64 rest_%s = %s;", name, from);
+    /* Each digit takes its axis off `rest`; extents are not 0 here, or there would be no point. */
     for (uint32_t i = n; i-- > 1;) {
         const char *extent = cuda_expr(w, axis_extent(w, axes[i]));
         cuda_line(w, "const i64 %s = digit(rest_%s, %s);", w->var_name[axis_var(w, axes[i])], name, extent);
@@ -136,6 +143,7 @@ cuda_axes cuda_store_axes(const cuda_writer *w, const ir_kernel_store *s, uint32
 
 /* Integers saturate, reals are rounded to the element. */
 static const char *stored(cuda_writer *w, uint8_t dtype, const char *value) {
+    /* C's own conversion of what does not fit would keep the low bits. */
     if (dtype == IR_TYPE_I32) return base_printf(w->arena, "saturate_i32(%s)", value);
     return base_printf(w->arena, "(%s)(%s)", cuda_element(dtype), value);
 }
@@ -154,19 +162,23 @@ static const char *store_guard(cuda_writer *w, const ir_kernel_store *s) {
 void cuda_store(cuda_writer *w, const ir_kernel_store *s) {
     const ir_type *type = &w->u->value.at[s->at.result].type;
     cuda_want(w, s->e);
+    /* Printed before the line: each of them may print constants first, and these stand outside of the guard. They do no harm there. */
     const char *guard = store_guard(w, s), *value = cuda_expr(w, s->e), *address = cuda_address(w, s->at.result, s->at.n_places, s->at.places, false);
+    /* Read, add, write: points.c and rows.c see to it that no two threads do so at one time. */
     if (s->at.mode == IR_STORE_ADD) value = base_printf(w->arena, "load(%s, %s) + %s", w->value_name[s->at.result], address, value);
     cuda_line(w, "%s%s%sstore(%s, %s, %s);", guard ? "if (" : "", guard ? guard : "", guard ? ") " : "", w->value_name[s->at.result], address, stored(w, type->dtype, value));
 }
 
 /* ---- names: those of the program, made into C names and told apart */
 
+/* A prefix per kind keeps names of the program from those of the text (let0, rest_point) and from C's words. */
 static const char *name_new(cuda_writer *w, base_map *used, const char *prefix, const char *name) {
     char *text = base_printf(w->arena, "%s_%s", prefix, name ? name : "");
     for (char *c = text; *c; c++)
         if (!isalnum((unsigned char)*c)) *c = '_';
     const char *unique = text;
     uint32_t taken;
+    /* Other letters become `_`, so names that differ in the program may meet here. */
     for (uint32_t i = 2; base_map_get(used, unique, &taken); i++) unique = base_printf(w->arena, "%s_%u", text, i);
     base_map_put(used, unique, 1);
     return unique;
@@ -176,6 +188,7 @@ static const char *name_new(cuda_writer *w, base_map *used, const char *prefix, 
 static void name_all(cuda_writer *w) {
     const ir_kernel *k = w->k;
     base_map *used = base_map_create(w->arena);
+    /* By id in the unit; NULL for all that is not of this kernel. */
     w->var_name = BASE_ARRAY(w->arena, w->u->var.n + 1, const char *);
     w->dim_name = BASE_ARRAY(w->arena, w->u->dim.n + 1, const char *);
     w->value_name = BASE_ARRAY(w->arena, w->u->value.n + 1, const char *);
@@ -187,6 +200,7 @@ static void name_all(cuda_writer *w) {
 
 /* ---- entries */
 
+/* The index makes it unique within a text; backend.c finds the kernel by the same name. */
 const char *cuda_symbol(base_arena *arena, uint32_t index, const ir_kernel *k) {
     char *name = base_printf(arena, "k%u_%s", index, k->name);
     for (char *c = name; *c; c++)
@@ -216,6 +230,7 @@ static void parameters(cuda_writer *w, bool locals) {
     }
 }
 
+/* Each line of the kernel's text gets its own `//`: cuda_line drops what follows a line break. */
 static void comment(cuda_writer *w) {
     base_text t;
     base_text_init(&t, w->arena);
@@ -227,6 +242,7 @@ static void comment(cuda_writer *w) {
 }
 
 /* The kernel's own text stands above it as a comment, and every line below carries the number it has there. */
+/* The struct's members and the locals have the same names, so the text below never mentions `arg`. */
 static void entry(cuda_writer *w, uint32_t index) {
     const char *symbol = cuda_symbol(w->arena, index, w->k);
     cuda_line(w, "%s", "");
@@ -237,15 +253,18 @@ static void entry(cuda_writer *w, uint32_t index) {
     cuda_line(w, "};");
     cuda_open(w, "KERNEL(%s, %s_args)", symbol, symbol);
     parameters(w, true);
+    /* Counters have their values from the frame, so they are bound from the start and never hide anything. */
     w->bound = ir_set_of(w->u, w->k->n_counters, w->k->counters);
     if (w->k->n_sweeps == 0) cuda_points(w);
     else cuda_rows(w);
     cuda_close(w);
 }
 
+/* The writer lives for one kernel; its arena is that of the text. False: reported. */
 static bool kernel(uint32_t index, const ir_schedule *s, base_text *out, base_diags *diags) {
     ir_unit *u = s->kernel->unit;
     cuda_writer w = {.u = u, .k = s->kernel, .arena = out->arena, .out = out, .diags = diags, .real = s->kernel->real == IR_TYPE_F64 ? "double" : "float"};
+    /* Refused before a line is printed: all that follows relies on the form. */
     if (s->form != IR_NEST) {
         cuda_fail(&w, "its schedule has a template that is not known here");
         return false;
@@ -257,6 +276,7 @@ static bool kernel(uint32_t index, const ir_schedule *s, base_text *out, base_di
     return !w.failed;
 }
 
+/* All kernels are tried, so that one compile tells every reason; the text is of use only if it returns true. */
 bool cuda_emit(uint32_t n, const ir_schedule *const *schedules, base_text *out, base_diags *diags) {
     bool ok = true;
     cuda_prelude(out);

@@ -12,6 +12,7 @@
 enum { NESTING = 24,             /* nesting of one C expression */
        SHARED_SIZE = 6 };        /* nodes from which on a shared expression is worth a name */
 
+/* In a text $0, $1, $2 stand for operands and $R for the real type (print_op). NULL: no such operator in a kernel. */
 const char *const cuda_op_texts[IR_N_OPS] = {
 #define CUDA_OP(id, text) [IR_##id] = text,
 #include "cuda_ops.def"
@@ -19,6 +20,7 @@ const char *const cuda_op_texts[IR_N_OPS] = {
 
 const char *cuda_type(const cuda_writer *w, uint8_t sort) { return sort == IR_SORT_INT ? "i64" : sort == IR_SORT_BOOL ? "bool" : w->real; }
 
+/* A truth value is a byte in memory; in a register it is a bool. */
 const char *cuda_element(uint8_t dtype) {
     switch (dtype) {
     case IR_TYPE_F32: return "float";
@@ -45,6 +47,7 @@ static const char *real_text(cuda_writer *w, double x) {
     return base_printf(w->arena, signbit(x) ? "(%s%s)" : "%s%s", base_real_text(w->arena, x), f32 ? "f" : "");
 }
 
+/* Of integers, max and min begin at the ends of i64: the table's identities are reals. */
 const char *cuda_identity(cuda_writer *w, uint8_t red, uint8_t sort) {
     double x = ir_reds[red].identity;
     if (sort == IR_SORT_BOOL) return x != 0 ? "true" : "false";
@@ -60,6 +63,8 @@ static int by_id(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* A list that grows behind the place it is read from, instead of a recursion: chains may be deeper than the stack. `seen` holds the number of the
+   walk (epoch), so it need not be cleared. */
 cuda_ids cuda_nodes(cuda_writer *w, ir_expr e) {
     cuda_ids found = {0};
     w->epoch++;
@@ -94,6 +99,7 @@ static uint32_t place_of(const printing *p, ir_expr e) {
 
 static void print(printing *p, ir_expr e, base_text *out);
 
+/* The text of one node, with the names that `begin` gave. */
 static const char *operand_text(printing *p, ir_expr e) {
     base_text t;
     base_text_init(&t, p->w->arena);
@@ -113,6 +119,7 @@ static void print_address(printing *p, ir_value value, uint32_t n, const ir_expr
     }
 }
 
+/* Of a scalar it is one. */
 const char *cuda_elements(cuda_writer *w, const ir_type *type) {
     base_text t;
     base_text_init(&t, w->arena);
@@ -120,6 +127,7 @@ const char *cuda_elements(cuda_writer *w, const ir_type *type) {
     return type->rank ? t.at : "1LL";
 }
 
+/* All positions together: one that is not proved makes the whole address doubtful. */
 static bool in_range(cuda_writer *w, const ir_type *type, uint32_t n, const ir_expr *at) {
     bool ok = true;
     for (uint32_t i = 0; i < n && ok; i++) ok = ir_in_range(w->u, at[i], type->dim[i]);
@@ -131,11 +139,13 @@ static void print_read(printing *p, ir_expr e, base_text *out) {
     cuda_writer *w = p->w;
     ir_value value = ir_at(w->u, e)->u.ref;
     uint32_t n = ir_n_operands(w->u, e);
+    /* A read has as many positions as its value has axes, IR_RANK at most. */
     ir_expr at[IR_RANK];
     for (uint32_t i = 0; i < n; i++) at[i] = ir_operand(w->u, e, i);
     const ir_type *type = &w->u->value.at[value].type;
     bool proved = in_range(w, type, n, at);
     uint8_t sort = ir_at(w->u, e)->sort;
+    /* Stored elements widen to what is computed with: reals of the kernel's type, i64, bool. */
     if (sort == IR_SORT_BOOL) base_text_add(out, "(load(%s, ", w->value_name[value]);
     else base_text_add(out, "(%s)load(%s, ", cuda_type(w, sort), w->value_name[value]);
     if (!proved) base_text_add(out, "clamp(");
@@ -194,7 +204,9 @@ static void print_node(printing *p, ir_expr e, base_text *out) {
     case IR_REAL: base_text_add(out, "%s", real_text(w, x->u.f)); break;
     case IR_BOOL: base_text_add(out, "%s", x->u.i ? "true" : "false"); break;
     case IR_DIM: base_text_add(out, "%s", w->dim_name[x->u.ref]); break;
+    /* A variable without a name is neither axis nor counter: a defect, and no C, so it cannot pass unseen. */
     case IR_VAR: base_text_add(out, "%s", w->var_name[x->u.ref] ? w->var_name[x->u.ref] : "?"); break;
+    /* An acc is an array of the lane's values, and is read only inside the loop over `slot`. */
     case IR_LET: base_text_add(out, w->k->lets[x->u.ref].kind == IR_LET_ACC ? "let%u[slot]" : "let%u", x->u.ref); break;
     case IR_READ: print_read(p, e, out); break;
     default: print_op(p, e, out); break;
@@ -207,6 +219,7 @@ static void print(printing *p, ir_expr e, base_text *out) {
     else print_node(p, e, out);
 }
 
+/* Uses as an operand of other nodes; the expression itself is used by nobody here. */
 static void count_uses(printing *p) {
     for (uint32_t i = 0; i < p->nodes.n; i++)
         for (uint32_t k = 0; k < ir_n_operands(p->w->u, p->nodes.at[i]); k++) p->uses[place_of(p, ir_operand(p->w->u, p->nodes.at[i], k))]++;
@@ -223,6 +236,7 @@ static void measure(printing *p, uint32_t i) {
 }
 
 /* A constant of the C text, printed before the line that is being made. */
+/* From now on the node is printed as `t` and a number; numbers run through the kernel, so no name is used twice. */
 static void name_node(printing *p, uint32_t i) {
     cuda_writer *w = p->w;
     base_text t;
@@ -233,6 +247,8 @@ static void name_node(printing *p, uint32_t i) {
     p->name[i] = name;
 }
 
+/* In order of ids, so operands are measured, and named if they are to be, before what is made of them. The last node is the expression itself: its
+   caller names it. Sizes are doubles since a tree may be exponential in its DAG. */
 static printing begin(cuda_writer *w, cuda_ids nodes) {
     printing p = {w, nodes, BASE_ARRAY(w->arena, nodes.n, const char *), BASE_ARRAY(w->arena, nodes.n, uint32_t), BASE_ARRAY(w->arena, nodes.n, uint32_t), BASE_ARRAY(w->arena, nodes.n, double)};
     count_uses(&p);
@@ -248,6 +264,7 @@ const char *cuda_expr(cuda_writer *w, ir_expr e) {
     return operand_text(&p, e);
 }
 
+/* print_address works within an expression at hand; here each position is one of its own, which may print constants first. */
 const char *cuda_address(cuda_writer *w, ir_value value, uint32_t n, const ir_expr *at, bool clamped) {
     base_text t;
     base_text_init(&t, w->arena);

@@ -6,6 +6,7 @@ static const ir_let *let_at(const cuda_writer *w, uint32_t i) { return &w->k->le
 /* All expressions of a line: what it reads and varies over is theirs together. */
 static uint32_t parts(const ir_let *l, ir_expr *out) {
     uint32_t n = 0;
+    /* At most four, the size of the callers' arrays. */
     const ir_expr all[] = {l->where, l->e, l->a, l->b};
     for (uint32_t i = 0; i < 4; i++)
         if (all[i]) out[n++] = all[i];
@@ -30,6 +31,7 @@ static void init_let(cuda_writer *w, uint32_t i) {
         for (uint32_t k = 0; k < nodes.n; k++)
             if (ir_is(w->u, nodes.at[k], IR_LET)) note_read(w, i, ir_at(w->u, nodes.at[k])->u.ref);
     }
+    /* The reference is in no expression of the line, but moves what the line holds. */
     if (l->ref >= 0) note_read(w, i, (uint32_t)l->ref);
     w->varies[i] = ir_set_minus(w->u, w->varies[i], ir_set_of(w->u, l->n_over, l->over));
     for (uint32_t k = 0; k < l->n_over; k++) w->varies[i] = ir_set_union(w->u, w->varies[i], ir_set_minus(w->u, ir_free(w->u, w->u->var.at[l->over[k]].extent), ir_set_of(w->u, l->n_over, l->over)));
@@ -44,6 +46,7 @@ void cuda_lets_init(cuda_writer *w) {
     for (uint32_t i = 0; i < n; i++) init_let(w, i);
 }
 
+/* Through other lines and references too. */
 bool cuda_reads(const cuda_writer *w, uint32_t let, uint32_t other) { return w->reads[let * w->k->n_lets + other]; }
 
 /* ---- visibility */
@@ -61,6 +64,7 @@ void cuda_scope_end(cuda_writer *w, cuda_scope before) {
 /* Could its value be computed here? Counters are bound from the start. */
 bool cuda_can(const cuda_writer *w, uint32_t let) { return ir_set_size(w->u, ir_set_minus(w->u, w->varies[let], w->bound)) == 0; }
 
+/* What varies over vars has another value from here on, so it is printed again where it is wanted next. */
 void cuda_bind(cuda_writer *w, ir_set vars) {
     w->bound = ir_set_union(w->u, w->bound, vars);
     for (uint32_t i = 0; i < w->k->n_lets; i++)         /* folds and accumulators have storage for all they vary over */
@@ -86,6 +90,7 @@ static void comment(cuda_writer *w, uint32_t i) {
     cuda_line(w, "// %s", t.at);
 }
 
+/* Operands first, so lines come in an order in which each finds what it reads. */
 void cuda_want(cuda_writer *w, ir_expr e) {
     cuda_ids nodes = cuda_nodes(w, e);
     for (uint32_t k = 0; k < nodes.n; k++)
@@ -103,6 +108,7 @@ void cuda_want_outside(cuda_writer *w, ir_expr e, ir_set vars) {
     for (uint32_t k = 0; k < nodes.n; k++) {
         if (!ir_is(w->u, nodes.at[k], IR_LET)) continue;
         uint32_t let = ir_at(w->u, nodes.at[k])->u.ref;
+        /* Lines that this one reads, also where it cannot move itself: parts of it may. */
         for (uint32_t i = 0; i < let; i++)
             if (cuda_reads(w, let, i)) want_let_outside(w, i, vars);
         want_let_outside(w, let, vars);
@@ -115,12 +121,14 @@ static void term_body(cuda_writer *w, uint32_t i) {
     bool guarded = !ir_is_bool(w->u, l->where, true);
     cuda_want(w, l->where);
     if (guarded) cuda_open(w, "if (%s)", cuda_expr(w, l->where));
+    /* A TERM is a reduction of `e`, or a sum of products a * b: the compiler makes it one fused operation. */
     if (l->e) {
         cuda_want(w, l->e);
         cuda_line(w, "let%u = red_%s(let%u, %s);", i, ir_reds[l->red].text, i, cuda_expr(w, l->e));
     } else {
         cuda_want(w, l->a);
         cuda_want(w, l->b);
+        /* Apart: C leaves open in which order arguments are evaluated, and both may print constants first. */
         const char *a = cuda_expr(w, l->a);
         cuda_line(w, "let%u += %s * %s;", i, a, cuda_expr(w, l->b));
     }
@@ -145,10 +153,12 @@ static void want_extents(cuda_writer *w, const ir_let *l) {
     for (uint32_t k = 0; k < l->n_over; k++) cuda_want(w, w->u->var.at[l->over[k]].extent);
 }
 
+/* declare: the variable is new here; else it stands outside and gets its value again (cuda_assign_let). */
 static void want_term(cuda_writer *w, uint32_t i, bool declare) {
     const ir_let *l = let_at(w, i);
     want_extents(w, l);
     ir_expr part[4];
+    /* Before the sum is declared: what stays the same for all features is computed once. */
     for (uint32_t k = 0, n = parts(l, part); k < n; k++) cuda_want_outside(w, part[k], ir_set_of(w->u, l->n_over, l->over));
     cuda_line(w, "%s%slet%u = %s;", declare ? cuda_type(w, l->sort) : "", declare ? " " : "", i, cuda_identity(w, l->red, l->sort));
     term_loops(w, i);
@@ -170,6 +180,7 @@ void cuda_want_let(cuda_writer *w, uint32_t i) {
         const char *text = cuda_expr(w, l->e);
         cuda_line(w, "const %s let%u = %s;", cuda_type(w, l->sort), i, text);
     }
+    /* Until the brace around closes (cuda_scope_end), or what it varies over is bound again. */
     w->visible[i] = true;
 }
 

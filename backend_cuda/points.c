@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "writer.h"
 
+/* Without sweeps, columns and values are axes like any other: each moves a place of the result. Features are bound by TERMs. */
 static const uint8_t roles[] = {IR_ITEM, IR_ROW, IR_COL, IR_VAL};
 enum { N_ROLES = sizeof roles };
 
@@ -16,6 +17,7 @@ static bool same_axes(cuda_axes a, cuda_axes b) {
 
 /* Axes whose extent depends on another one are loops of a thread, the rest are points. */
 static void part(const cuda_writer *w, cuda_axes all, cuda_axes *points, cuda_axes *loops) {
+    /* An extent over a counter or a dimension alone is the same for all points; only axes of the same list matter. */
     ir_set set = cuda_axes_set(w, all);
     *points = *loops = (cuda_axes){0};
     points->at = BASE_ARRAY(w->arena, all.n, uint32_t);
@@ -35,6 +37,7 @@ static uint32_t place_with(const cuda_writer *w, const ir_kernel_store *s, uint3
 
 /* In the order of the places, so that neighbouring points are neighbours in memory. */
 static void order_by_place(const cuda_writer *w, const ir_kernel_store *s, cuda_axes *axes) {
+    /* By insertion, which keeps the order of axes that share a place. */
     for (uint32_t i = 1; i < axes->n; i++)
         for (uint32_t k = i; k > 0 && place_with(w, s, axes->at[k - 1]) > place_with(w, s, axes->at[k]); k--) {
             uint32_t t = axes->at[k];
@@ -43,6 +46,7 @@ static void order_by_place(const cuda_writer *w, const ir_kernel_store *s, cuda_
         }
 }
 
+/* All stores with these axes, from the first on; earlier ones have other axes. */
 static void point(cuda_writer *w, const ir_kernel_store *first, cuda_axes all) {
     bool guarded = !ir_is_bool(w->u, w->k->inside, true);
     if (guarded) {
@@ -64,6 +68,7 @@ static bool ordered(const cuda_writer *w, const ir_kernel_store *first, cuda_axe
 /* All stores over these axes, in one loop over points: what they have in common is computed once. */
 static void group(cuda_writer *w, const ir_kernel_store *s, cuda_axes all) {
     cuda_axes points, loops;
+    /* One thread has no neighbours in memory to please; its points keep the kernel's order of axes, which decides what comes last. */
     bool in_order = ordered(w, s, all);
     part(w, all, &points, &loops);
     if (!in_order) order_by_place(w, s, &points);
@@ -75,6 +80,7 @@ static void group(cuda_writer *w, const ir_kernel_store *s, cuda_axes all) {
     cuda_loops(w, loops.at, loops.n);
     cuda_bind(w, cuda_axes_set(w, all));
     point(w, s, all);
+    /* The loops, the loop over points, and the block around it. */
     for (uint32_t i = 0; i < loops.n + 2; i++) cuda_close(w);
     cuda_scope_end(w, before);
 }

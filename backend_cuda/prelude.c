@@ -83,8 +83,8 @@ static const char *const lines[] = {
     "    FN T op_pow(T a, T b) { return pow##S(a, b); } \\",
     "    FN T op_exp(T a) { return exp##S(a); } \\",
     "    FN T op_exp2(T a) { return exp2##S(a); } \\",
-    /* Both sides are -inf: their difference is NaN, but its exponential counts as 0. a - a is not 0 for infinities alone, as NaN is not equal to
-       b. */
+    /* Both sides are -inf: their difference is NaN, but its exponential counts as 0. a - a is NaN for an infinity,
+       and so not 0. */
     "    FN bool nothing(T a, T b) { return a == b && a < (T)0 && a - a != (T)0; } \\",
     "    FN T exp_apart(T a, T b) { return nothing(a, b) ? (T)0 : exp##S(a - b); } \\",
     "    FN T exp2_apart(T a, T b) { return nothing(a, b) ? (T)0 : exp2##S(a - b); } \\",

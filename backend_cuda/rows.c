@@ -25,6 +25,7 @@ static bool in_sweep(const cuda_writer *w, const sweep *s, uint32_t i) { return 
 
 /* ---- load_row: lines of rank row that can be had before the sweep */
 
+/* cuda_can: nothing that varies over columns or values, which are not bound yet. Folds of sweeps before `number` have their values. */
 static void load_row(cuda_writer *w, uint32_t number) {
     for (uint32_t i = 0; i < w->k->n_lets; i++)
         if (!is_fold(let_at(w, i)) && let_at(w, i)->sweep <= number && cuda_can(w, i)) cuda_want_let(w, i);
@@ -55,6 +56,7 @@ static sweep sweep_of(const cuda_writer *w, uint32_t number) {
         if (!is_fold(let_at(w, i))) s.running[i] = cuda_can(w, i) && stands_on(w, &s, i) && wanted_in(w, &s, i);
         for (uint32_t j = i + 1; in_sweep(w, &s, i) && j < w->k->n_lets; j++) s.running[i] |= s.running[j] && cuda_reads(w, j, i);
     }
+    /* All folds of a sweep run over the same columns, so whichever gave `over` last gave it for all. */
     s.suffix = cuda_axes_free_suffix(w, s.over);
     return s;
 }
@@ -86,6 +88,8 @@ static void scores(cuda_writer *w, const sweep *s, uint32_t i) {
     const char *red = ir_reds[l->red].text;
     cuda_want(w, l->e);
     const char *in = condition(w, l), *e = cuda_expr(w, l->e);
+    /* Each lane adds its own column to its own part; the branch holds no shuffle. A running fold meets here, so all lanes bring something: at
+       least the identity. */
     if (!s->running[i]) {
         cuda_line(w, "if (%s) let%u = red_%s(let%u, %s);", in, i, red, i, e);
     } else {
@@ -95,6 +99,7 @@ static void scores(cuda_writer *w, const sweep *s, uint32_t i) {
 }
 
 /* Other running lines have nothing kept relative to them. */
+/* Is anything of this sweep kept relative to the line? */
 static bool is_reference(const cuda_writer *w, const sweep *s, uint32_t let) {
     bool found = false;
     for (uint32_t i = 0; i < w->k->n_lets; i++) found |= in_sweep(w, s, i) && let_at(w, i)->ref == (int32_t)let;
@@ -121,6 +126,7 @@ static void open_slots(cuda_writer *w) {
     cuda_line(w, "#pragma unroll");
     cuda_open(w, "for (int slot = 0; slot < SLOTS; slot++)");
     cuda_line(w, "const i64 value = value_0 + slot * WARP + lane;");
+    /* No shuffle stands inside the loop over slots, so lanes may leave it apart. */
     cuda_line(w, "if (value >= n_value) continue;");
     cuda_digits(w, "value", "value", val.at, val.n);
     cuda_bind(w, cuda_axes_set(w, val));
@@ -135,10 +141,12 @@ static void accumulate(cuda_writer *w, const sweep *s, uint32_t i) {
     cuda_line(w, "const %s weight%u = %s;", w->real, i, e);
     cuda_scope before = cuda_scope_begin(w);
     cuda_open(w, "for (int c = 0; c < WARP; c++)");
+    /* The ballot is the same in all lanes, so they pass the column over together; and what `where` hides is not multiplied, NaN or not. */
     cuda_line(w, "if ((on%u >> c & 1) == 0) continue;", i);
     cuda_line(w, "const %s weight = warp_get(weight%u, c);", w->real, i);
     cuda_digits(w, "col", "col_0 + c", s->over.at + s->suffix, s->over.n - s->suffix);
     cuda_bind(w, cuda_axes_set(w, s->over));
+    /* What of the factor varies over the column alone is computed once per column, not once per slot. */
     cuda_want_outside(w, l->b, cuda_axes_set(w, cuda_axes_of_role(w, 1, val_role)));
     open_slots(w);
     cuda_want(w, l->b);
@@ -162,6 +170,7 @@ static void block(cuda_writer *w, const sweep *s) {
 static void columns(cuda_writer *w, const sweep *s) {
     const uint32_t *lanes = s->over.at + s->suffix, n = s->over.n - s->suffix;
     cuda_scope before = cuda_scope_begin(w);
+    /* Axes on whose index another's extent depends cannot be taken apart from one number; they are loops of the whole warp. */
     cuda_loops(w, s->over.at, s->suffix);
     cuda_count(w, "col", lanes, n);
     cuda_open(w, "for (i64 col_0 = 0; col_0 < n_col; col_0 += WARP)");
@@ -253,6 +262,7 @@ static void epilogue(cuda_writer *w, const ir_kernel_store *s, bool values) {
 static void row(cuda_writer *w) {
     bool values = cuda_axes_of_role(w, 1, val_role).n > 0;
     load_row(w, 0);
+    /* One round even without values: stores that have none still want the row. */
     if (values) cuda_open(w, "for (i64 value_0 = 0; value_0 == 0 || value_0 < n_value; value_0 += SLOTS * WARP)");
     for (uint32_t i = 0; i < w->k->n_sweeps && !w->failed; i++) {
         one_sweep(w, i);
@@ -279,6 +289,7 @@ void cuda_rows(cuda_writer *w) {
     cuda_open(w, any_in_order(w->k) ? "for (i64 row = 0; row < n_row; row++)" : "for (i64 row = thread_index() / WARP; row < n_row; row += thread_count() / WARP)");
     cuda_digits(w, "row", "row", rows.at, rows.n);
     cuda_bind(w, cuda_axes_set(w, rows));
+    /* A row that is not inside is then not even computed. Where the test cannot stand here, that of each store (store_inside) is the only one. */
     bool inside = !ir_is_bool(w->u, w->k->inside, true) && ir_set_size(w->u, ir_set_minus(w->u, ir_free(w->u, w->k->inside), w->bound)) == 0;
     if (inside) inside = open_inside(w);
     row(w);

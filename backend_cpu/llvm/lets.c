@@ -157,6 +157,7 @@ void cpu_lanes(cpu_emitter *e, int32_t axis, cpu_val lo, cpu_val hi, cpu_body *b
 
 /* A recursion over the axes of the kernel in their order, which is one in which extents depend on earlier axes only. */
 typedef struct { uint32_t wanted; int32_t lane; cpu_body *body; void *env; } walk;
+/* Axes from `a` on; the lane axis is left out, and comes last. */
 static void walk_from(cpu_emitter *e, const walk *w, uint32_t a) {
     while (a < e->k->n_axes && (!(w->wanted >> a & 1) || (int32_t)a == w->lane)) a++;
     if (a == e->k->n_axes) {
