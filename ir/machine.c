@@ -61,7 +61,7 @@ static _Noreturn void fail_overflow(ir_machine *x, const char *what, ir_expr e) 
     longjmp(x->fail, 1);
 }
 
-/* Tables are data: an index out of range is the caller's error, and the message has all that is needed to find it in the data. */
+/* An index mostly comes out of a table, which is data: the message has all that is needed to find the entry there. */
 static _Noreturn void fail_index(ir_machine *x, ir_value v, uint32_t axis, int64_t found, ir_set free) {
     base_report(x->diags, BASE_MSG_INDEX_RANGE, x->span, (long long)found, axis, x->unit->value.at[v].name,
                 (long long)x->frame->value[v].dim[axis], ir_machine_position(x, free));

@@ -1,5 +1,12 @@
 /* Text of a schedule: what an emitter will do with a kernel, line by line. Only what people compare is shown: where a line is kept, and not
- * the places that belong to it (its weights, its packed factor, its reference). */
+ * the places that belong to it (its weights, its packed factor, its reference).
+ *
+ *   schedule m: nest, 8 lanes along columns j0, columns by 128, tiles of 1 x 2
+ *     axes  i item  j0 loop  d loop
+ *     $0 pair, lanes along d, kept at 0
+ *     $1 row, lanes along j0, kept at 512
+ *     items S
+ */
 #include "text.h"
 
 static const char *const place_names[] = {[IR_PLACE_CONST] = "const", [IR_PLACE_ROW] = "row",             [IR_PLACE_COL] = "col",
