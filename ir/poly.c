@@ -143,7 +143,7 @@ static bool settle(ir_unit *u, ir_term *t) {
         if (!base_mul(t->coef / part, w.coef, &coef)) continue;
         atoms[k] = atoms[--n];
         ir_expr rest = product_of(u, atoms, n), m = ir_monomial_mul(u, rest, w.monomial);
-        if (!m) continue;
+        if (!m) return false;                                    /* more factors than there is room for: the term stays, and atoms has lost one */
         *t = (ir_term){coef, m};
         return true;
     }
