@@ -3,6 +3,7 @@
 #include <string.h>
 #include "rt.h"
 
+/* The rows of the compiler's table of element types, whose sorts it names; the runtime has no other list of them. */
 const rt_dtype_info rt_dtypes[RT_N_DTYPES] = {
 #define IR_SORT_REAL 'f'
 #define IR_SORT_INT 'i'
@@ -11,8 +12,8 @@ const rt_dtype_info rt_dtypes[RT_N_DTYPES] = {
 #include "dtypes.def"
 };
 
-/* A zero anywhere makes the count zero, also where the product of the others would not fit. */
-/* An extent of 0 decides, whatever the others are: {0, 2^62, 2^62} has no element, and its product need not fit. */
+/* An extent of 0 decides, whatever the others are: {0, 2^62, 2^62} has no element, and its product need not fit. So the
+ * extents are looked at twice, for zeros first. */
 bool rt_count(uint32_t rank, const int64_t *dim, int64_t *out) {
     int64_t n = 1;
     bool empty = false;
@@ -39,8 +40,8 @@ void rt_array_dense(rt_array *a, uint32_t dtype, uint32_t rank, const int64_t *d
     }
 }
 
-/* Extents of 1 may have any stride, and arrays without elements any at all. */
-/* What stands along an axis with one index has no say. Alignment belongs to it: kernels use the element's own loads. */
+/* Extents of 1 may have any stride, since what stands along an axis with one index has no say, and arrays without
+ * elements any strides at all. Alignment belongs to it: kernels use the element's own loads. */
 bool rt_array_is_dense(const rt_array *a) {
     int64_t step = 1, n;
     if ((uintptr_t)a->data % rt_dtypes[a->dtype].bytes) return false;
@@ -62,8 +63,10 @@ bool rt_array_span(const rt_array *a, int64_t *first, int64_t *last) {
     for (uint32_t k = 0; k < a->rank; k++) {
         int64_t reach;
         if (!base_mul(a->dim[k] - 1, a->stride[k], &reach)) return false;
+        /* Each axis pulls one of the two ends: lo and hi are offsets in elements from the one at position 0. */
         if (!base_add(reach < 0 ? lo : hi, reach, reach < 0 ? &lo : &hi)) return false;
     }
+    /* From elements to bytes; the last byte of the farthest element is inside, hence one element more. */
     int64_t bytes = rt_dtypes[a->dtype].bytes;
     return base_mul(lo, bytes, first) && base_add(hi, 1, &hi) && base_mul(hi, bytes, last);
 }
@@ -83,14 +86,14 @@ static bool advance(const rt_array *a, uint32_t axes, int64_t *at, int64_t *offs
     for (uint32_t k = axes; k-- > 0;) {
         *offset += a->stride[k];
         if (++at[k] < a->dim[k]) return true;
+        /* Back to the start of this axis; the one before it moves on. */
         *offset -= a->dim[k] * a->stride[k];
         at[k] = 0;
     }
     return false;
 }
 
-/* Elements side by side go in one piece. */
-/* memcpy for single elements too: they may be aligned to nothing. */
+/* Elements side by side go in one piece. Single ones go by memcpy too: they may be aligned to nothing. */
 static void copy_line(unsigned char *to, const unsigned char *from, int64_t n, int64_t step, size_t bytes) {
     if (step == (int64_t)bytes) {
         memcpy(to, from, (size_t)n * bytes);
@@ -104,9 +107,11 @@ void rt_array_pack(const rt_array *a, void *out) {
     const rt_array s = settled(a);
     int64_t at[RT_RANK] = {0}, n, offset = 0, size = rt_dtypes[a->dtype].bytes;
     if (!rt_count(s.rank, s.dim, &n) || n == 0) return;
+    /* An array of rank 0 is a line of one element. */
     const uint32_t outer = s.rank ? s.rank - 1 : 0;
     const int64_t line = s.rank ? s.dim[outer] : 1, step = s.rank ? s.stride[outer] * size : size;
     unsigned char *to = out;
+    /* `to` moves by whole lines: what is written is row-major without gaps, whatever the strides of what is read. */
     do {
         copy_line(to, (const unsigned char *)s.data + offset * size, line, step, (size_t)size);
         to += line * size;
@@ -127,6 +132,7 @@ bool rt_array_bools(const rt_array *a, uint8_t *other) {
     return true;
 }
 
+/* For messages; the elements are not shown. */
 const char *rt_array_text(base_arena *arena, const rt_array *a) {
     base_text out;
     base_text_init(&out, arena);

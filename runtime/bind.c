@@ -5,12 +5,15 @@
 #include <string.h>
 #include "rt.h"
 
+/* A module keeps places as file name, line and column, both from 1; line 0 is no place. They are found again in the text
+ * if the file is among those of diags. Columns count code points. */
 base_span rt_span(const base_diags *diags, const rt_place *place) {
     for (uint32_t f = 1; place->line && f < diags->files.n; f++) {
         const base_file *file = &diags->files.at[f];
         if (!place->file || strcmp(file->name, place->file)) continue;
         const char *at = file->text, *end = file->text + file->n;
         for (uint32_t line = 1; line < place->line && at < end; line += *at++ == '\n') {}
+        /* Bytes that go on with a character begin with the bits 10 and are skipped with it. */
         for (uint32_t column = 1; column < place->column && at < end; column++)
             do at++;
             while (at < end && ((unsigned char)*at & 0xc0) == 0x80);
@@ -20,6 +23,7 @@ base_span rt_span(const base_diags *diags, const rt_place *place) {
     return (base_span){0, 0, 0};
 }
 
+/* Extents as the program writes them, where rt_array_text has numbers. */
 const char *rt_tensor_text(base_arena *arena, const rt_tensor_info *info) {
     base_text out;
     base_text_init(&out, arena);
@@ -29,8 +33,8 @@ const char *rt_tensor_text(base_arena *arena, const rt_tensor_info *info) {
     return out.at;
 }
 
-/* Every message about a tensor ends like this: as it is declared, as it was given. */
-/* Both shapes are said, so that a reader sees the axis that differs. The texts live as long as the report: in its arena. */
+/* Every message about a tensor ends like this: as it is declared, as it was given. Both shapes are said, so that a
+ * reader sees the axis that differs. The texts live as long as the report: in its arena. Always false. */
 static bool unfit(rt_call *call, base_diag *d, uint32_t k) {
     d->expected = rt_tensor_text(call->diags->arena, &call->instance->entry->tensors[k]);
     d->found = rt_array_text(call->diags->arena, &call->tensors[k]);
@@ -53,6 +57,7 @@ static bool type_fits(rt_call *call, uint32_t k) {
         base_report(call->diags, BASE_MSG_DIM_MISSING, span, info->name);
         return false;
     }
+    /* The caller gave nothing for this name. */
     if (a->rank == RT_UNKNOWN) {
         base_report(call->diags, BASE_MSG_TENSOR_NONE, span, info->name)->expected = rt_tensor_text(call->diags->arena, info);
         return false;
@@ -63,11 +68,12 @@ static bool type_fits(rt_call *call, uint32_t k) {
     return true;
 }
 
-/* Types and ranks of all, before any shape: shapes of a tensor of the wrong rank would be nonsense. */
-/* All of them are looked at, not the first alone: a caller who mixed up two tensors sees both. */
+/* Types and ranks of all, before any shape: shapes of a tensor of the wrong rank would be nonsense. All of them are
+ * looked at, not the first alone: a caller who mixed up two tensors sees both. */
 static bool all_types_fit(rt_call *call) {
     const rt_entry *e = call->instance->entry;
     bool fine = true;
+    /* Outputs are what the call makes: the host's memory for them is looked at when their shapes are known. */
     for (uint32_t k = 0; k < e->n_tensors; k++)
         if (e->tensors[k].kind != RT_TENSOR_OUTPUT) fine &= type_fits(call, k);
     return fine;
@@ -106,6 +112,8 @@ static const char *dims_in(const rt_call *call, const char *text) {
     return out.n ? out.at : NULL;
 }
 
+/* `divides`: a dimension was to be computed from this extent and did not come out whole, so it has no value that could
+ * be shown. */
 static bool report_shape(rt_call *call, const rt_ints_error *error) {
     const rt_tensor_info *info = &call->instance->entry->tensors[error->tensor];
     base_span span = rt_span(call->diags, &info->place);
@@ -119,6 +127,8 @@ static bool report_shape(rt_call *call, const rt_ints_error *error) {
     return false;
 }
 
+/* From the status of the integer program to words. What has no case here is arithmetic that left int64 or divided by
+ * zero. */
 static bool report(rt_call *call, const rt_ints_error *error) {
     const rt_entry *e = call->instance->entry;
     switch (error->status) {
@@ -137,6 +147,8 @@ static bool report(rt_call *call, const rt_ints_error *error) {
     }
 }
 
+/* The slots begin with the dimensions, in the order of dim_names; the rest are sizes and items that steps and kernels
+ * ask for. */
 bool rt_bind(rt_call *call) {
     const rt_entry *e = call->instance->entry;
     rt_ints_error error;
@@ -146,6 +158,7 @@ bool rt_bind(rt_call *call) {
     return all_bools_fine(call);
 }
 
+/* After binding: the extents of a tensor of the entry, such as an output whose memory is yet to be found. */
 void rt_tensor_shape(const rt_call *call, uint32_t tensor, int64_t *dim) {
     const rt_tensor_info *info = &call->instance->entry->tensors[tensor];
     for (uint32_t k = 0; k < info->rank; k++) dim[k] = call->slots[info->dims[k]];

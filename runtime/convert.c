@@ -4,6 +4,8 @@
 #include <string.h>
 #include "rt.h"
 
+/* 1 bit of sign, 5 of exponent with bias 15, 10 of mantissa; moved to the places of a float, whose bias is 127. An
+ * exponent of 31 is infinity or NaN and becomes all ones. */
 static double from_f16(uint16_t h) {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, mantissa = h & 1023;
     float out;
@@ -16,6 +18,7 @@ static double from_f16(uint16_t h) {
     return (double)out;
 }
 
+/* The upper half of a float. */
 static double from_bf16(uint16_t h) {
     uint32_t bits = (uint32_t)h << 16;
     float out;
@@ -45,10 +48,12 @@ static bool load_int(uint8_t stored, const void *from, int64_t k, int64_t *out) 
     case RT_STORED_U32: *out = LOAD(uint32_t, from, k); return true;
     case RT_STORED_U16: *out = LOAD(uint16_t, from, k); return true;
     case RT_STORED_U8: *out = LOAD(uint8_t, from, k); return true;
+    /* A U64 from 2^63 on comes out negative, which is how it is seen not to fit. */
     default: *out = (int64_t)LOAD(uint64_t, from, k); return *out >= 0;
     }
 }
 
+/* Rounds to nearest where the target is narrower: reals are the one case in which a value may change. */
 static void store_real(uint32_t dtype, void *to, int64_t k, double value) {
     if (dtype == RT_F32) ((float *)to)[k] = (float)value;
     else ((double *)to)[k] = value;
@@ -76,6 +81,7 @@ static bool convert_ints(uint8_t stored, const void *from, uint32_t dtype, void 
     return true;
 }
 
+/* Any byte but 0 and 1 is refused: kernels compute with the bytes as they are. */
 static bool convert_bools(const void *from, void *to, int64_t n) {
     const uint8_t *at = from;
     for (int64_t k = 0; k < n; k++) {

@@ -12,6 +12,8 @@
 
 static const base_span nowhere = {0, 0, 0};
 
+/* strerror_r, since threads of a host may fail at the same time. `error` is given, not read from errno: what lies
+ * between may change that. */
 bool rt_cannot(base_diags *diags, base_message message, const char *path, int error) {
     char text[128];
     if (strerror_r(error, text, sizeof text)) snprintf(text, sizeof text, "error %d", error);
@@ -42,6 +44,7 @@ static bool read_all(int fd, unsigned char *to, size_t n, size_t *out) {
     return true;
 }
 
+/* One byte more than the file has: what is read ends with a zero, so that texts need no copy. */
 bool rt_file_read(const char *path, base_arena *arena, base_diags *diags, const unsigned char **bytes, size_t *n) {
     size_t size;
     if (!file_size(path, diags, &size)) return false;
@@ -49,6 +52,7 @@ bool rt_file_read(const char *path, base_arena *arena, base_diags *diags, const 
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    /* it may have become a pipe meanwhile, which would wait */
     if (fd < 0) return rt_cannot(diags, BASE_MSG_FILE_READ, path, errno);
     bool fine = read_all(fd, to, size, n);
+    /* close may set its own. */
     int error = errno;
     close(fd);
     to[fine ? *n : 0] = 0;
@@ -56,6 +60,7 @@ bool rt_file_read(const char *path, base_arena *arena, base_diags *diags, const 
     return fine || rt_cannot(diags, BASE_MSG_FILE_READ, path, error);
 }
 
+/* All parts, one after the other. False: errno says why. A write may take less than it was given. */
 static bool write_all(int fd, const rt_bytes *parts, size_t n_parts) {
     for (size_t k = 0; k < n_parts; k++) {
         const char *at = parts[k].at;
@@ -75,6 +80,7 @@ static bool write_all(int fd, const rt_bytes *parts, size_t n_parts) {
 
 typedef struct { const rt_output *out; char *staged; size_t room; bool special; } staging;      /* staged: "", or the name of a file to be renamed */
 
+/* A path that does not exist is nothing special: it becomes a regular file. */
 static bool is_special(const char *path) {
     struct stat st;
     return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
@@ -84,12 +90,14 @@ static bool is_special(const char *path) {
 static int open_beside(const char *path, char *name, size_t n) {
     for (unsigned attempt = 0; attempt < 1000; attempt++) {
         snprintf(name, n, "%s.%ld.%u.part", path, (long)getpid(), attempt);
+        /* Beside it and not in a folder for temporary files: rename works within one file system only. */
         int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0 || errno != EEXIST) return fd;
     }
     return -1;
 }
 
+/* Closes fd in any case. close may be the first to say that the disk is full; the first error is the one that counts. */
 static bool fill(int fd, const rt_output *out) {
     bool fine = write_all(fd, out->parts, RT_PARTS);
     int error = errno;
@@ -98,6 +106,7 @@ static bool fill(int fd, const rt_output *out) {
     return fine;
 }
 
+/* A name that was made stays in `staged` also if writing fails, so that the caller removes it. */
 static bool stage(staging *s) {
     int fd = open_beside(s->out->path, s->staged, s->room);
     if (fd < 0) s->staged[0] = 0;
@@ -109,6 +118,7 @@ static bool write_special(const staging *s) {
     return fd >= 0 && fill(fd, s->out);
 }
 
+/* From here on there is nothing to remove. */
 static bool appear(staging *s) {
     if (rename(s->staged, s->out->path)) return false;
     s->staged[0] = 0;
@@ -129,6 +139,7 @@ static size_t write_staged(staging *list, size_t n) {
 
 /* Memory is taken before the first file exists and again when no unfinished one is left, so that none stays behind if there is none. */
 bool rt_files_write(const rt_output *files, size_t n, base_arena *arena, base_diags *diags) {
+    /* Room for ".PID.ATTEMPT.part". */
     enum { SUFFIX = 48 };
     staging *list = base_alloc_array(arena, n, sizeof *list);
     for (size_t k = 0; k < n; k++) {
@@ -138,6 +149,7 @@ bool rt_files_write(const rt_output *files, size_t n, base_arena *arena, base_di
     size_t failed = write_staged(list, n);
     int error = errno;
     for (size_t k = 0; k < n; k++)
+        /* What did not get its name goes away, also after a failure of another file. */
         if (list[k].staged[0]) unlink(list[k].staged);
     return failed == n || rt_cannot(diags, BASE_MSG_FILE_WRITE, files[failed].path, error);
 }

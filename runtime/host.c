@@ -4,12 +4,13 @@
 #include <string.h>
 #include "rt.h"
 
+/* Bytes: what kernels may rely on for each block of device memory. */
 enum { ALIGNMENT = 64 };
 
 typedef struct { void *raw; size_t bytes; } header;      /* before each block */
 
-/* Blocks are aligned to a cache line, which is more than an allocator promises: the header before a block remembers where it began. */
-/* 64: a cache line and the widest vector. The allocator promises only 16, and wants back what it gave: that stands before the block. */
+/* Blocks are aligned to 64 bytes: a cache line and the widest vector. The allocator promises only 16, and wants back
+ * what it gave: the header just before the block remembers where that began. */
 static bool host_alloc(rt_device *self, size_t bytes, void **out) {
     rt_host *host = (rt_host *)self;
     size_t all;
@@ -25,6 +26,7 @@ static bool host_alloc(rt_device *self, size_t bytes, void **out) {
     return true;
 }
 
+/* The size that the device is told is not needed: the header has that of the whole. */
 static void host_free(rt_device *self, void *at, size_t bytes) {
     rt_host *host = (rt_host *)self;
     (void)bytes;
@@ -46,8 +48,8 @@ static bool host_zero(rt_device *self, void *at, size_t bytes) {
     return true;
 }
 
-/* An executor says no when it is cancelled or out of memory; who called knows of a cancel. */
-/* A job that was cancelled is no failure of memory: the interpreter looks at the cancel flag first. */
+/* An executor says no when it is cancelled or out of memory; a job that was cancelled is no failure of memory, and the
+ * interpreter looks at the cancel flag first. */
 static bool host_launch(rt_device *self, const rt_launch *launch) {
     rt_host *host = (rt_host *)self;
     rt_job job = {sizeof job, launch->kernel->fn, &launch->frame, launch->items, launch->cost_of_item, launch->scratch_bytes, launch->cancel};
@@ -62,6 +64,7 @@ static bool host_wait(rt_device *self) {
     return true;
 }
 
+/* `device` is the first member, so the functions above may take a device of theirs for the host around it. */
 void rt_host_init(rt_host *host, const rt_executor *executor, const base_allocator *allocator) {
     *host = (rt_host){.executor = *executor, .allocator = base_allocator_or_malloc(allocator)};
     host->device = (rt_device){

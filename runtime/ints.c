@@ -15,6 +15,8 @@ static rt_ints_status compute(uint32_t op, int64_t a, int64_t b, int64_t c, int6
     case RT_INT_FDIV:
     case RT_INT_MOD:
         if (b == 0) return RT_INTS_ZERO;
+        /* The processor traps on the least number divided by -1, also for the remainder, so the product stands in for
+         * both. */
         if (b == -1) return base_mul(a, op == RT_INT_MOD ? 0 : -1, out) ? RT_INTS_OK : RT_INTS_OVERFLOW;
         *out = op == RT_INT_FDIV ? base_floor_div(a, b) : base_floor_mod(a, b);
         return RT_INTS_OK;
@@ -29,11 +31,13 @@ static rt_ints_status compute(uint32_t op, int64_t a, int64_t b, int64_t c, int6
     case RT_INT_AND: *out = a && b; return RT_INTS_OK;
     case RT_INT_OR: *out = a || b; return RT_INTS_OK;
     case RT_INT_NOT: *out = !a; return RT_INTS_OK;
+    /* Both sides are slots, computed before: one that fails ends the program even where it is not chosen. */
     case RT_INT_SELECT: *out = a ? b : c; return RT_INTS_OK;
     default: return RT_INTS_UNKNOWN;
     }
 }
 
+/* How many of a, b, c are slots. SHAPE and SCALAR use theirs as the numbers of a tensor and an axis. */
 static uint32_t n_operands(uint32_t op) {
     switch (op) {
     case RT_INT_LITERAL: case RT_INT_SHAPE: case RT_INT_SCALAR: return 0;
@@ -52,6 +56,8 @@ static int64_t scalar_of(const rt_array *a) {
     return *(const uint8_t *)a->data;
 }
 
+/* `where` is read as a tensor and an axis (tensor * 256 + axis) by shape errors, as a fact's number by fact errors.
+ * Always false. */
 static bool fail(rt_ints_error *error, uint32_t status, uint64_t where, int64_t found, int64_t expected) {
     *error = (rt_ints_error){.status = status, .tensor = (uint32_t)(where >> 8), .axis = (uint32_t)(where & 255), .fact = (uint32_t)where, .found = found,
                              .expected = expected};
@@ -69,10 +75,12 @@ static bool solve(const rt_int_op *op, int64_t a, int64_t b, int64_t *out, rt_in
     bool fine = b != 0 && !(a == INT64_MIN && b == -1) && a % b == 0 && a / b >= 0;      /* that quotient alone does not fit */
     if (fine) *out = a / b;
     if (!fine) fail(error, RT_INTS_SHAPE, (uint64_t)op->literal, a, b);
+    /* fail has filled the whole error, so this comes after it. */
     error->divides = !fine;
     return fine;
 }
 
+/* Slots of operands are read only as far as the operation has them: a literal's fields a and b are no slots. */
 static bool step(const rt_int_op *op, const rt_array *tensors, int64_t *slots, rt_ints_error *error) {
     int64_t *out = &slots[op->dst];
     uint32_t n = n_operands(op->op);
@@ -98,6 +106,7 @@ bool rt_ints_run(const rt_int_op *ops, uint32_t n, const rt_array *tensors, int6
     return true;
 }
 
+/* A tensor may be known by its shape alone: a scalar needs its element too. */
 static bool operands_known(const rt_int_op *op, const rt_array *tensors, const bool *known) {
     uint32_t n = n_operands(op->op);
     if (op->op == RT_INT_SHAPE) return tensors[op->a].rank != RT_UNKNOWN;
