@@ -225,6 +225,7 @@ static bool call_reaches(fe_lower *l, const fe_decl *from, const fe_expr *e, con
     return items_reach(l, from, e->call.args, target, depth) || items_reach(l, from, e->call.binders, target, depth);
 }
 
+/* depth grows through trees and bodies alike: the search recurses on the stack of C. */
 static bool reaches(fe_lower *l, const fe_decl *from, const fe_expr *e, const fe_decl *target, uint32_t depth)
 {
     if (!e || depth++ > MAX_REACH) return false;
@@ -247,6 +248,7 @@ static bool reaches(fe_lower *l, const fe_decl *from, const fe_expr *e, const fe
 /* Asked once per function: the answer does not depend on the call. */
 static bool is_recursive(fe_lower *l, const fe_decl *fn)
 {
+    /* One map serves two questions: keys of fe_keeps go on with numbers where this one has an r. */
     const char *key = base_printf(l->arena, "%p r", (const void *)fn);
     uint32_t known;
     if (base_map_get(l->keeps, key, &known)) return known == 3;
@@ -343,6 +345,7 @@ static ir_expr lower_select(fe_lower *l, const fe_env *env, const fe_expr *e)
     fe_env yes = fe_assume(l, env, c);
     ir_expr a = fe_lower_expr(l, &yes, args[1].e), b = fe_lower_expr(l, env, args[2].e);
     if (!c || !a || !b) return 0;
+    /* Both branches have one sort, as the sides of an operator do; two truth values may be chosen between. */
     if (fe_sort(l, a) == IR_SORT_REAL) b = fe_real_of(l, b);
     if (fe_sort(l, b) == IR_SORT_REAL) a = fe_real_of(l, a);
     if (fe_sort(l, a) == fe_sort(l, b)) return ir_select(l->u, c, a, b);
@@ -365,6 +368,7 @@ static ir_expr lower_several(fe_lower *l, const fe_env *env, const fe_expr *e, i
     for (uint32_t k = 0; k < args->n; k++) {
         bool plain = args->at[k].kind == FE_ITEM_EXPR;
         if (!plain) fe_report(l, env, BASE_MSG_ITEM_FORM, args->at[k].at, "an argument is an expression");
+        /* Poison goes through fe_ops, so `all` needs no test on the way. */
         ir_expr x = plain ? argument(l, env, e, k, 'n') : 0;
         ok = ok && x;
         all = k == 0 ? x : fe_ops(l, env, e, op, all, x);
@@ -377,6 +381,7 @@ static ir_expr lower_several(fe_lower *l, const fe_env *env, const fe_expr *e, i
 static ir_expr lower_size(fe_lower *l, const fe_env *env, const fe_expr *e)
 {
     const fe_items *args = e->call.args;
+    /* The name alone: the index is not evaluated, so it may stand for several. */
     bool named = args->n == 1 && e->call.binders->n == 0 && args->at[0].kind == FE_ITEM_EXPR && args->at[0].e->kind == FE_NAME;
     const fe_binding *b = named ? fe_bound(env, args->at[0].e->name.text) : NULL;
     if (!b || b->thunk) {

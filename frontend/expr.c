@@ -173,6 +173,7 @@ static ir_expr lower_logic(fe_lower *l, const fe_env *env, const fe_expr *e, ir_
 {
     const char *what = op == IR_AND ? "'and' joins truth values" : "'or' joins truth values";
     ir_expr a = fe_lower_bool(l, env, e->op.a, what);
+    /* Nothing is assumed on the right of `or`: that the left fails is no truth that a test is likely to repeat. */
     fe_env inner = op == IR_AND ? fe_assume(l, env, a) : *env;
     ir_expr b = fe_lower_bool(l, &inner, e->op.b, what);
     return a && b ? ir_op2(l->u, op, a, b) : 0;
@@ -260,6 +261,7 @@ static ir_expr read_tensor(fe_lower *l, const fe_env *env, const fe_expr *e, con
     const fe_items *items = e->index.items;
     uint32_t rank = fe_tensor_rank(l, t), n = t->n_fixed;
     const fe_expr *base = e->index.base;
+    /* fe_lookup_base finds tensors for these two kinds alone. */
     const char *name = base->kind == FE_NAME ? base->name.text : base->member.field.text;
     ir_expr at[IR_RANK];
     bool ok = items->n == rank;
@@ -300,6 +302,7 @@ static ir_expr lower_positions(fe_lower *l, const fe_env *env, const fe_expr *e)
     if (found.kind == FE_FOUND_TENSOR) return read_tensor(l, env, e, &found.tensor);
     if (found.kind == FE_FOUND_BAD) return 0;
     if (base->kind != FE_NAME && base->kind != FE_MEMBER && !fe_lower_expr(l, env, base)) return 0;      /* its own mistake says more */
+    /* Which message depends on what the name is instead of a tensor. */
     if (base->kind != FE_NAME) fe_expected(fe_report(l, env, BASE_MSG_NOT_INDEXED, base->at), "a tensor, or [i = x]", NULL, NULL);
     else if (found.kind == FE_FOUND_THUNK) report_hidden(l, env, base, found.binding);
     else if (found.kind == FE_FOUND_RECORD) fe_report(l, env, BASE_MSG_RECORD_WHOLE, base->at, base->name.text);
@@ -340,6 +343,7 @@ static ir_expr lower_replaced(fe_lower *l, const fe_env *env, const fe_expr *e)
             fe_report(l, env, BASE_MSG_ITEM_FORM, item->at, "positions and [name = value] do not mix");
             return 0;
         }
+        /* All items before this one are named, or we would not be here. */
         for (uint32_t i = 0; i < k; i++)
             if (e->index.items->at[i].name.text == item->name.text) fe_report(l, env, BASE_MSG_INDEX_TWICE, item->at, item->name.text);
         fe_index index;

@@ -2,9 +2,8 @@
  * (they are summed by attend), does a function use up an index of its caller.
  *
  * All three walk the tree with the names that inner binders hide. They follow the language's rule that functions take their arguments
- * by name: arguments are looked into, bodies are not.
- * A walk recurses as deep as the tree is, which the parser bounds. What is wrong in the text
- * is left to its lowering; a look-up may tell it before, and then it is not told again. */
+ * by name: arguments are looked into, bodies are not. A walk recurses as deep as the tree is, which the parser bounds. What is wrong in the
+ * text is left to its lowering; a look-up may tell it before, and then it is not told again. */
 #include "lower.h"
 
 /* Names that binders between the root of the walk and this place have taken, innermost first. `env` is the one at the root: look-ups
@@ -332,7 +331,8 @@ enum { MAX_LOOK = 4000 };                /* functions of functions; what lies de
 static bool keeps_expr(const keeping *q, const fe_expr *e);
 static bool keeps_kind(const keeping *q, const fe_expr *e);
 
-/* A formal depends on the index if the argument that it stands for does. */
+/* A formal depends on the index if the argument that it stands for does.
+ * Other names of a body are constants of its file and indices that it binds itself: they depend on nothing of the caller. */
 static bool value_formal_keeps(const keeping *q, const char *name)
 {
     for (uint32_t k = 0; k < q->fn->fn.formals->values->n; k++)
@@ -410,6 +410,7 @@ static bool keeps_expr(const keeping *q, const fe_expr *e)
     return keeps;
 }
 
+/* Hiding needs no list here: the one index asked about is bound anew only by a call or by e[i = x], and both stop at it. */
 static bool keeps_kind(const keeping *q, const fe_expr *e)
 {
     switch (e->kind) {
