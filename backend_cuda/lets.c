@@ -76,6 +76,7 @@ void cuda_bind(cuda_writer *w, ir_set vars) {
 /* The line as the kernel's text has it, for whoever reads the CUDA text beside it. */
 static void comment(cuda_writer *w, uint32_t i) {
     const ir_let *l = let_at(w, i);
+    /* By the kind of the line; an expression has no word of its own. */
     static const char *const kinds[] = {"", "term ", "fold ", "acc "};
     base_text t;
     base_text_init(&t, w->arena);
@@ -141,6 +142,7 @@ static void term_loops(cuda_writer *w, uint32_t i) {
     ir_set over = ir_set_of(w->u, l->n_over, l->over);
     cuda_axes axes = cuda_axes_of_vars(w, l->n_over, l->over);
     cuda_scope before = cuda_scope_begin(w);
+    /* Before the loops: lines over these features are printed anew inside, also where an outer loop has the same ones. */
     cuda_bind(w, over);
     cuda_loops(w, axes.at, axes.n);
     term_body(w, i);

@@ -49,6 +49,7 @@ static void search_all(cuda_search *search, const cuda_options *options) {
     search_python_roots(search, options->python_paths);
     search_python_roots(search, "/usr/local:/usr");
     if (options->cuda_path) search_toolkit(search, options->cuda_path);
+    /* Toolkits that nobody named, the last by name first. */
     cuda_search_glob(search, "/usr/local/cuda*/lib64/libnvrtc.so.1[123]*");
 }
 

@@ -72,6 +72,7 @@ static cpu_val scale(const fp *f, cpu_val p, cpu_val n) {
     cpu_val second = number(f, LLVMBuildShl(b, LLVMBuildAdd(b, rest, bias, ""), shift, ""));
     return mul(f, mul(f, p, first), second);
 }
+/* Comparisons with NaN are false, so neither bound is picked for it. */
 static cpu_val clamp(const fp *f, cpu_val x, double lo, double hi) {      /* NaN stays */
     x = pick(f, less(f, x, real(f, lo)), real(f, lo), x);
     return pick(f, less(f, real(f, hi), x), real(f, hi), x);
@@ -147,6 +148,7 @@ cpu_val cpu_log(cpu_emitter *e, cpu_val x) {
 
 /* ---- tanh: an odd polynomial (f64: rational, Cephes) below 0.625, else 1 - 2 / (e^2|x| + 1) */
 
+/* x + x z P(z) with z = x^2: the leading x is exact, so small results keep all their digits. */
 static cpu_val tanh_small(const fp *f, cpu_val x) {
     static const double single[] = {-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1};
     static const double above[] = {-9.64399179425052238628e-1, -9.92877231001918586564e1, -1.61468768441708447952e3};
@@ -215,6 +217,7 @@ static cpu_val quarter_wave(const fp *f, cpu_val x, int64_t phase) {
     r = fma_(f, k, real(f, -0x1.3198a2e037073p-69), r);
     cpu_large_angles(f->e, x, &r, &low);
     cpu_val z = mul(f, r, r), s = fma_(f, mul(f, POLY(f, z, sine), z), r, r), c = POLY(f, z, cosine);
+    /* Only the two low bits count: adding the phase may wrap above them. */
     cpu_val quarter = LLVMBuildAdd(b, low, integer(f, phase), "");
     cpu_val odd = LLVMBuildICmp(b, LLVMIntNE, LLVMBuildAnd(b, quarter, integer(f, 1), ""), integer(f, 0), "");
     cpu_val minus = LLVMBuildICmp(b, LLVMIntNE, LLVMBuildAnd(b, quarter, integer(f, 2), ""), integer(f, 0), "");
@@ -265,6 +268,7 @@ static cpu_val power(const fp *f, cpu_val a, cpu_val b) {
     sure = LLVMBuildOr(build, sure, LLVMBuildOr(build, is_value(f, a, 1), is_value(f, b, 0), ""), "");
     return pick(f, sure, real(f, 1), y);
 }
+/* Both types in f64: b log2 |a| may be over 100, and its absolute error is the relative error of the power. */
 cpu_val cpu_pow(cpu_emitter *e, cpu_val a, cpu_val b) {
     cpu_val wide = widened(e, a);
     const fp f = fp_of(e, wide);

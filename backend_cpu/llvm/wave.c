@@ -122,7 +122,7 @@ static cpu_val function(cpu_emitter *e) {
 
 /* ---- the lanes of a kernel that need it */
 
-/* From LARGE on the multiple of pi/2 has too many digits for the three parts that math.c takes it off in. NaN is not large. */
+/* Below LARGE, k = 2 x / pi has 20 bits, and k times the parts of pi/2 of 33 bits each that math.c takes off is exact in 53. NaN is not large. */
 static cpu_val is_large(cpu_emitter *e, cpu_val x) {
     cpu_val size = cpu_call(e, "llvm.fabs", LLVMTypeOf(x), 1, &x), limit = LLVMConstReal(e->f64, LARGE);
     return LLVMBuildFCmp(e->b, LLVMRealOGE, size, cpu_is_vector(x) ? cpu_splat(e, limit, (int32_t)LLVMGetVectorSize(LLVMTypeOf(x))) : limit, "large");
