@@ -69,6 +69,7 @@ static fe_env relink(fe_lower *l, fe_env env, const fe_link *link, const fe_env 
     const fe_binding *b = fe_bound(cur, link->formal);
     if (!b || b->thunk) return env;
     if (link->n == 1) return fe_bind_index(l, &env, link->actual[0], b->index, b->n);    /* one name may stand for several there too */
+    /* b holds the indices of all actuals one behind the other, width[k] of them for the k-th; a body that bound fewer ends the loop. */
     for (uint32_t k = 0, at = 0; k < link->n && at + link->width[k] <= b->n; at += link->width[k++])
         env = fe_bind_index(l, &env, link->actual[k], &b->index[at], link->width[k]);
     return env;
@@ -85,7 +86,7 @@ fe_env fe_thunk_env(fe_lower *l, const fe_thunk *t, const fe_env *cur)
 }
 
 /* A thunk is evaluated each time it is met; equal results are one expression, since the IR shares them.
- * BACK is the way out of a variant: first to the env of its call, then on to the s, w or `visible` that is meant there. */
+ * BACK is the way out of a called body: first to the env of its call, then on to the s, w or `visible` that is meant there. */
 ir_expr fe_thunk_eval(fe_lower *l, const fe_thunk *t, const fe_env *cur)
 {
     if (t->kind != FE_THUNK_TEXT && t->kind != FE_THUNK_BACK) return fe_attend_thunk(l, t, cur);
