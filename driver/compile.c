@@ -22,7 +22,6 @@ static double now(void) {
 
 /* Sizes that costs are judged at, by ir_dim; 0 leaves the choice to the cost model. Names that the graph does not have are no mistake here:
  * the same list is given to every graph of the file. */
-
 static int64_t *representative(base_arena *arena, const ir_unit *u, const attn_dim *dims, size_t n_dims) {
     int64_t *at = BASE_ARRAY(arena, u->dim.n + 1, int64_t);
     for (uint32_t dim = 1; dim < u->dim.n; dim++)
@@ -90,7 +89,6 @@ static const char *remark_text(attn_module *m, const pass_remark *r, const base_
 /* What was put together comes before what stayed apart, each in the order of the passes. */
 static void keep_remarks(attn_module *m, const pass_state *s, api_entry *e, const base_diags *diags) {
     e->remarks = BASE_ARRAY(m->arena, s->moves.n + s->remarks.n, const char *);
-
     for (uint32_t k = 0; k < s->moves.n; k++) e->remarks[e->n_remarks++] = remark_text(m, &s->moves.at[k], diags);
     for (uint32_t k = 0; k < s->remarks.n; k++) e->remarks[e->n_remarks++] = remark_text(m, &s->remarks.at[k], diags);
 }

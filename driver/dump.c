@@ -1,7 +1,6 @@
 /* Programs in the compiler's own words: after any pass, and as the text that a target's own compiler gets. */
 #include <string.h>
 #include "api.h"
-
 /* pass NULL: after the last. emit: the text for the target's compiler instead. out: from the context's allocator, once all went well. */
 
 typedef struct {
@@ -70,7 +69,6 @@ static attn_status dump(api_call *call, void *args) {
     bool source = d->pass && !strcmp(d->pass, "frontend");
     if (!drv_target_exists(target)) return drv_target_unknown(call, target), ATTN_ERROR_ARGUMENT;
     /* Exists but has no backend: that can only be the evaluator. */
-
     if (!b && !source) return api_argument(call, "the evaluator runs the graph as it is, so that target eval has no passes and no code");
     /* Names before work: a pass that does not exist is reported without lowering anything. */
     if (!pass_fits(d->pass)) return unknown_pass(call, d->pass), ATTN_ERROR_ARGUMENT;

@@ -6,7 +6,6 @@
 static void clean_up(api_call *call, bool failed) {
     for (api_cleanup *c = call->cleanups; c; c = c->next)
         if (failed || !c->on_failure_only) c->run(c->self);
-
     call->cleanups = NULL;
 }
 

@@ -69,7 +69,6 @@ static bool take_given(loading *l, const rt_tensor_info *info, const attn_tensor
 
 /* -1 is an extent that nothing has said yet: the file decides it, and rt_param_load fills it in. */
 static bool take_stored(loading *l, const rt_tensor_info *info, const int64_t *slots, const bool *known, rt_array *out) {
-
     rt_param p = {.name = info->name, .storage = info->storage, .dtype = info->dtype, .rank = info->rank, .dim_texts = info->dim_texts};
     void *data;
     /* The file is searched by the storage name, which may stand for several stored tensors that are stacked. */
@@ -159,7 +158,6 @@ static int64_t device_need(loading *l) {
     for (uint32_t k = 0; k < l->model->n_instances; k++) {
         const rt_entry *e = &l->model->instances[k].entry->entry;
         for (uint32_t b = 0; b < e->n_buffers; b++)
-
             if (e->buffers[b].kind == RT_BUFFER_CONST) all += rounded(const_bytes(l, e, b));
     }
     return all;
@@ -195,7 +193,6 @@ static bool upload_params(loading *l, rt_device *d) {
 /* Constants belong to their entry, so each instance has its own copy. */
 static bool upload_consts(loading *l, rt_device *d, api_instance *i) {
     const rt_entry *e = &i->entry->entry;
-
     for (uint32_t b = 0; b < e->n_buffers; b++)
         if (e->buffers[b].kind == RT_BUFFER_CONST && !upload(l, d, e->buffers[b].data, const_bytes(l, e, b), &i->instance.consts[b])) return false;
     return true;

@@ -199,7 +199,6 @@ static bool in_line(const ir_kernel *k, const ir_let *l, const ir_axis *a) {
 }
 
 /* Product of extents at a random position, 0 if it is hidden. */
-
 static double draw(counting *c, const ir_let *l, const wanting *w) {
     double product = 1;
     c->unknown = false;
@@ -235,7 +234,6 @@ static double kernel(counting *c, const ir_kernel *k) {
 }
 
 /* All launches; loops multiply by their turns, as counted from their bounds at the first. */
-
 static double steps(counting *c) {
     const ir_plan *p = c->entry->plan;
     const rt_entry *e = &c->entry->entry;

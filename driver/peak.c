@@ -51,7 +51,6 @@ static chains_fn *choose(void) {
 static void work(const rt_frame *frame, int64_t first, int64_t last, void *scratch) {
     chains_fn *fn = choose();
     float *out = frame->buffers[0];
-
     (void)scratch;
     for (int64_t k = first; k < last; k++) out[k] = fn(0.999f, (float)frame->ints[0]);
 }

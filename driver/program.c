@@ -16,7 +16,6 @@ typedef struct {
 /* ---- imports */
 
 /* Imports are relative to the file that imports, not to the folder that the process happens to be in. */
-
 static const char *beside(base_arena *arena, const char *importer, const char *path) {
     const char *slash = strrchr(importer, '/');
     /* An importer without a folder, a program from text say, leaves the path to the folder of the process. */
@@ -178,7 +177,6 @@ attn_status attn_program_graph(const attn_program *program, size_t k, attn_graph
 
 attn_status attn_program_tensor(const attn_program *program, const char *graph, size_t k, attn_tensor_info *out) {
     static const attn_tensor_kind kinds[] = {[RT_TENSOR_INPUT] = ATTN_INPUT, [RT_TENSOR_PARAM] = ATTN_PARAM, [RT_TENSOR_OUTPUT] = ATTN_OUTPUT};
-
     const api_graph *g = program ? api_graph_find(program, graph) : NULL;
     if (!g || !out || out->struct_size < sizeof *out || k >= g->signature.n_tensors) return ATTN_ERROR_ARGUMENT;
     const rt_tensor_info *t = &g->signature.tensors[k];

@@ -100,7 +100,6 @@ bool drv_sizes(api_call *call, const attn_program *program, const api_graph *g, 
     out->at = BASE_ARRAY(call->scratch, e->n_slots, int64_t);
     out->known = BASE_ARRAY(call->scratch, e->n_slots, bool);
     if (!drv_dims_known(call, e, dims, n_dims)) return false;
-
     for (uint32_t k = 0; k < e->n_dims; k++) {
         bool known = given(dims, n_dims, e->dim_names[k], &out->at[k]);
         /* In this order: what the caller names, what the file is tried with, what the facts allow. */

@@ -17,7 +17,6 @@ typedef struct {
 
 /* All sizes are known to fit from here on: count and bytes of a tensor are products that nothing checks again. Half of int64 leaves room
  * for the offsets that are added to them. */
-
 static attn_status check_shape(api_call *call, const making *m) {
     int64_t n, bytes;
     if ((unsigned)m->dtype >= RT_N_DTYPES) return api_argument(call, "there is no element type of that number");

@@ -2,6 +2,8 @@
 #include <string.h>
 #include "attnc.h"
 
+/* The letters at the end are those of cli_flags in options.c: what a verb does not accept is an unknown option to it. Usage and example are
+ * shown by --help as they stand. */
 const cli_verb cli_verbs[] = {
     {"check", "check a program and list its graphs", "attnc check FILE [--json]", "attnc check gqa.attn", "j", verb_check},
     {"run", "compute a graph",
@@ -25,6 +27,7 @@ const cli_verb cli_verbs[] = {
 };
 const size_t cli_n_verbs = sizeof cli_verbs / sizeof *cli_verbs;
 
+/* NULL also for a word that is an option: verbs come first. */
 static const cli_verb *find_verb(const char *name) {
     for (size_t k = 0; k < cli_n_verbs; k++)
         if (!strcmp(cli_verbs[k].name, name)) return &cli_verbs[k];
@@ -41,6 +44,7 @@ static int run_verb(const cli_verb *verb, const cli_options *o) {
 }
 
 int main(int n, char **words) {
+    /* Help that was asked for is a result, on stdout with 0; help that is forced on somebody is a message, on stderr with 2. */
     bool asks = n > 1 && (!strcmp(words[1], "--help") || !strcmp(words[1], "-h") || !strcmp(words[1], "help"));
     const cli_verb *verb = n > 1 ? find_verb(words[1]) : NULL;
     if (n > 1 && !strcmp(words[1], "--version")) {
@@ -52,6 +56,7 @@ int main(int n, char **words) {
         cli_help(n > 2 && asks ? find_verb(words[2]) : NULL, asks ? stdout : stderr);
         return asks ? cli_flush(CLI_FINE) : CLI_USAGE;
     }
+    /* Freed below also after a mistake: what was parsed before it lies there. */
     cli_options o = {0};
     int status = cli_parse(n - 2, words + 2, verb, &o);
     if (status == CLI_FINE && o.help) cli_help(verb, stdout);

@@ -24,6 +24,7 @@ const size_t cli_n_flags = sizeof cli_flags / sizeof *cli_flags;
 
 /* One more element. `list` is the address of a pointer. */
 static bool grow(void *list, size_t n, size_t size) {
+    /* By one each time: command lines are short. Without memory the old list stays, so that cli_options_free finds it. */
     void **at = list;
     void *more = realloc(*at, (n + 1) * size);
     if (more) *at = more;
@@ -31,6 +32,7 @@ static bool grow(void *list, size_t n, size_t size) {
 }
 
 static char *copy(const char *text, size_t n) {
+    /* The caller frees it (cli_options_free). */
     char *at = malloc(n + 1);
     if (!at) return NULL;
     memcpy(at, text, n);
@@ -52,10 +54,12 @@ static int add_dims(cli_options *o, const char *word) {
     for (const char *at = word; *at;) {
         size_t n = strcspn(at, ",");
         const char *equal = memchr(at, '=', n);
+        /* The number must end where the item does: "A=1x" and "A=" are refused, as is what strtoll had to clip. */
         char *end = NULL;
         errno = 0;
         long long value = equal ? strtoll(equal + 1, &end, 10) : 0;
         if (!equal || equal == at || end == equal + 1 || end != at + n || errno || value < 0) return cli_say(CLI_MSG_NOT_NAME_SIZE, (int)n, at);
+        /* Also across several --dims: they add up. */
         for (size_t k = 0; k < o->n_dims; k++)
             if (strlen(o->dims[k].name) == (size_t)(equal - at) && !strncmp(o->dims[k].name, at, (size_t)(equal - at)))
                 return cli_say(CLI_MSG_NAME_TWICE, "--dims", "dimension", o->dims[k].name);
@@ -75,6 +79,7 @@ static int number(const char *flag, const char *word, unsigned long long most, u
     return CLI_FINE;
 }
 
+/* 'n' is --threads, 1024 at most; the other number is the seed, any 64 bits. has_seed: 0 is a seed too. */
 static int take_number(cli_options *o, const cli_flag *f, const char *word) {
     unsigned long long value = 0;
     int status = number(f->name, word, f->letter == 'n' ? 1024 : ~0ull, &value);
@@ -85,6 +90,7 @@ static int take_number(cli_options *o, const cli_flag *f, const char *word) {
 
 /* Twice is a mistake: which of the two is meant would be a guess. */
 static int take_text(cli_options *o, const cli_flag *f, const char *word) {
+    /* One place for each letter, in the same order. Words of the command line live as long as the process, so nothing is copied. */
     const char **places[] = {&o->graph, &o->weights, &o->target, &o->after};
     static const char letters[] = "gwta";
     const char **at = places[strchr(letters, f->letter) - letters];
@@ -93,12 +99,14 @@ static int take_text(cli_options *o, const cli_flag *f, const char *word) {
     return CLI_FINE;
 }
 
+/* 0 stands for "by type" inside, so that it cannot be asked for; NaN fails the comparison. */
 static int take_real(cli_options *o, const cli_flag *f, const char *word) {
     char *end;
     o->tolerance = strtod(word, &end);
     return end > word && !*end && o->tolerance > 0 ? CLI_FINE : cli_say(CLI_MSG_NOT_POSITIVE, f->name, word);
 }
 
+/* By the kind of argument. The default is a number: take_flag has dealt with flags that have none. */
 static int take(cli_options *o, const cli_flag *f, const char *word) {
     switch (f->argument) {
     case 's': return take_text(o, f, word);
@@ -115,6 +123,7 @@ static void switch_on(cli_options *o, char letter) {
     if (letter == 'c') o->code = true;
 }
 
+/* Only among those that the verb accepts. */
 static const cli_flag *find_flag(const cli_verb *verb, const char *word) {
     for (size_t k = 0; k < cli_n_flags; k++)
         if (!strcmp(cli_flags[k].name, word) && strchr(verb->accepts, cli_flags[k].letter)) return &cli_flags[k];
@@ -126,6 +135,7 @@ static int take_flag(cli_options *o, const cli_flag *f, int n, char **words, int
     if (!f->argument) return switch_on(o, f->letter), CLI_FINE;
     if (*k + 1 >= n) return cli_say(CLI_MSG_NO_ARGUMENT, f->name);
     int status = take(o, f, words[++*k]);
+    /* So `--in q=q.npy k=k.npy prog.attn` ends at the program, which has no '='. */
     while (status == CLI_FINE && f->argument == 'n' && *k + 1 < n && words[*k + 1][0] != '-' && strchr(words[*k + 1], '=')) status = take(o, f, words[++*k]);
     return status;
 }
@@ -138,6 +148,7 @@ int cli_parse(int n, char **words, const cli_verb *verb, cli_options *o) {
         const cli_flag *f = find_flag(verb, words[k]);
         if (!strcmp(words[k], "--help") || !strcmp(words[k], "-h")) o->help = true;
         else if (f) status = take_flag(o, f, n, words, &k);
+        /* A single "-" is a file name. */
         else if (words[k][0] == '-' && words[k][1]) status = cli_say(CLI_MSG_OPTION_UNKNOWN, verb->name, words[k]);
         else if (o->file) status = cli_say(CLI_MSG_TWO_FILES, o->file, words[k]);
         else o->file = words[k];
@@ -147,6 +158,7 @@ int cli_parse(int n, char **words, const cli_verb *verb, cli_options *o) {
 }
 
 void cli_options_free(cli_options *o) {
+    /* Names were copied, paths were not. The casts drop a const that is there for everybody else. */
     for (size_t k = 0; k < o->n_ins; k++) free((void *)(uintptr_t)o->ins[k].name);
     for (size_t k = 0; k < o->n_outs; k++) free((void *)(uintptr_t)o->outs[k].name);
     for (size_t k = 0; k < o->n_dims; k++) free((void *)(uintptr_t)o->dims[k].name);
@@ -155,6 +167,7 @@ void cli_options_free(cli_options *o) {
     free(o->dims);
 }
 
+/* From the library, so that the list is never out of date. */
 static void help_passes(FILE *to) {
     const char *name;
     fputs("\npasses: frontend", to);

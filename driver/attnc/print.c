@@ -3,8 +3,10 @@
 #include <string.h>
 #include "attnc.h"
 
+/* NumPy's own threshold and edgeitems: more elements than MANY are cut to EDGE at both ends of each axis. */
 enum { MANY = 1000, EDGE = 3 };
 
+/* cut: there are MANY; width: of the widest element that is shown. */
 typedef struct { FILE *to; const attn_tensor *t; bool cut; int width; } printing;
 
 /* Position k of row-major order, whatever the strides. */
@@ -18,6 +20,7 @@ static const char *address(const attn_tensor *t, int64_t k) {
     return (const char *)attn_tensor_data(t) + at * (int64_t)attn_dtype_bytes(attn_tensor_dtype(t));
 }
 
+/* As a double, for comparing and for printing reals; an int64 beyond 2^53 loses its last digits, so integers are printed by `format`. */
 double cli_element(const attn_tensor *t, int64_t k) {
     const void *at = address(t, k);
     switch (attn_tensor_dtype(t)) {
@@ -29,6 +32,7 @@ double cli_element(const attn_tensor *t, int64_t k) {
     }
 }
 
+/* The text of one element; its length. 64 bytes are room for any. */
 static int format(const attn_tensor *t, int64_t k, char *out, size_t n) {
     const void *at = address(t, k);
     switch (attn_tensor_dtype(t)) {
@@ -39,6 +43,7 @@ static int format(const attn_tensor *t, int64_t k, char *out, size_t n) {
     }
 }
 
+/* What is done with element k of row-major order. */
 typedef void each(printing *p, int64_t k);
 
 /* Elements that are shown, in order. */
@@ -74,11 +79,13 @@ static void separate(printing *p, int axis, bool dots) {
         fputs(dots ? " ... " : " ", p->to);
         return;
     }
+    /* The next line starts below the first bracket of this axis: one column for each bracket that is open. */
     for (int k = 0; k < below; k++) fputs("\n", p->to);
     fprintf(p->to, "%*s", axis + 1, "");
     if (dots) fprintf(p->to, "...\n%*s", axis + 1, "");
 }
 
+/* Skips the same elements as `walk`: what was measured is what is shown. base: position of this part in units of what it consists of. */
 static void brackets(printing *p, int axis, int64_t base) {
     if (axis == attn_tensor_rank(p->t)) {
         show(p, base);
@@ -101,12 +108,14 @@ void cli_print_tensor(FILE *to, const char *name, const attn_tensor *t) {
     fprintf(to, "%s: %s[", name, attn_dtype_name(attn_tensor_dtype(t)));
     for (int axis = 0; axis < attn_tensor_rank(t); axis++) fprintf(to, axis ? ",%lld" : "%lld", (long long)attn_tensor_dim(t, axis));
     fputs("]\n", to);
+    /* Without elements there is nothing to nest, whatever the rank. */
     if (n > 0) walk(&p, 0, 0, measure);
     if (n > 0) brackets(&p, 0, 0);
     else fputs("[]", to);
     fputs("\n", to);
 }
 
+/* As a program writes it, "f32[B,S]": extents are texts here, since no tensor is there yet. */
 void cli_print_type(FILE *to, const attn_tensor_info *info) {
     fputs(info->is_dim ? "dim" : attn_dtype_name(info->dtype), to);
     if (info->rank == 0) return;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "attnc.h"
 
+/* Seconds of a clock that never goes back. */
 double cli_now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -34,7 +35,9 @@ int cli_failed(cli_session *s, attn_status status) {
     cli_progress(NULL);
     fflush(stdout);
     for (size_t k = 0; k < n; k++) fputs(attn_diagnostics_render(s->diagnostics, k, cli_colour(stderr)), stderr);
+    /* Calls that are refused before they can report anything have a status and no message. */
     if (n == 0 && status != ATTN_OK) fprintf(stderr, "attnc: %s\n", attn_status_text(status));
+    /* The list is used again by the next call: each message is printed once. */
     attn_diagnostics_clear(s->diagnostics);
     return status == ATTN_OK ? CLI_FINE : status == ATTN_ERROR_ARGUMENT ? CLI_USAGE : CLI_WRONG;
 }
@@ -51,6 +54,7 @@ int cli_open(cli_session *s, const cli_options *o) {
     return status == ATTN_OK ? CLI_FINE : cli_failed(s, status);
 }
 
+/* n: of graphs that there are, all of which are listed. */
 static int no_such_graph(const cli_session *s, size_t n) {
     int status = cli_say(CLI_MSG_GRAPH_UNKNOWN, s->options->file, s->options->graph);
     for (size_t k = 0; k < n; k++) {
@@ -68,6 +72,7 @@ int cli_load(cli_session *s) {
     int shown = cli_failed(s, status);       /* warnings too */
     if (status != ATTN_OK) return shown;
     size_t n = attn_program_n_graphs(s->program);
+    /* From the end, so that without --graph the last is taken, as in the library. */
     for (size_t k = n; k-- > 0 && !s->graph;) {
         attn_program_graph(s->program, k, &info);
         if (!s->options->graph || !strcmp(s->options->graph, info.name)) {
@@ -87,6 +92,7 @@ static attn_tensor_info tensor_info(const cli_session *s, size_t k) {
     return info;
 }
 
+/* *out: the number by which the library knows it. */
 static bool find_tensor(const cli_session *s, attn_tensor_kind kind, const char *name, size_t *out) {
     for (*out = 0; *out < s->n_tensors; ++*out) {
         attn_tensor_info info = tensor_info(s, *out);
@@ -121,6 +127,7 @@ static int read_files(cli_session *s) {
         size_t at;
         if (!find_tensor(s, ATTN_INPUT, f->name, &at)) return cli_no_tensor(s, ATTN_INPUT, f->name);
         if (is_given(s->inputs, s->n_inputs, f->name)) return cli_say(CLI_MSG_NAME_TWICE, "--in", "input", f->name);
+        /* Counted when its tensor is there: what cli_close gives back is what was counted. */
         attn_argument *a = &s->inputs[s->n_inputs];
         attn_status status = attn_tensor_read_npy(s->context, f->path, s->diagnostics, &a->tensor);
         if (status != ATTN_OK) return cli_failed(s, status);
@@ -136,10 +143,12 @@ static bool is_dimension_given(const cli_session *s, const char *name) {
     return false;
 }
 
+/* More than any program has; further ones are left to their defaults. */
 enum { MOST_DIMS = 64 };
 /* Sizes that files of --in fix are what the drawn ones must have: those dimensions that an input's axes name. */
 static size_t known_dims(const cli_session *s, attn_dim *out, size_t room) {
     size_t n = 0;
+    /* --dims first: what a file says otherwise is then reported by the run, as a contradiction. */
     for (; n < s->options->n_dims && n < room; n++) out[n] = s->options->dims[n];
     for (size_t k = 0; k < s->n_inputs; k++) {
         size_t at;
@@ -150,6 +159,7 @@ static size_t known_dims(const cli_session *s, attn_dim *out, size_t room) {
             attn_program_graph(s->program, g, &graph);
             if (!strcmp(graph.name, s->graph)) break;
         }
+        /* Only axes that are a dimension by itself; N + 1 would have to be solved, and the library does that when it binds. */
         for (int axis = 0; axis < info.rank && axis < attn_tensor_rank(s->inputs[k].tensor); axis++)
             for (size_t d = 0; d < graph.n_dims && n < room; d++) {
                 bool known = false;
@@ -179,6 +189,7 @@ static int draw(cli_session *s, attn_tensor_kind kind, attn_argument *list, size
     size_t n_dims = known_dims(s, dims, MOST_DIMS);
     for (size_t k = 0; k < s->n_tensors; k++) {
         attn_tensor_info info = tensor_info(s, k);
+        /* All are drawn for the same dims, and the library fills in the rest the same way each time: so their shapes agree. */
         if (info.kind != kind || is_given(list, *n, info.name) || (info.is_dim && is_dimension_given(s, info.name))) continue;
         attn_status status = attn_program_sample(s->context, s->program, s->graph, k, dims, n_dims, s->options->seed, s->diagnostics, &list[*n].tensor);
         if (status != ATTN_OK) return cli_failed(s, status);
@@ -188,6 +199,7 @@ static int draw(cli_session *s, attn_tensor_kind kind, attn_argument *list, size
 }
 
 int cli_read_inputs(cli_session *s, bool drawn) {
+    /* Room for files and for drawn ones; + 1, since calloc(0) may be NULL. */
     s->inputs = calloc(s->n_tensors + s->options->n_ins + 1, sizeof *s->inputs);
     if (!s->inputs) return cli_say(CLI_MSG_MEMORY);
     int status = read_files(s);
@@ -203,6 +215,7 @@ static bool has_params(const cli_session *s) {
 int cli_model(cli_session *s, bool drawn) {
     attn_model_options o = ATTN_MODEL_OPTIONS_INIT;
     o.weights = s->options->weights;
+    /* Drawn once and kept: verify makes a model for each target, and all must have the same weights. */
     if (drawn && !o.weights && has_params(s) && !s->params) {
         s->params = calloc(s->n_tensors + 1, sizeof *s->params);
         int status = s->params ? draw(s, ATTN_PARAM, s->params, &s->n_params) : cli_say(CLI_MSG_MEMORY);
@@ -227,6 +240,7 @@ static int name_outputs(cli_session *s) {
     return CLI_FINE;
 }
 
+/* Dims are those of the command line alone: shapes say the rest. Failed or not, outputs that were made stay in the session. */
 int cli_run(cli_session *s, attn_kernel_time *times) {
     attn_run_options o = ATTN_RUN_OPTIONS_INIT;
     int status = name_outputs(s);
@@ -242,6 +256,7 @@ int cli_run(cli_session *s, attn_kernel_time *times) {
     return cli_failed(s, attn_model_run(s->model, &o, s->diagnostics));
 }
 
+/* The names stay: the next run makes new tensors for them. */
 void cli_drop_outputs(cli_session *s) {
     for (size_t k = 0; k < s->n_outputs; k++) {
         attn_tensor_destroy(s->outputs[k].tensor);
@@ -249,6 +264,7 @@ void cli_drop_outputs(cli_session *s) {
     }
 }
 
+/* Either order would do: a model keeps its module alive by itself. */
 void cli_drop_module(cli_session *s) {
     attn_model_destroy(s->model);
     attn_module_destroy(s->module);
@@ -256,11 +272,13 @@ void cli_drop_module(cli_session *s) {
     s->module = NULL;
 }
 
+/* list NULL: was never asked for. */
 static void drop(attn_argument *list, size_t n) {
     for (size_t k = 0; list && k < n; k++) attn_tensor_destroy(list[k].tensor);
     free(list);
 }
 
+/* Also of a session that ended half way: everything takes NULL. Diagnostics last, since every call before may have used them. */
 void cli_close(cli_session *s) {
     cli_drop_module(s);
     drop(s->inputs, s->n_inputs);

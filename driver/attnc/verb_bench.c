@@ -4,9 +4,11 @@
 #include <string.h>
 #include "attnc.h"
 
+/* How many runs are measured, and for how many seconds they, and the peak after them, are. */
 enum { FEWEST = 5, MOST = 1000 };
 static const double budget_s = 1.0, peak_s = 0.2;
 
+/* operations: of one run; 0: not counted. peak_gflops 0: no peak to compare with. */
 typedef struct { double median_s, best_s, operations, peak_gflops; int runs; } figures;
 
 static int compare(const void *a, const void *b) {
@@ -18,6 +20,7 @@ static int compare(const void *a, const void *b) {
 static int measure(cli_session *s, figures *f) {
     static double seconds[MOST];
     int status = cli_run(s, NULL);           /* warm: pages, caches, threads. Its outputs are the ones that are used again */
+    /* The clock starts after the warm run. */
     double end = cli_now() + budget_s;
     while (status == CLI_FINE && f->runs < MOST && (f->runs < FEWEST || cli_now() < end)) {
         double start = cli_now();
@@ -42,9 +45,11 @@ static int count_operations(cli_session *s, figures *f) {
     return cli_failed(s, attn_model_operations(s->model, &o, s->diagnostics, &f->operations));
 }
 
+/* At the median, the time that is shown. */
 static double gflops(const figures *f) { return f->median_s > 0 ? f->operations / f->median_s * 1e-9 : 0; }
 static double fraction(const figures *f) { return f->peak_gflops > 0 ? gflops(f) / f->peak_gflops : 0; }
 
+/* null where nothing was counted or measured: 0 would be a result. */
 static void print_json(const cli_session *s, const figures *f) {
     json_t *out = json_object();
     bool counted = f->operations > 0, peak = f->peak_gflops > 0;

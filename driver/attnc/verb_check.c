@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include "attnc.h"
 
+/* Tensors of a kind on one line, as in the head of a graph. */
 static void print_list(const cli_session *s, const attn_graph_info *g, attn_tensor_kind kind) {
     bool first = true;
     for (size_t k = 0; k < g->n_tensors; k++) {
@@ -14,6 +15,7 @@ static void print_list(const cli_session *s, const attn_graph_info *g, attn_tens
     }
 }
 
+/* Params below the head, a line each, with the names under which weights are stored. */
 static void print_graph(const cli_session *s, const attn_graph_info *g) {
     printf("graph %s(", g->name);
     print_list(s, g, ATTN_INPUT);
@@ -30,6 +32,7 @@ static void print_graph(const cli_session *s, const attn_graph_info *g) {
     }
 }
 
+/* By attn_tensor_kind. Extents are texts: "B", "2 * S". */
 static json_t *tensor_json(const attn_tensor_info *t) {
     static const char *const kinds[] = {"input", "param", "output"};
     json_t *dims = json_array(), *out = json_object();
@@ -42,6 +45,7 @@ static json_t *tensor_json(const attn_tensor_info *t) {
     return out;
 }
 
+/* The caller owns what is returned; *_new hands each part over to its parent. */
 static json_t *graph_json(const cli_session *s, const attn_graph_info *g) {
     json_t *out = json_object(), *tensors = json_array();
     json_object_set_new(out, "name", json_string(g->name));
@@ -58,6 +62,7 @@ static json_t *graph_json(const cli_session *s, const attn_graph_info *g) {
 int verb_check(cli_session *s) {
     attn_status status = attn_program_from_file(s->context, s->options->file, s->diagnostics, &s->program);
     int exit_status = cli_failed(s, status);
+    /* Printed when all graphs are in it: JSON in parts is of no use to who reads it. Not cli_load: a file without graphs is right, too. */
     json_t *all = json_array();
     for (size_t k = 0; exit_status == CLI_FINE && k < attn_program_n_graphs(s->program); k++) {
         attn_graph_info g = ATTN_GRAPH_INFO_INIT;

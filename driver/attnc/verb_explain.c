@@ -6,14 +6,17 @@
 #include <string.h>
 #include "attnc.h"
 
+/* Measured runs, whose mean is shown. Launches are counted over all of them and divided by their number. */
 enum { RUNS = 5 };
 
+/* k is below attn_module_n_kernels, so the call does not fail; texts belong to the module. */
 static attn_kernel_info kernel_info(const cli_session *s, size_t k) {
     attn_kernel_info info = ATTN_KERNEL_INFO_INIT;
     attn_module_kernel(s->module, s->graph, k, &info);
     return info;
 }
 
+/* The list ends with NULL. Without any remark the passes had nothing to choose between. */
 static void print_remarks(const cli_session *s) {
     const char *remark;
     printf("== decisions: what is computed together, what stayed apart, and the time that the cost model expected of each\n\n");
@@ -31,8 +34,10 @@ static void print_kernels(const cli_session *s, size_t n) {
     }
 }
 
+/* Times mean something only beside the sizes that they were taken at. */
 static void print_sizes(const cli_session *s) {
     int threads = attn_context_threads(s->context);
+    /* Predictions for the CPU are those of one thread; a GPU is predicted as a whole. */
     bool host = !strcmp(attn_module_target(s->module), "cpu");
     printf("== time, the mean of %d runs", RUNS);
     if (host) printf(" with %d thread%s", threads, threads == 1 ? "" : "s");
@@ -46,6 +51,7 @@ static void print_sizes(const cli_session *s) {
     printf("; %sratio is measured to predicted\n", host ? "predicted for one thread, " : "");
 }
 
+/* Seconds of one launch, the mean; 0 if it was never launched. */
 static double measured(const attn_kernel_time *t) { return t->launches ? t->seconds / (double)t->launches : 0; }
 
 static void print_times(const cli_session *s, const attn_kernel_time *times, size_t n) {
@@ -56,9 +62,11 @@ static void print_times(const cli_session *s, const attn_kernel_time *times, siz
     for (size_t k = 0; k < n; k++) {
         attn_kernel_info info = kernel_info(s, k);
         double m = measured(&times[k]);
+        /* Such a kernel finds out what a failed check is told with, so it stands in the plan and does not run. */
         idle |= times[k].launches == 0;
         int64_t launches = times[k].launches / RUNS;
         printf("%-24s %9lld %14.5f %14.5f %8.2f\n", info.name, (long long)launches, 1e3 * info.predicted_s, 1e3 * m, info.predicted_s > 0 ? m / info.predicted_s : 0);
+        /* A kernel in a loop counts as often as it is launched. */
         predicted_sum += info.predicted_s * (double)launches;
         measured_sum += m * (double)launches;
     }
@@ -94,11 +102,13 @@ static void print_json(const cli_session *s, const attn_kernel_time *times, size
 /* Kernels and decisions are printed before anything runs, so they are there also when a run fails. One run warms up, the mean of five counts. */
 int verb_explain(cli_session *s) {
     int status = cli_load(s);
+    /* The evaluator has no kernels to show. */
     if (status == CLI_FINE && s->options->target && !strcmp(s->options->target, "eval")) return cli_say(CLI_MSG_NO_KERNELS);
     if (status == CLI_FINE) status = cli_read_inputs(s, true);
     if (status == CLI_FINE) status = cli_compile(s, s->options->target);
     if (status != CLI_FINE) return status;
     size_t n = attn_module_n_kernels(s->module, s->graph);
+    /* By kernel; runs add to it, so the warm run below is given none. */
     attn_kernel_time *times = calloc(n + 1, sizeof *times);
     if (!s->options->json) {
         print_kernels(s, n);

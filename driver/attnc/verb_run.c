@@ -3,12 +3,14 @@
 #include <string.h>
 #include "attnc.h"
 
+/* For names of --out, after the run. */
 static const attn_argument *find_output(const cli_session *s, const char *name) {
     size_t k = 0;
     while (strcmp(s->outputs[k].name, name)) k++;        /* check_outputs has seen it */
     return &s->outputs[k];
 }
 
+/* Asked of the program, since outputs of the session are named only when it runs. */
 static bool is_output(const cli_session *s, const char *name) {
     for (size_t k = 0; k < s->n_tensors; k++) {
         attn_tensor_info t = ATTN_TENSOR_INFO_INIT;
@@ -31,6 +33,7 @@ static int check_outputs(const cli_session *s) {
     return CLI_FINE;
 }
 
+/* In one call, so that the library can write all files or none. */
 static int write_outputs(cli_session *s) {
     size_t n = s->options->n_outs;
     attn_tensor_file *files = calloc(n + 1, sizeof *files);
@@ -50,6 +53,7 @@ static bool wants_drawn(const cli_session *s) {
 
 int verb_run(cli_session *s) {
     int status = cli_load(s);
+    /* Inputs and params are drawn together or not at all. */
     bool drawn = status == CLI_FINE && wants_drawn(s);
     if (status == CLI_FINE) status = check_outputs(s);
     if (status == CLI_FINE) status = cli_read_inputs(s, drawn);
@@ -57,6 +61,7 @@ int verb_run(cli_session *s) {
     if (status == CLI_FINE) status = cli_model(s, drawn);
     if (status == CLI_FINE) status = cli_run(s, NULL);
     if (status == CLI_FINE) status = write_outputs(s);
+    /* A run that writes nothing would have no result to show for itself otherwise. */
     bool shown = s->options->print || s->options->n_outs == 0;
     for (size_t k = 0; status == CLI_FINE && shown && k < s->n_outputs; k++) cli_print_tensor(stdout, s->outputs[k].name, s->outputs[k].tensor);
     return status;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "attnc.h"
 
+/* worst: absolute; worst_relative: over 1 + the value's own size; wrong: elements beyond the tolerance, of n. */
 typedef struct { double worst, worst_relative, square_sum, scale; int64_t n, wrong; } errors;
 
 /* Allowed: tolerance * (1 + the value's own size). Sums of f32 products differ by their order. */
@@ -21,12 +22,14 @@ static void compare_element(errors *e, double want, double got, double allowed) 
     if (same(want, got)) return;
     double error = fabs(want - got);
     if (!(error <= allowed * (1 + fabs(want)))) e->wrong++;      /* NaN is wrong */
+    /* One of the two is NaN: there is no difference to show, so it counts as the largest. */
     if (isnan(error)) error = INFINITY;
     if (error > e->worst) e->worst = error;
     if (error / (1 + fabs(want)) > e->worst_relative) e->worst_relative = error / (1 + fabs(want));
     e->square_sum += error * error;
 }
 
+/* Both have the graph's type and shape: they are outputs of the same name. */
 static errors compare(const cli_session *s, const attn_tensor *want, const attn_tensor *got) {
     errors e = {0};
     for (int64_t k = 0, n = attn_tensor_elements(want); k < n; k++)
@@ -36,8 +39,10 @@ static errors compare(const cli_session *s, const attn_tensor *want, const attn_
 
 static double root_mean_square(const errors *e) { return e->n ? sqrt(e->square_sum / (double)e->n) : 0; }
 
+/* JSON has no infinity. */
 static json_t *figure(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
+/* A row of the list, or a line of text if there is none. */
 static void report(json_t *list, const char *target, const char *name, const errors *e) {
     json_t *row = json_object();
     if (!list) {
@@ -85,6 +90,7 @@ static int verify_targets(cli_session *s, const attn_argument *want, json_t *lis
     if (s->options->target) return verify_target(s, s->options->target, want, list, wrong);
     for (size_t k = 0; status == CLI_FINE && (name = attn_target_name(k)); k++) {
         if (!strcmp(name, "eval")) continue;
+        /* Why a target is missing is no news here: it is left out, and its messages with it. */
         bool usable = attn_target_check(s->context, name, s->diagnostics) == ATTN_OK;
         attn_diagnostics_clear(s->diagnostics);
         if (usable) status = verify_target(s, name, want, list, wrong);
@@ -93,12 +99,14 @@ static int verify_targets(cli_session *s, const attn_argument *want, json_t *lis
     return status;
 }
 
+/* Inputs are read or drawn once, for all targets. A target that computes something else makes the exit status 1. */
 int verb_verify(cli_session *s) {
     bool wrong = false;
     int status = cli_load(s);
     if (status == CLI_FINE) status = cli_read_inputs(s, true);
     if (status == CLI_FINE) status = run_target(s, "eval");
     if (status != CLI_FINE) return status;
+    /* The evaluator's outputs move out of the session, so that the next run makes new ones instead of writing over them. */
     attn_argument *want = malloc((s->n_outputs + 1) * sizeof *want);
     json_t *list = s->options->json ? json_array() : NULL;
     for (size_t k = 0; want && k < s->n_outputs; k++) {
@@ -111,6 +119,7 @@ int verb_verify(cli_session *s) {
         printf("\n");
     }
     json_decref(list);
+    /* Moved out, so cli_close does not know them. */
     for (size_t k = 0; want && k < s->n_outputs; k++) attn_tensor_destroy(want[k].tensor);
     free(want);
     return status == CLI_FINE && wrong ? CLI_WRONG : status;

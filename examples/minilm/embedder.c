@@ -20,6 +20,7 @@ typedef struct {                    /* one text, tokenised */
 } tokens;
 typedef struct { tokens *at; int32_t *ids; } token_list;   /* ids: those of all texts */
 
+/* The chain of the library: context, program, module, model. It stops at the first that fails; embedder_free takes what there is. */
 static bool load(embedder *e, const embedder_options *o, attn_diagnostics *diagnostics)
 {
     attn_context_options context = ATTN_CONTEXT_OPTIONS_INIT;
@@ -42,6 +43,7 @@ embedder *embedder_create(const embedder_options *o, attn_diagnostics *diagnosti
         snprintf(error, n_error, "out of memory");
         return NULL;
     }
+    /* Read first: it is the cheapest to find missing. */
     e->vocabulary = wordpiece_load(o->vocabulary, error, n_error);
     if (e->vocabulary && load(e, o, diagnostics)) return e;
     embedder_free(e);
@@ -63,6 +65,7 @@ double embedder_compile_seconds(const embedder *e) { return attn_module_compile_
 
 /* ---- batches */
 
+/* Rows are different, so no two compare equal and the order is always the same. */
 static int by_length(const void *a, const void *b)
 {
     const tokens *x = a, *y = b;
@@ -75,6 +78,7 @@ static void token_list_free(token_list *list)
     free(list->ids);
 }
 
+/* All texts at once, since batches are made of texts of like length. EMBEDDER_TOKENS places for each: longer ones are cut. */
 static bool tokenise(const embedder *e, size_t n, const sentence *texts, token_list *out)
 {
     *out = (token_list){calloc(n + 1, sizeof *out->at), calloc(n + 1, EMBEDDER_TOKENS * sizeof *out->ids)};
@@ -94,6 +98,7 @@ static bool tokenise(const embedder *e, size_t n, const sentence *texts, token_l
 static bool run_batch(embedder *e, size_t n, const tokens *batch, float *out, attn_diagnostics *diagnostics)
 {
     static const int32_t padding = WORDPIECE_PAD;
+    /* Sorted by length, so the last is the longest. Arrays on the stack: 32 * 256 ids and 32 rows, 80 KiB. */
     int64_t dims[2] = {(int64_t)n, batch[n - 1].length}, shape[2] = {(int64_t)n, EMBEDDER_WIDTH};
     int32_t ids[EMBEDDER_BATCH * EMBEDDER_TOKENS], lengths[EMBEDDER_BATCH];
     float rows[EMBEDDER_BATCH][EMBEDDER_WIDTH];
@@ -101,15 +106,18 @@ static bool run_batch(embedder *e, size_t n, const tokens *batch, float *out, at
         lengths[b] = batch[b].length;
         for (int64_t i = 0; i < dims[1]; i++) ids[(int64_t)b * dims[1] + i] = i < batch[b].length ? batch[b].ids[i] : padding;
     }
+    /* Names of the graph's tensors. Lengths make the padding invisible, so what it holds changes no embedding. */
     attn_argument inputs[2] = {{"ids", NULL}, {"len", NULL}}, output = {"emb", NULL};
     attn_run_options run = ATTN_RUN_OPTIONS_INIT;
     run.graph = "embed";
     run.inputs = inputs, run.n_inputs = 2;
     run.outputs = &output, run.n_outputs = 1;
+    /* The library reads and writes these arrays where they lie; it must be done with them before this function ends. */
     bool done = !attn_tensor_wrap(e->context, ATTN_I32, 2, dims, NULL, ids, diagnostics, &inputs[0].tensor) &&
                 !attn_tensor_wrap(e->context, ATTN_I32, 1, dims, NULL, lengths, diagnostics, &inputs[1].tensor) &&
                 !attn_tensor_wrap(e->context, ATTN_F32, 2, shape, NULL, rows, diagnostics, &output.tensor) &&
                 !attn_model_run(e->model, &run, diagnostics);
+    /* Back to the order in which the texts came. */
     for (size_t b = 0; done && b < n; b++) memcpy(out + batch[b].row * EMBEDDER_WIDTH, rows[b], sizeof rows[b]);
     attn_tensor_destroy(inputs[0].tensor);
     attn_tensor_destroy(inputs[1].tensor);
@@ -125,6 +133,7 @@ bool embedder_run(embedder *e, size_t n, const sentence *texts, float *out, embe
         snprintf(error, n_error, "out of memory for the tokens of %zu sentences", n);
         return false;
     }
+    /* Only a failure that is not the library's has a text in `error`. */
     bool done = true;
     for (size_t first = 0; done && first < n; first += EMBEDDER_BATCH) {
         size_t size = n - first < EMBEDDER_BATCH ? n - first : EMBEDDER_BATCH;

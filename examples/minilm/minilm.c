@@ -17,6 +17,7 @@ typedef struct {
     const char *query, *embeddings, *text;
     int top;
 } options;
+/* Two lines by number; with --query both are the line that was found. */
 typedef struct { float score; size_t a, b; } match;
 
 /* ---- command line */
@@ -38,6 +39,7 @@ static const char usage[] =
     "\n"
     "example: minilm --weights model.safetensors --vocab vocab.txt --query \"how do I undo a commit?\" faq.txt\n";
 
+/* A count from 1 to a million, with nothing behind it; 0 stays free to mean that none was given. */
 static bool read_count(const char *text, int *out)
 {
     char *end;
@@ -50,6 +52,7 @@ static bool read_count(const char *text, int *out)
     return true;
 }
 
+/* false: getopt has said what is wrong, or read_count has. */
 static bool read_option(int option, options *o)
 {
     switch (option) {
@@ -65,6 +68,7 @@ static bool read_option(int option, options *o)
     }
 }
 
+/* Paths point into argv and live as long as the process. */
 static bool read_options(int argc, char **argv, options *o)
 {
     static const struct option known[] = {
@@ -92,6 +96,7 @@ static bool read_options(int argc, char **argv, options *o)
 
 /* ---- progress and messages */
 
+/* Written over itself until all is done; called only where stderr is a terminal. */
 static void show_progress(void *env, size_t done, size_t all)
 {
     enum { WIDTH = 40 };
@@ -108,6 +113,7 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* Messages of the library first, then what is not the library's; 1, the exit status. */
 static int report(const attn_diagnostics *diagnostics, const char *error)
 {
     for (size_t k = 0; k < attn_diagnostics_count(diagnostics); k++)
@@ -129,11 +135,13 @@ static float dot(const float *a, const float *b)
 static void keep(match *best, int *n, int top, match found)
 {
     if (*n == top && best[top - 1].score >= found.score) return;
+    /* Insertion from the end. Equal scores keep the order in which they were found. */
     int k = *n < top ? (*n)++ : top - 1;
     for (; k > 0 && best[k - 1].score < found.score; k--) best[k] = best[k - 1];
     best[k] = found;
 }
 
+/* Every pair: n * n / 2 products of 384 numbers, which for some thousand lines is still quick beside the embedding. */
 static void print_pairs(const sentences *all, const float *rows, match *best, int top)
 {
     int n = 0;
@@ -156,6 +164,7 @@ static void print_nearest(const sentences *all, const float *rows, const float *
 
 /* ---- the whole */
 
+/* A context of its own for the file, so that the embedder need not show its own to anybody. */
 static bool write_embeddings(const char *path, size_t n, float *rows, attn_diagnostics *diagnostics)
 {
     attn_context *context = NULL;
@@ -164,6 +173,7 @@ static bool write_embeddings(const char *path, size_t n, float *rows, attn_diagn
     bool done = !attn_context_create(NULL, diagnostics, &context) &&
                 !attn_tensor_wrap(context, ATTN_F32, 2, dims, NULL, rows, diagnostics, &tensor) &&
                 !attn_tensor_write_npy(context, tensor, path, diagnostics);
+    /* The tensor was wrapped around rows, which stay the caller's. */
     attn_tensor_destroy(tensor);
     attn_context_destroy(context);
     return done;
@@ -182,6 +192,7 @@ static bool embed_all(embedder *e, const options *o, const sentences *all, float
 
 static bool run(const options *o, const sentences *all, embedder *e, attn_diagnostics *diagnostics, char *error, size_t n_error)
 {
+    /* One row more, for the query. */
     float *rows = calloc(all->n + 1, EMBEDDER_WIDTH * sizeof *rows);
     match *best = calloc((size_t)o->top, sizeof *best);
     bool done = rows && best;
@@ -203,6 +214,7 @@ int main(int argc, char **argv)
     attn_diagnostics *diagnostics = NULL;
     if (!read_options(argc, argv, &o)) return 2;
     if (attn_diagnostics_create(NULL, &diagnostics)) return fputs("minilm: out of memory\n", stderr), 1;
+    /* The text before the model: a file that is missing should not cost seconds of compiling. */
     if (!sentences_read(o.text, &all, error, sizeof error)) return report(diagnostics, error);
     embedder *e = embedder_create(&o.model, diagnostics, error, sizeof error);
     int status = e && run(&o, &all, e, diagnostics, error, sizeof error) ? 0 : report(diagnostics, error);

@@ -14,6 +14,7 @@
 
 static const char *source, *weights;        /* folders */
 
+/* Four buffers in turn, so that one call may take up to four paths. */
 static const char *path(const char *folder, const char *name)
 {
     static char text[4][1024];
@@ -23,6 +24,7 @@ static const char *path(const char *folder, const char *name)
     return out;
 }
 
+/* Exactly these n ids, [CLS] and [SEP] among them. */
 static void assert_ids(const wordpiece *v, const char *text, int n, const int32_t *expected)
 {
     int32_t ids[EMBEDDER_TOKENS];
@@ -30,6 +32,8 @@ static void assert_ids(const wordpiece *v, const char *text, int n, const int32_
     assert_memory_equal(ids, expected, (size_t)n * sizeof *ids);
 }
 
+/* Ids are those of the tokeniser that the model was trained with: no text; punctuation and case; an accent as one code point and as two, which
+ * must be the same; bytes that are no UTF-8; a special token written out. */
 static void test_tokens(void **state)
 {
     (void)state;
@@ -44,6 +48,7 @@ static void test_tokens(void **state)
     assert_ids(v, "\xff\xfe" "hello", 3, (int32_t[]){101, 7592, 102});       /* no UTF-8 */
     assert_ids(v, "[MASK]", 3, (int32_t[]){101, 103, 102});
 
+    /* A text beyond the limit is cut, and still ends with [SEP]. */
     char *longest = malloc(6 * 1000 + 1);
     for (int k = 0; k < 1000; k++) memcpy(longest + 6 * k, "hello ", 7);
     int32_t ids[EMBEDDER_TOKENS];
@@ -54,6 +59,7 @@ static void test_tokens(void **state)
     wordpiece_free(v);
 }
 
+/* Line 8 of the reference is empty, since an empty sentence has an embedding too; every question of the FAQ must have its answer. */
 static void test_sentences(void **state)
 {
     (void)state;
@@ -71,6 +77,7 @@ static void test_sentences(void **state)
     sentences_free(&all);
 }
 
+/* Every element of every embedding, through the compiled graph, against what sentence-transformers computes from the same weights. */
 static void test_embeddings(void **state)
 {
     (void)state;
@@ -95,6 +102,7 @@ static void test_embeddings(void **state)
     assert_true(embedder_run(e, all.n, all.at, rows, NULL, NULL, diagnostics, error, sizeof error));
 
     const float *want = attn_tensor_data(reference);
+    /* NaN would be lost in fmax, so it becomes the largest difference there is. 1e-5 is a few roundings of f32: embeddings have length 1. */
     double worst = 0;
     for (size_t k = 0; k < all.n * EMBEDDER_WIDTH; k++) worst = fmax(worst, isnan(rows[k]) ? HUGE_VAL : fabs((double)rows[k] - (double)want[k]));
     print_message("largest difference to sentence-transformers: %.2e\n", worst);

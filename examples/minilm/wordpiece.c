@@ -34,6 +34,7 @@ typedef struct {                         /* one text on its way */
 
 static int compare_entries(const void *a, const void *b) { return strcmp(((const entry *)a)->text, ((const entry *)b)->text); }
 
+/* A regular file, since its size is asked for; NULL, with a text in `error`, if it can't be read. The text ends with 0. */
 static char *read_file(const char *path, size_t *n, char *error, size_t n_error)
 {
     FILE *file = fopen(path, "rb");
@@ -74,11 +75,13 @@ wordpiece *wordpiece_load(const char *path, char *error, size_t n_error)
     wordpiece *v = calloc(1, sizeof *v);
     size_t lines = cut_lines(text, n, NULL);
     entry *sorted = lines <= INT32_MAX ? malloc((lines + 1) * sizeof *sorted) : NULL;
+    /* The ids of the special tokens are fixed: a file with fewer lines cannot hold them. */
     if (!v || !sorted || lines <= WORDPIECE_MASK) {
         snprintf(error, n_error, "'%s' is no vocabulary: %zu lines", path, lines);
         free(text), free(v), free(sorted);
         return NULL;
     }
+    /* Counted first, so that there is room for all; the id of an entry is its line, which sorting does not change. */
     cut_lines(text, n, sorted);
     qsort(sorted, lines, sizeof *sorted, compare_entries);
     *v = (wordpiece){text, sorted, lines};
@@ -93,6 +96,7 @@ void wordpiece_free(wordpiece *v)
     free(v);
 }
 
+/* The id of a text, or -1. */
 static int32_t find(const wordpiece *v, const char *text)
 {
     const entry key = {text, 0}, *hit = bsearch(&key, v->sorted, v->n, sizeof key, compare_entries);
@@ -115,6 +119,7 @@ static int32_t longest(const encoder *e, int from, int *end)
     for (*end = e->n_word; *end > from; --*end) {
         if (*end < e->n_word && ((unsigned char)e->word[*end] & 0xc0) == 0x80) continue;     /* inside a code point */
         memcpy(piece + prefix, e->word + from, (size_t)(*end - from));
+        /* Fits: a word is at most 4 * MAX_WORD bytes, and piece has 3 more for "##" and the end. */
         piece[prefix + *end - from] = 0;
         int32_t id = find(e->vocabulary, piece);
         if (id >= 0) return id;
@@ -122,6 +127,7 @@ static int32_t longest(const encoder *e, int from, int *end)
     return -1;
 }
 
+/* Also called where there is no word: then nothing happens. */
 static void end_word(encoder *e)
 {
     int first = e->n_ids, end;
@@ -135,6 +141,7 @@ static void end_word(encoder *e)
     e->n_word = e->n_points = 0;
 }
 
+/* Beyond MAX_WORD code points are counted only: end_word makes the word [UNK], and none of its letters is needed. */
 static void add_to_word(encoder *e, int32_t point)
 {
     if (++e->n_points > MAX_WORD) return;
@@ -160,6 +167,7 @@ static utf8proc_category_t category(int32_t c)
     return listed ? since[low].category : utf8proc_category(c);
 }
 
+/* What separates words: Unicode's separators, and the control characters that are spaces. */
 static bool is_space(int32_t c)
 {
     switch (category(c)) {
@@ -170,6 +178,7 @@ static bool is_space(int32_t c)
 
 static bool is_dropped(int32_t c)       /* control, format, private: what "clean text" removes */
 {
+    /* Control characters by category, but spaces to the model. */
     if (c == '\t' || c == '\n' || c == '\r') return false;
     if (c == 0 || c == 0xfffd) return true;
     switch (category(c)) {
@@ -178,6 +187,7 @@ static bool is_dropped(int32_t c)       /* control, format, private: what "clean
     }
 }
 
+/* All signs of ASCII that are neither letters nor digits count, "$" and "+" too, whatever Unicode calls them. */
 static bool is_punctuation(int32_t c)
 {
     if ((c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126)) return true;
@@ -194,6 +204,7 @@ static bool is_chinese(int32_t c)       /* the blocks of ideographs that stand a
            (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) || (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
 }
 
+/* Punctuation stands alone: each mark is a word. */
 static void put_point(encoder *e, int32_t c)
 {
     if (is_space(c)) end_word(e);
@@ -204,6 +215,7 @@ static void put_point(encoder *e, int32_t c)
 /* One cleaned code point: decomposed, marks dropped, lower case. */
 static void put_normal(encoder *e, int32_t c)
 {
+    /* The longest decomposition of one code point has 18 parts; what does not fit would be dropped. */
     int32_t parts[32];
     int last_class;
     utf8proc_ssize_t n = utf8proc_decompose_char(c, parts, 32, UTF8PROC_DECOMPOSE, &last_class);
@@ -218,6 +230,7 @@ static void put_text(encoder *e, const char *text, size_t n)
         step = utf8proc_iterate((const utf8proc_uint8_t *)text + at, size - at, &c);
         if (step < 1) { step = 1; continue; }                    /* no UTF-8: U+FFFD, which is dropped */
         if (is_dropped(c)) continue;
+        /* Before it is decomposed: compatibility ideographs decompose to others. */
         bool alone = is_chinese(c);
         if (alone) end_word(e);
         put_normal(e, c);
@@ -251,6 +264,7 @@ int wordpiece_encode(const wordpiece *v, const char *text, int32_t *ids, int lim
         put(&e, specials[which].id);
     }
     put_text(&e, text, strlen(text));
+    /* put leaves the last place free, so there is room however long the text is. */
     ids[e.n_ids++] = WORDPIECE_SEP;
     return e.n_ids;
 }
