@@ -11,9 +11,9 @@
 #include "rewrite.h"
 
 typedef struct {                 /* what holds where an expression is evaluated */
-    ir_expr guard;
-    uint32_t parent;
-    ir_var *bound; uint32_t n_bound;
+    ir_expr guard;               /* true here, beside what the parents say */
+    uint32_t parent;             /* index of the context around; [0] is its own */
+    ir_var *bound; uint32_t n_bound; /* variables that have a value here */
     pass_memo seen;              /* expressions looked at here */
 } context;
 typedef BASE_VEC(ir_var) var_list;
@@ -28,12 +28,13 @@ typedef struct {
     pass_memo suspect;           /* expressions that hold something unproved: 1 yes, 2 no */
     BASE_VEC(asked) made;        /* checks so far */
     pass_memo computed;          /* values that are no sources */
-    ir_builder *early, *here;
-    const ir_node *node;
+    ir_builder *early, *here;    /* right behind the sources; in the block at hand, before the node */
+    const ir_node *node;         /* the map at hand */
 } checks_state;
 
 /* ---- what needs a look: reads and divisions that nothing proves */
 static bool is_suspect(checks_state *c, ir_expr e);
+/* `ir_at_least(-divisor, 1)`: a divisor that is always negative is no 0 either. A bit may be any number, so it is always looked at. */
 static bool suspect_itself(checks_state *c, ir_expr e) {
     ir_unit *u = c->u;
     ir_op op = (ir_op)ir_at(u, e)->op;
@@ -46,6 +47,8 @@ static bool suspect_itself(checks_state *c, ir_expr e) {
         if (!ir_in_range(u, ir_operand(u, e, i), type.dim[i])) return true;
     return false;
 }
+/* Memoised without regard to guards, so that whole expressions in which nothing can fail are passed over in every context. Extents of what is
+ * bound are evaluated too. */
 static bool is_suspect(checks_state *c, ir_expr e) {
     uint32_t known;
     if (!ir_n_operands(c->u, e)) return false;
@@ -58,6 +61,7 @@ static bool is_suspect(checks_state *c, ir_expr e) {
 }
 
 /* ---- contexts */
+/* The context inside `parent`; equal ones are one, so that `seen` holds for both. Nothing new: the parent itself. */
 static uint32_t within(checks_state *c, uint32_t parent, ir_expr guard, ir_var *bound, uint32_t n_bound) {
     if (!n_bound && ir_is_bool(c->u, guard, true)) return parent;
     for (uint32_t i = 1; i < c->contexts.n; i++) {
@@ -94,6 +98,7 @@ static ir_set with_extents(ir_unit *u, ir_set needed) {
     }
     return needed;
 }
+/* Outer variables, then what is bound from the outside in, each once: a binder may occur again inside. */
 static void around(checks_state *c, uint32_t at, var_list *out) {
     BASE_VEC(uint32_t) chain = { 0 };
     for (uint32_t k = at; k; k = c->contexts.at[k].parent) BASE_PUSH(c->u->arena, &chain, k);
@@ -132,6 +137,7 @@ static ir_expr linear_position(ir_unit *u, const var_list *all, var_list *over) 
     return at;
 }
 
+/* Both halves of a check are plain maps of rank 0 to i64, so that `lower` makes ordinary kernels of them. */
 static ir_node *scalar_node(checks_state *c, const char *name, ir_expr body) {
     ir_type type = { .dtype = IR_TYPE_I64 };
     return ir_node_map(c->u, c->node->span, 0, NULL, ir_value_new(c->u, name, &type), body);
@@ -142,6 +148,7 @@ static void find_computed(void *env, ir_value v) {
     source_env *s = env;
     s->computed |= pass_memo_get(&s->c->computed, v, NULL);
 }
+/* Then it may stand before everything, loops too: it must not mention a counter either. */
 static bool reads_sources_only(checks_state *c, const ir_node *position) {
     source_env s = { c, false };
     pass_node_reads(c->u, position, find_computed, &s);
@@ -152,6 +159,7 @@ static bool reads_sources_only(checks_state *c, const ir_node *position) {
 typedef struct { const char *what; ir_value tensor; uint8_t axis; ir_expr index, shown, limit, good; } question;
 
 /* ---- has it been asked already, under no more guards? */
+/* Free variables in order of appearance: two spellings of a question are matched by it. */
 static void appear(ir_unit *u, ir_expr e, pass_memo *seen, var_list *out) {
     if (!ir_free(u, e) || !pass_memo_add(seen, e)) return;
     if (ir_is(u, e, IR_VAR)) BASE_PUSH(u->arena, out, ir_at(u, e)->u.ref);
@@ -163,6 +171,8 @@ static bool among(const lower_list *list, ir_expr e) {
         if (list->at[i] == e) return true;
     return false;
 }
+/* Does the old check answer the new question? The same index and condition, up to the names of free variables; each guard of the old one is a guard
+ * of the new one, so that the old one looked wherever the new one would; and whatever had to be non-empty for the old one is so for the new. */
 static bool follows(ir_unit *u, const asked *old, const asked *new) {
     ir_binding *all = BASE_ARRAY(u->arena, old->free.n + 1u, ir_binding);
     if (old->free.n != new->free.n) return false;
@@ -177,6 +187,7 @@ static bool follows(ir_unit *u, const asked *old, const asked *new) {
         if (!among(&new->some, old->some.at[i])) return false;
     return true;
 }
+/* Only extents without variables can be compared across nodes, so only they are listed in `some`. A new question is noted. */
 static bool is_new(checks_state *c, uint32_t at, ir_expr index, ir_expr good, ir_expr guards) {
     asked a = { .index = index, .good = good };
     pass_memo seen = pass_memo_create(c->u->arena);
@@ -194,6 +205,7 @@ static bool is_new(checks_state *c, uint32_t at, ir_expr index, ir_expr good, ir
     return true;
 }
 
+/* `bad` is asked for every index of what it depends on. Where the reduction folds to "never", there is nothing to ask at run time. */
 static void add_check(checks_state *c, uint32_t at, const question *q) {
     ir_unit *u = c->u;
     ir_expr guards = guards_of(c, at), bad = ir_and(u, guards, ir_not(u, q->good));
@@ -229,6 +241,7 @@ static ir_expr known_true(ir_unit *u, void *env, ir_expr e) {
     known_env *k = env;
     return ir_at(u, e)->sort == IR_SORT_BOOL && pass_memo_get(&k->known, e, NULL) ? ir_bool(u, true) : 0;
 }
+/* First by the guards as they are spelled, then by proof, in which every variable around may be taken to have a value. */
 static bool holds(checks_state *c, uint32_t at, ir_expr truth) {
     lower_list parts = { 0 };
     known_env k = { pass_memo_create(c->u->arena) };
@@ -240,6 +253,7 @@ static bool holds(checks_state *c, uint32_t at, ir_expr truth) {
     return ir_provably_where(c->u, ir_set_of(c->u, all.n, all.at), truth);
 }
 
+/* Each side that a guard or a proof settles is dropped, so the check asks only what is open. */
 static void ask_index(checks_state *c, uint32_t at, const char *what, ir_value tensor, uint32_t axis, ir_expr index, ir_expr limit) {
     ir_unit *u = c->u;
     if (ir_in_range(u, index, limit)) return;
@@ -265,12 +279,14 @@ static void ask_divisor(checks_state *c, uint32_t at, ir_expr divisor) {
     if (!ir_is_bool(u, good, true) && !holds(c, at, good)) add_check(c, at, &q);
 }
 
+/* What it is made of has been asked before: pass_fits relies on operands that fit. The message shows no number: it would not fit either. */
 static void ask_exact(checks_state *c, uint32_t at, ir_expr e) {
     if (!pass_may_overflow(c->u, e)) return;
     ir_expr good = pass_fits(c->u, e);
     question q = { pass_overflow_name(c->u, e), 0, 0, e, ir_int(c->u, 0), ir_int(c->u, 0), good };
     if (!ir_is_bool(c->u, good, true) && !holds(c, at, good)) add_check(c, at, &q);
 }
+/* Bits of an int64 but the sign. */
 static void ask_bit(checks_state *c, uint32_t at, ir_expr n) {
     ir_unit *u = c->u;
     ir_expr good = ir_and(u, ir_op2(u, IR_LE, ir_int(u, 0), n), ir_op2(u, IR_LE, n, ir_int(u, 62)));
@@ -288,6 +304,7 @@ static void look_term(void *env, ir_expr term) {
 static void look_all(checks_state *c, uint32_t at, ir_expr e) {
     for (uint32_t i = 0; i < ir_n_operands(c->u, e); i++) look(c, at, ir_operand(c->u, e, i));
 }
+/* Extents are evaluated outside, the guard for every index, the body where the guard holds. The reduction itself may overflow. */
 static void look_reduction(checks_state *c, uint32_t at, ir_expr e) {
     ir_unit *u = c->u;
     uint32_t n = ir_red_n_bound(u, e);
@@ -301,6 +318,7 @@ static void look_reduction(checks_state *c, uint32_t at, ir_expr e) {
     look(c, within(c, inside, ir_red_where(u, e), NULL, 0), ir_red_body(u, e));
     ask_exact(c, at, e);
 }
+/* Operands before the operator: a check is made after those that it relies on. Lazy sides are looked at in a context of their own. */
 static void look(checks_state *c, uint32_t at, ir_expr e) {
     ir_unit *u = c->u;
     if (!is_suspect(c, e) || !pass_memo_add(&c->contexts.at[at].seen, e)) return;
@@ -345,6 +363,7 @@ static void look(checks_state *c, uint32_t at, ir_expr e) {
     }
 }
 
+/* Contexts start anew: what they know is about this node's variables. Questions asked before stay in `made`, over all nodes. */
 static void check_map(checks_state *c, const ir_node *n) {
     c->node = n;
     c->contexts.n = 0;
@@ -362,6 +381,8 @@ static void check_map(checks_state *c, const ir_node *n) {
 
 static void mark_computed(void *env, ir_value v) { pass_memo_add(env, v); }
 
+/* The top block's sources go to `early`, which the checks of tables then follow; everything else, with its checks before it, to `late`. Values of a
+ * loop's body count as computed before the body is walked. */
 static ir_block check_block(checks_state *c, const ir_block *block, bool top) {
     ir_builder *late = ir_builder_create(c->u), *outside = c->here;
     c->here = late;

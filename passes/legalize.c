@@ -7,6 +7,8 @@
 enum { DEPTH = 8 };              /* of expansions within expansions */
 typedef struct { const ir_target *target; uint32_t depth; } legalizer;
 
+/* Called from the leaves up: operands are legal by now. What the expansion is made of is expanded in turn, one level deeper. Operators without
+ * an expansion stay, and the emitter has to know them. */
 static ir_expr expand(ir_unit *u, void *env, ir_expr e) {
     legalizer *l = env;
     const ir_op op = (ir_op)ir_at(u, e)->op;
@@ -19,11 +21,13 @@ static ir_expr expand(ir_unit *u, void *env, ir_expr e) {
     const ir_expr meaning = ir_expr_parse(u, ir_ops[op].expand, n, names, operands);
     return meaning ? ir_rebuild_up(u, meaning, expand, &inner) : 0;
 }
+/* The poison stands for parts that a line does not have. */
 static ir_expr legal(ir_unit *u, const ir_target *target, ir_expr e) {
     legalizer l = {target, 0};
     return e ? ir_rebuild_up(u, e, expand, &l) : 0;
 }
 
+/* Reads in lines become other expressions where their positions change, and an access is found by its read: both change alike. */
 static void legalize_access(ir_unit *u, const ir_target *target, uint32_t n_axes, ir_access *a) {
     a->read = legal(u, target, a->read);
     a->base = legal(u, target, a->base);
@@ -37,6 +41,7 @@ static void legalize_store(ir_unit *u, const ir_target *target, ir_kernel_store 
     for (uint32_t i = 0; i < s->at.n_places; i++) s->at.places[i] = legal(u, target, s->at.places[i]);
 }
 
+/* Lists are copied before entries change: the kernel that came in may be compared with, and stays as it is. */
 ir_kernel *pass_legalize_kernel(const ir_kernel *k, const ir_target *target) {
     ir_unit *u = k->unit;
     ir_kernel *out = base_copy(u->arena, k, sizeof *k);

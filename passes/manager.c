@@ -3,11 +3,12 @@
 #include <time.h>
 #include "passes.h"
 
+/* What the state holds: each level needs those before it, so they compare in order. */
 typedef enum { LEVEL_GRAPH, LEVEL_KERNELS, LEVEL_SCHEDULES, LEVEL_PLAN } level;
 typedef struct {
     const char *name;
     bool (*run)(pass_state *state);
-    level before, after;
+    level before, after;         /* before: what must be there; after: what is verified when it has run */
     const char *does;
 } pass_row;
 
@@ -26,6 +27,7 @@ bool pass_exists(const char *name) {
     return false;
 }
 
+/* A level is reached once its pointer is set, also if there are no kernels: `lower` leaves a pointer then too. */
 static bool reached(const pass_state *s, level l) {
     switch (l) {
     case LEVEL_GRAPH: return s->graph != NULL;
@@ -41,6 +43,7 @@ static bool verify(const pass_state *s, const pass_row *row) {
         base_report(s->diags, BASE_MSG_INTERNAL_IR, (base_span){ 0 }, base_printf(s->arena, "pass %s left nothing", row->name));
         return false;
     }
+    /* the graph is only verified while passes rewrite it: later ones leave it as it is */
     if (row->after == LEVEL_GRAPH) return ir_graph_verify(s->graph, row->name);
     for (uint32_t i = 0; i < s->n_kernels; i++)
         if (!ir_kernel_verify(s->kernels[i])) return false;
@@ -60,6 +63,7 @@ static void count_node(void *env, const ir_node *node, uint32_t depth) {
     if (node->form == IR_FORM_MAP) ++*(uint32_t *)env;
 }
 
+/* Nodes are maps, loops' bodies included: what can become a kernel. */
 static void note(const pass_state *s, const pass_options *o, const pass_row *row, double seconds) {
     pass_timing t = { row->name, seconds, 0, s->n_kernels };
     ir_graph_each(s->graph, count_node, &t.nodes);
@@ -67,6 +71,7 @@ static void note(const pass_state *s, const pass_options *o, const pass_row *row
     if (o->dump) o->dump(o->env, row->name, s);
 }
 
+/* A pass fails by its result or by an error that it reported, also where it went on. The time is the pass's own, without the verifier. */
 static bool run_one(pass_state *s, const pass_options *o, const pass_row *row) {
     uint32_t errors = s->diags->n_errors;
     double start = now();
@@ -78,6 +83,7 @@ static bool run_one(pass_state *s, const pass_options *o, const pass_row *row) {
     return true;
 }
 
+/* Rows run in the order of the table. A name in stop_after that is none runs them all: who takes it from a user asks pass_exists first. */
 bool pass_run_all(pass_state *state, const pass_options *options) {
     for (uint32_t i = 0; i < N_ROWS; i++) {
         if (!run_one(state, options, &rows[i])) return false;

@@ -1,6 +1,7 @@
 /* The most lowered form that exists, as text. */
 #include "passes.h"
 
+/* From the last level back: a later one replaces what was before it, as text too. */
 void pass_state_print(const pass_state *s, base_text *out) {
     if (s->plan) ir_plan_print(s->plan, out);
     else if (s->schedules)

@@ -11,6 +11,7 @@ static void check_needed(void *env, ir_value v) {
     any_env *a = env;
     a->any |= pass_memo_get(a->needed, v, NULL);
 }
+/* Only maps and loops may go: sources are the graph's interface, a yield or an output is what all others are for. */
 static bool is_needed(const ir_node *n, const pass_memo *needed) {
     any_env a = { needed, false };
     switch ((ir_form)n->form) {
@@ -21,10 +22,11 @@ static bool is_needed(const ir_node *n, const pass_memo *needed) {
 
 static ir_block prune_block(ir_unit *u, const ir_block *block, pass_memo *needed);
 
-/* Values that the body needs of each round: those that its needed carries come to, and whatever these need. A carry lives if its result is needed, or if what is
- * needed reads it inside. */
+/* Values that the body needs of each round: those that its needed carries come to, and whatever these need. A carry lives if its result is
+ * needed, or if what is needed reads it inside. */
 typedef struct { ir_unit *u; const ir_node *loop; bool *live; const ir_node *yield; } loop_env;
 
+/* Backwards through the body, so that one walk finds all that the live carries need in one round; the set only grows. */
 static void body_needs(const loop_env *l, pass_memo *needed) {
     const ir_block *body = &l->loop->loop.body;
     for (uint32_t i = 0; i < l->loop->loop.n_carries; i++)
@@ -40,6 +42,8 @@ static bool expr_visit(const ir_unit *u, void *env, ir_expr e) {
     return true;
 }
 
+/* A carry that is read inside needs its own next value, which may read further carries: rounds until no carry comes to life, at most one for each.
+ * What the condition reads is needed whoever reads the loop's results. */
 static ir_node *prune_loop(ir_unit *u, const ir_node *loop, pass_memo *needed) {
     uint32_t n = loop->loop.n_carries;
     loop_env l = { u, loop, BASE_ARRAY(u->arena, n, bool), loop->loop.body.at[loop->loop.body.n - 1] };
@@ -62,11 +66,14 @@ static ir_node *prune_loop(ir_unit *u, const ir_node *loop, pass_memo *needed) {
         values[out->loop.n_carries] = l.yield->use.values[i];
         out->loop.carries[out->loop.n_carries++] = loop->loop.carries[i];
     }
+    /* `inside` holds all that the body needs by now; its last node is the yield, which has fewer values if a carry went */
     out->loop.body = prune_block(u, &loop->loop.body, &inside);
     out->loop.body.at[out->loop.body.n - 1] = ir_node_use(u, IR_FORM_YIELD, l.yield->span, out->loop.n_carries, values);
     return out;
 }
 
+/* From the last node up: when a node is reached, all that could read it have said so. A loop is pruned before it is asked what it reads. The
+ * yield is left out here, since prune_loop has noted the values of its live carries alone. */
 static ir_block prune_block(ir_unit *u, const ir_block *block, pass_memo *needed) {
     ir_node **kept = BASE_ARRAY(u->arena, block->n, ir_node *);
     ir_builder *b = ir_builder_create(u);
@@ -82,6 +89,8 @@ static ir_block prune_block(ir_unit *u, const ir_block *block, pass_memo *needed
 }
 
 /* ---- what is the same in every round */
+/* A map that reads nothing moving, without places of its own, that cannot fail: the loop may have no rounds, and then nothing may be asked
+ * of data that would have been asked in none. */
 static bool invariant(ir_unit *u, const ir_node *n, const ir_node *loop, pass_memo *moving) {
     if (n->form != IR_FORM_MAP) return false;
     any_env a = { moving, false };
@@ -94,6 +103,8 @@ static bool invariant(ir_unit *u, const ir_node *n, const ir_node *loop, pass_me
 }
 
 static ir_block hoist(ir_unit *u, const ir_block *block);
+/* Inner loops first, so that what leaves one may leave the next as well. In order: a node that stays makes its values moving ones for
+ * those behind it. */
 static void hoist_loop(ir_unit *u, const ir_node *loop, ir_builder *before) {
     ir_node *out = ir_node_copy(u, loop);
     ir_block body = hoist(u, &loop->loop.body);
@@ -117,6 +128,7 @@ static ir_block hoist(ir_unit *u, const ir_block *block) {
     return ir_builder_block(b);
 }
 
+/* Hoisting comes first: what has left a loop and is needed by nothing is dropped with the rest. */
 bool pass_prune(pass_state *state) {
     ir_unit *u = state->graph->unit;
     ir_block block = hoist(u, &state->graph->body);

@@ -1,6 +1,7 @@
 /* Helpers of the graph passes. */
 #include "rewrite.h"
 
+/* Copied at the first body that changes: graphs share nodes, and one that is the same stays the same pointer. */
 ir_node *pass_rewrite_map(ir_unit *u, ir_node *map, pass_expr_rewrite *rewrite, void *env) {
     ir_node *n = NULL;
     for (uint32_t i = 0; i < map->map.n_results; i++) {
@@ -24,6 +25,7 @@ static bool read_visit(const ir_unit *u, void *env, ir_expr e) {
 static void expr_reads(const ir_unit *u, ir_expr e, reads_env *r) {
     if (e) ir_walk(u, e, read_visit, r);
 }
+/* Also what a store goes into, and tables in places and in the extents of outer variables. */
 static void map_reads(const ir_unit *u, const ir_node *n, reads_env *r) {
     for (uint32_t i = 0; i < n->map.n_results; i++) {
         const ir_result *result = &n->map.results[i];
@@ -33,6 +35,7 @@ static void map_reads(const ir_unit *u, const ir_node *n, reads_env *r) {
     }
     for (uint32_t i = 0; i < n->map.n_outer; i++) expr_reads(u, u->var.at[n->map.outer[i]].extent, r);
 }
+/* A next value is read by the yield in the body, so the body's nodes say so. What the body itself defines is listed with the rest. */
 static void loop_reads(const ir_unit *u, const ir_node *n, reads_env *r) {
     for (uint32_t i = 0; i < n->loop.n_carries; i++)
         if (n->loop.carries[i].init) r->visit(r->env, n->loop.carries[i].init);
@@ -41,6 +44,7 @@ static void loop_reads(const ir_unit *u, const ir_node *n, reads_env *r) {
     expr_reads(u, n->loop.cond, r);
     for (uint32_t i = 0; i < n->loop.body.n; i++) pass_node_reads(u, n->loop.body.at[i], r->visit, r->env);
 }
+/* A value may be visited more than once; callers keep sets. */
 void pass_node_reads(const ir_unit *u, const ir_node *n, pass_value_visit *visit, void *env) {
     reads_env r = { visit, env };
     switch ((ir_form)n->form) {
@@ -57,6 +61,7 @@ void pass_node_reads(const ir_unit *u, const ir_node *n, pass_value_visit *visit
     }
 }
 
+/* A loop defines the results of its carries; what they are called inside means nothing outside. A check defines nothing that others read. */
 void pass_node_defines(const ir_node *n, pass_value_visit *visit, void *env) {
     switch ((ir_form)n->form) {
     case IR_FORM_INPUT: case IR_FORM_PARAM: case IR_FORM_CONST: visit(env, n->source.value); break;
@@ -71,6 +76,8 @@ void pass_node_defines(const ir_node *n, pass_value_visit *visit, void *env) {
 }
 
 typedef struct { ir_unit *u; bool total; } total_env;
+/* The type is a copy: proving makes expressions and values may move. Guards do not count, since what hides a read here may not stand where it
+ * is evaluated. */
 static bool total_visit(const ir_unit *u, void *env, ir_expr e) {
     total_env *t = env;
     (void)u;

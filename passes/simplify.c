@@ -10,6 +10,7 @@
 #include "rewrite.h"
 
 /* ---- guards and masks */
+/* A mask that is proved false leaves the identity, one that is proved true goes; an `any` of true is whether there is an index at all. */
 static ir_expr masks(ir_unit *u, void *env, ir_expr e) {
     (void)env;
     if (!ir_is(u, e, IR_RED)) return 0;
@@ -24,9 +25,12 @@ static ir_expr masks(ir_unit *u, void *env, ir_expr e) {
 }
 
 /* ---- distances */
+/* Beside what is summed, each depends on a variable that the other does not: only then are x*x and y*y smaller than the whole. */
 static bool own_variables(ir_unit *u, ir_expr x, ir_expr y, ir_set bound) {
     return ir_set_minus(u, ir_set_minus(u, ir_free(u, x), ir_free(u, y)), bound) && ir_set_minus(u, ir_set_minus(u, ir_free(u, y), ir_free(u, x)), bound);
 }
+/* (x - y)^2 == x^2 + y^2 - 2xy: a rewriting of real sums, so only inside another reduction (inner_distances), where it turns a loop over pairs
+ * into a contraction. */
 static ir_expr distance(ir_unit *u, void *env, ir_expr e) {
     (void)env;
     if (!ir_is(u, e, IR_RED) || ir_at(u, e)->u.ref != IR_RED_SUM || ir_at(u, e)->sort != IR_SORT_REAL) return 0;
@@ -63,6 +67,7 @@ static ir_expr exponent(ir_unit *u, const lower_product *p) {
     if (s) ir_walk(u, s, finds_max, &has);
     return has ? 0 : s;
 }
+/* The product with exp(s) replaced by exp(s - m). */
 static ir_expr relative(ir_unit *u, lower_product p, ir_expr s, ir_expr m) {
     lower_product q = { .under = p.under };
     for (uint32_t i = 0; i < p.over.n; i++) {
@@ -79,6 +84,7 @@ static bool same_range(ir_unit *u, ir_expr a, ir_expr b) {
         if (u->var.at[ir_red_bound(u, a, i)].extent != u->var.at[ir_red_bound(u, b, i)].extent) return false;
     return true;
 }
+/* The maximum of s over what `like` runs over, under the same guard: where nothing is visible both are over nothing. */
 static ir_expr max_of(ir_unit *u, ir_expr like, ir_expr s) {
     uint32_t n = ir_red_n_bound(u, like);
     ir_var *bound = BASE_ARRAY(u->arena, n, ir_var);
@@ -103,6 +109,8 @@ static ir_expr numerator_factor(ir_unit *u, ir_expr f, ir_expr z, ir_expr s, ir_
     }
     return 0;
 }
+/* numerator/z, z a sum of exp(s) and of nothing else. Both are divided by exp(m), so the quotient stays; one factor of the numerator must take part, or
+ * the value would change. 0: no such factor. */
 static ir_expr normalised(ir_unit *u, ir_expr numerator, ir_expr z) {
     lower_product body = lower_factors(u, ir_red_body(u, z)), p = lower_factors(u, numerator);
     ir_expr s = exponent(u, &body);
@@ -124,6 +132,7 @@ static ir_expr exponentials(ir_unit *u, void *env, ir_expr e) {
     return normalised(u, ir_operand(u, e, 0), z);
 }
 
+/* Masks first, since guards are part of what the later rules compare; again at the end, for the bodies that these have rewritten. */
 static ir_expr simplified(ir_unit *u, void *env, ir_expr e) {
     e = lower_guards(u, ir_rebuild_up(u, e, masks, env));
     e = ir_rebuild(u, e, inner_distances, env);
@@ -132,8 +141,9 @@ static ir_expr simplified(ir_unit *u, void *env, ir_expr e) {
 }
 
 /* ---- sharing: a map that equals an earlier one, up to the names of its variables, is read in its place */
-typedef struct { ir_unit *u; BASE_VEC(ir_var) stand_in; pass_memo known, alias; bool changed; } share_env;
+typedef struct { ir_unit *u; BASE_VEC(ir_var) stand_in; pass_memo known, alias; bool changed; } share_env; /* known: spelling to value; alias: value to value */
 
+/* Positions of a replaced read may read aliases too, hence the rebuild of each. */
 static ir_expr aliased(ir_unit *u, void *env, ir_expr e) {
     share_env *s = env;
     uint32_t to;
@@ -145,6 +155,7 @@ static ir_expr aliased(ir_unit *u, void *env, ir_expr e) {
 }
 static ir_expr apply_aliases(ir_unit *u, void *env, ir_expr e) { return ir_rebuild(u, e, aliased, env); }
 
+/* The k-th of this extent, made on demand and kept for the block: equal spellings must use equal variables. */
 static ir_var stand_in(share_env *s, uint32_t k, ir_expr extent) {
     uint32_t seen = 0;
     for (uint32_t i = 0; i < s->stand_in.n; i++)
@@ -165,12 +176,14 @@ static ir_expr spelled(share_env *s, const ir_node *n) {
     }
     return ir_substitute(s->u, n->map.results[0].body, n->map.n_outer, all);
 }
+/* The dtype is no part of the spelling, and decides how a value is rounded when it is stored. */
 static bool same_type(const ir_unit *u, ir_value a, ir_value b) {
     ir_type x = u->value.at[a].type, y = u->value.at[b].type;
     bool same = x.dtype == y.dtype && x.rank == y.rank;
     for (uint32_t i = 0; same && i < x.rank; i++) same = x.dim[i] == y.dim[i];
     return same;
 }
+/* The later of two equal maps stays in the block: where nothing reads it any more, `prune` drops it. */
 static void share(share_env *s, const ir_node *n) {
     ir_expr text = spelled(s, n);
     uint32_t first;
@@ -180,6 +193,7 @@ static void share(share_env *s, const ir_node *n) {
     else if (same_type(s->u, first, mine)) pass_memo_put(&s->alias, mine, first);
 }
 
+/* Aliases are applied before the map is compared: chains of equal statements fall together link by link. A loop's body shares within itself. */
 static ir_block simplify_block(ir_unit *u, const ir_block *block) {
     share_env s = { .u = u, .known = pass_memo_create(u->arena), .alias = pass_memo_create(u->arena) };
     ir_builder *b = ir_builder_create(u);
