@@ -62,6 +62,18 @@ static void carry_add(const scan *s, const fe_left *left)
     BASE_PUSH(l->arena, &s->loop->carries, c);
 }
 
+/* A tensor along a loop around this one that is stored again in here: it goes on from what it is now, through every round of this loop. */
+static void carry_along(const scan *s, const fe_left *left)
+{
+    const fe_slot *slot = fe_slot_of(s->f, left->name.text);
+    const fe_carry *around = fe_carry_of(s->f, left->name.text);
+    if (!slot || slot->kind != FE_SLOT_TENSOR || !around || !around->along || own_carry(s->loop, left->name.text)) return;
+    fe_carry c = {.name = left->name.text, .at = left->name.at, .init = slot->tensor.value, .along = true};
+    ir_type type = *fe_value_type(s->l, c.init);
+    c.inside = ir_value_new(s->l->u, c.name, &type);
+    BASE_PUSH(s->l->arena, &s->loop->carries, c);
+}
+
 /* The whole body, inner loops too: what they assign this loop carries as well. Loops nest no deeper than brackets may, so it can
  * recurse. */
 static void scan_block(const scan *s, const fe_stmts *body, fe_names *counters)
@@ -73,6 +85,7 @@ static void scan_block(const scan *s, const fe_stmts *body, fe_names *counters)
             scan_block(s, stmt->loop.body, counters);
             counters->n--;
         } else if (stmt->kind == FE_STMT_DEFINE && defines(s, &stmt->define.left, counters)) carry_add(s, &stmt->define.left);
+        else if (stmt->kind == FE_STMT_DEFINE && stmt->define.left.items) carry_along(s, &stmt->define.left);
     }
 }
 
@@ -224,6 +237,11 @@ static ir_expr bound_of(fe_lower *l, const fe_env *env, const fe_expr *e)
 static ir_value next_of(fe_lower *l, fe_frame *f, const fe_stmt *stmt, const fe_carry *c)
 {
     const fe_slot *slot = fe_slot_of(f, c->name);
+    if (slot && slot->kind == FE_SLOT_RECORD) {
+        fe_env env = fe_env_of_frame(f);
+        fe_report(l, &env, BASE_MSG_RECORD_WHOLE, c->at, c->name);
+        return 0;
+    }
     ir_value next = slot ? fe_materialise(l, stmt->at, c->name, slot) : 0;
     if (!next) return 0;
     const ir_type *want = fe_value_type(l, c->inside), *have = fe_value_type(l, next);
