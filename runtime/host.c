@@ -52,6 +52,7 @@ static bool host_zero(rt_device *self, void *at, size_t bytes) {
  * interpreter looks at the cancel flag first. */
 static bool host_launch(rt_device *self, const rt_launch *launch) {
     rt_host *host = (rt_host *)self;
+    /* The frame is passed on by address: run returns when the last item is done. */
     rt_job job = {sizeof job, launch->kernel->fn, &launch->frame, launch->items, launch->cost_of_item, launch->scratch_bytes, launch->cancel};
     if (host->executor.run(host->executor.self, &job)) return true;
     snprintf(self->error, sizeof self->error, "out of memory");

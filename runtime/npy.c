@@ -9,6 +9,7 @@
 
 static const base_span nowhere = {0, 0, 0};
 
+/* descr: a type as "<f4", longer ones are none of ours. The has_ flags say which keys were met. */
 typedef struct {                 /* the header while it is read */
     const char *at, *end;
     char descr[16];
@@ -21,6 +22,9 @@ static void skip_blank(header *h) {
     while (h->at < h->end && (*h->at == ' ' || *h->at == '\t' || *h->at == '\n' || *h->at == '\r')) h->at++;
 }
 
+/* Each take_ function skips blanks, reads one thing and answers whether it was there. After a false the header is given
+ * up, so where `at` stands then does not matter, except for take and take_word, which leave it before what is not
+ * theirs. */
 static bool take(header *h, char c) {
     skip_blank(h);
     if (h->at == h->end || *h->at != c) return false;
@@ -59,8 +63,7 @@ static bool take_extent(header *h, int64_t *out) {
     return h->at > start;
 }
 
-/* "()", "(3,)", "(2, 3)", and "(2, 3,)" as some writers have it. */
-/* (), (3,), (2, 3), (2, 3,); (3) is taken for (3,). */
+/* (), (3,), (2, 3), and (2, 3,) as some writers have it; (3) is taken for (3,). */
 static bool take_shape(header *h) {
     if (h->has_shape || !take(h, '(')) return false;
     for (h->has_shape = true; !take(h, ')');) {
@@ -88,6 +91,7 @@ static bool take_entry(header *h) {
     return false;
 }
 
+/* Exactly one dictionary, a comma behind its last entry allowed, and nothing after it but blanks. */
 static bool take_header(header *h) {
     if (!take(h, '{')) return false;
     for (bool more = true; more && !take(h, '}');) {
@@ -99,12 +103,15 @@ static bool take_header(header *h) {
     return h->at == h->end && h->has_descr && h->has_order && h->has_shape;
 }
 
+/* Always false. */
 static bool damaged(base_diags *diags, const char *name, const char *why) {
     base_report(diags, BASE_MSG_NPY_DAMAGED, nowhere, name, why);
     return false;
 }
 
 /* Where the header's text lies. */
+/* Version 1 has a length of two bytes, 2 and 3 of four, the least first. False also where the file ends before its
+ * header. */
 static bool find_header(const unsigned char *bytes, size_t n, size_t *start, size_t *end) {
     if (n < 10 || memcmp(bytes, "\x93NUMPY", 6)) return false;
     bool wide = bytes[6] >= 2;
@@ -117,6 +124,8 @@ static bool find_header(const unsigned char *bytes, size_t n, size_t *start, siz
 }
 
 /* descr is byte order, kind, bytes. bool and one-byte types have order '|'. */
+/* rt_dtypes has the little-endian name of each type; its first letter is skipped on both sides, so that one row serves
+ * both byte orders. */
 static bool find_dtype(const char *descr, uint32_t *dtype, bool *swap) {
     for (uint32_t k = 0; k < RT_N_DTYPES; k++)
         if (!strcmp(descr + (descr[0] != 0), rt_dtypes[k].npy + 1) && strchr("<>=|", descr[0])) {
@@ -127,8 +136,7 @@ static bool find_dtype(const char *descr, uint32_t *dtype, bool *swap) {
     return false;
 }
 
-/* From the other byte order, in place. */
-/* In place, on the arena's copy: the bytes of the file stay as they are. */
+/* From the other byte order, in place on the arena's copy: the bytes of the file stay as they are. */
 static void swap_bytes(unsigned char *at, size_t n, size_t bytes) {
     for (; n--; at += bytes)
         for (size_t lo = 0, hi = bytes - 1; lo < hi; lo++, hi--) {
@@ -147,6 +155,8 @@ static void fortran_strides(rt_array *a, int64_t n) {
     }
 }
 
+/* The elements are exactly what is left of the file: fewer or more means that the shape is not that of the data. They
+ * are copied, since the bytes of a file are aligned to nothing. */
 static bool take_elements(const char *name, const header *h, const unsigned char *bytes, size_t n, base_arena *arena, base_diags *diags,
                           rt_array *out) {
     uint32_t dtype;
@@ -165,6 +175,7 @@ static bool take_elements(const char *name, const header *h, const unsigned char
     unsigned char *data = base_copy(arena, bytes, n);
     if (swap) swap_bytes(data, (size_t)elements, rt_dtypes[dtype].bytes);
     rt_array_dense(out, dtype, h->rank, h->dim, data);
+    /* Kernels compute with truth values as bytes, so nothing but 0 and 1 comes in. */
     uint8_t other;
     return dtype != RT_BOOL || rt_array_bools(out, &other) || damaged(diags, name, "a truth value is neither 0 nor 1");
 }
@@ -179,16 +190,20 @@ static void reorder(rt_array *a, size_t bytes, base_arena *arena) {
     rt_array_dense(a, a->dtype, a->rank, a->dim, packed);
 }
 
+/* `name` is for messages. `bytes` may be freed afterwards. */
 bool rt_npy_parse(const char *name, const unsigned char *bytes, size_t n, base_arena *arena, base_diags *diags, rt_array *out) {
     size_t start, end;
     if (!find_header(bytes, n, &start, &end)) return damaged(diags, name, "it does not start like one");
     header h = {.at = (const char *)bytes + start, .end = (const char *)bytes + end};
     if (!take_header(&h)) return damaged(diags, name, "its header is no dictionary of descr, fortran_order and a shape of at most 8 axes");
     if (!take_elements(name, &h, bytes + end, n - end, arena, diags, out)) return false;
+    /* With one axis both orders are the same. */
     if (h.fortran && h.rank > 1) reorder(out, n - end, arena);
     return true;
 }
 
+/* Version 1: with at most 8 axes the header is far shorter than the 65535 bytes that its length can say. The elements
+ * are not copied, so `dense` must stay until the file is written. */
 rt_output rt_npy_output(const char *path, const rt_array *dense, base_arena *arena) {
     base_text dict, head;
     base_text_init(&dict, arena);
@@ -202,6 +217,7 @@ rt_output rt_npy_output(const char *path, const rt_array *dense, base_arena *are
     intro[8] = (char)(length & 255);
     intro[9] = (char)(length >> 8);
     base_text_put(&head, intro, sizeof intro);
+    /* Blanks up to the newline that ends the header. */
     base_text_add(&head, "%s%*s\n", dict.at, (int)(length - dict.n - 1), "");
     int64_t n = 0;
     rt_count(dense->rank, dense->dim, &n);

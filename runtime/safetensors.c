@@ -15,6 +15,7 @@
 
 enum { MAX_HEADER = 100 << 20 };     /* as the reference implementation has it */
 
+/* Bytes of an element, and its sort: real, integer or truth value. */
 const rt_stored_info rt_stored_types[RT_N_STORED] = {
     [RT_STORED_F64] = {"F64", 8, 'f'},   [RT_STORED_F32] = {"F32", 4, 'f'}, [RT_STORED_F16] = {"F16", 2, 'f'}, [RT_STORED_BF16] = {"BF16", 2, 'f'},
     [RT_STORED_I64] = {"I64", 8, 'i'},   [RT_STORED_I32] = {"I32", 4, 'i'}, [RT_STORED_I16] = {"I16", 2, 'i'}, [RT_STORED_I8] = {"I8", 1, 'i'},
@@ -34,6 +35,7 @@ typedef struct {
 
 static const base_span nowhere = {0, 0, 0};
 
+/* Both answer false and keep the reason; rt_safetensors_open reports it. */
 static bool damaged(reading *r, const char *why) {
     snprintf(r->why, sizeof r->why, "%s", why);
     return false;
@@ -73,6 +75,7 @@ static bool take_type(reading *r, const json_t *entry, rt_stored_tensor *t) {
     return true;
 }
 
+/* A tensor of more axes makes the whole file unusable, also if nobody asks for it: it could not be kept. */
 static bool take_shape(reading *r, const json_t *entry, rt_stored_tensor *t) {
     const json_t *shape = json_object_get(entry, "shape");
     if (!json_is_array(shape) || json_array_size(shape) > RT_RANK) return damaged_at(r, t->name, "has no shape of at most 8 axes");
@@ -85,6 +88,8 @@ static bool take_shape(reading *r, const json_t *entry, rt_stored_tensor *t) {
     return rt_count(t->rank, t->dim, &t->elements) || damaged_at(r, t->name, "has a shape that is too large");
 }
 
+/* data_offsets count from the end of the header; what is kept counts from the start of the file. json_array_get of what
+ * is no list is NULL, and the size 0. */
 static bool take_offsets(reading *r, const json_t *entry, rt_stored_tensor *t) {
     const json_t *list = json_object_get(entry, "data_offsets");
     const json_t *first = json_array_get(list, 0), *last = json_array_get(list, 1);
@@ -94,12 +99,14 @@ static bool take_offsets(reading *r, const json_t *entry, rt_stored_tensor *t) {
     t->offset = r->data + (uint64_t)from;
     t->bytes = (uint64_t)(to - from);
     int64_t needed;
+    /* How large its elements are is not known, so only its place is checked. */
     if (t->type == RT_N_STORED) return true;
     if (!base_mul(t->elements, rt_stored_types[t->type].bytes, &needed) || (uint64_t)needed != t->bytes)
         return damaged_at(r, t->name, "has a shape that does not fit its bytes");
     return true;
 }
 
+/* Among tensors that start together the empty ones come first: they overlap nothing. */
 static int by_offset(const void *a, const void *b) {
     const rt_stored_tensor *x = *(const rt_stored_tensor *const *)a, *y = *(const rt_stored_tensor *const *)b;
     if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
@@ -113,6 +120,7 @@ static bool no_overlap(reading *r) {
     for (uint32_t k = 0; k < n; k++) order[k] = &r->s->tensors[k];
     if (n) qsort(order, n, sizeof *order, by_offset);
     for (uint32_t k = 1; k < n; k++)
+        /* The sum does not wrap: both were checked to lie inside the file. */
         if (order[k]->offset < order[k - 1]->offset + order[k - 1]->bytes) return damaged_at(r, order[k]->name, "overlaps another tensor");
     return true;
 }
@@ -122,12 +130,16 @@ static bool no_overlap(reading *r) {
 /* Memory for everything is taken before the JSON exists, by what a header of that length can hold at most: jansson's memory is not the
  * arena's and would be lost if the arena jumped. */
 static void make_room(reading *r, size_t header_bytes) {
+    /* Bytes that an entry takes at least with its name, dtype, shape and data_offsets; take_tensors checks the count as
+     * well. */
     enum { SHORTEST_ENTRY = 40 };
     r->cap = (uint32_t)(header_bytes / SHORTEST_ENTRY + 1);
     r->s->tensors = base_alloc_array(r->arena, r->cap, sizeof *r->s->tensors);
     r->names = base_alloc(r->arena, header_bytes + r->cap);
 }
 
+/* Names are copied, since those of the JSON end with it. In the header they are no shorter than here, so the room
+ * suffices. */
 static const char *keep_name(reading *r, const char *name) {
     size_t n = strlen(name) + 1;
     char *kept = memcpy(r->names, name, n);
@@ -135,6 +147,7 @@ static const char *keep_name(reading *r, const char *name) {
     return kept;
 }
 
+/* "__metadata__" is the one key that is no tensor. */
 static bool take_tensors(reading *r, json_t *root) {
     const char *key;
     json_t *entry;
@@ -167,6 +180,7 @@ static bool read_header(reading *r, uint64_t file_bytes) {
     if (file_bytes < 8) return damaged(r, "it is shorter than a header");
     if (!read_at(r->s->fd, head, 8, 0)) return false;
     uint64_t n = 0;
+    /* The length is stored with the least byte first, whatever the machine's order is. */
     for (int k = 8; k-- > 0;) n = n << 8 | head[k];
     if (n > file_bytes - 8 || n > MAX_HEADER) return damaged(r, "its header is longer than the file");
     char *text = base_alloc(r->arena, (size_t)n + 1);
@@ -175,10 +189,12 @@ static bool read_header(reading *r, uint64_t file_bytes) {
     r->data = 8 + n;
     r->data_bytes = file_bytes - r->data;
     if (!take_json(r, text, (size_t)n) || !no_overlap(r)) return false;
+    /* For rt_safetensors_find, which searches by halves. */
     qsort(r->s->tensors, r->s->n_tensors, sizeof *r->s->tensors, by_name);
     return true;
 }
 
+/* The size is that of the file that was opened: its name may have come to mean another one in between. */
 bool rt_safetensors_open(rt_safetensors *s, const char *path, base_arena *arena, base_diags *diags) {
     reading r = {.s = s, .arena = arena, .diags = diags};
     struct stat st;
@@ -193,6 +209,7 @@ bool rt_safetensors_open(rt_safetensors *s, const char *path, base_arena *arena,
     return false;
 }
 
+/* May be called twice, and for a file that was never opened. */
 void rt_safetensors_close(rt_safetensors *s) {
     if (s->fd >= 0) close(s->fd);
     s->fd = -1;

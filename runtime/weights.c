@@ -5,6 +5,7 @@
 #include <string.h>
 #include "rt.h"
 
+/* One param being loaded. Its axes are the stacked ones first, then those of one stored tensor, called inner here. */
 typedef struct {
     const rt_safetensors *s;
     rt_param *param;
@@ -17,14 +18,15 @@ static const base_span nowhere = {0, 0, 0};
 
 /* ---- names */
 
-/* Places between braces. What stands in them is for people: order decides. */
-/* A place is {, anything, }: the name inside is for readers. */
+/* A place is {, anything, }: what stands between the braces is for people, order decides. */
 static uint32_t count_places(const char *storage) {
     uint32_t n = 0;
     for (const char *at = storage; (at = strchr(at, '{')) && (at = strchr(at, '}'));) n++;
     return n;
 }
 
+/* The name with its places filled in: index[k] for the k-th. What follows an open brace without an end is taken as it
+ * stands. */
 static const char *name_at(const loading *l, const int64_t *index) {
     base_text out;
     base_text_init(&out, l->arena);
@@ -62,6 +64,7 @@ static const char *stored_shape(base_arena *arena, uint32_t rank, const int64_t 
     return out.at;
 }
 
+/* Axes from `from` on, with numbers where they are known and as the program writes them where they are not. */
 static const char *declared_shape(const loading *l, uint32_t from) {
     base_text out;
     base_text_init(&out, l->diags->arena);
@@ -76,6 +79,7 @@ static const char *declared_shape(const loading *l, uint32_t from) {
     return out.at;
 }
 
+/* Names one tensor that is there: a wrong prefix, or the wrong file, shows in a single name. */
 static bool missing(const loading *l, const char *name) {
     base_diag *d = base_report(l->diags, BASE_MSG_WEIGHT_MISSING, nowhere, l->s->path, name, l->param->name);
     if (l->s->n_tensors == 0) d->found = "a file without tensors";
@@ -100,8 +104,8 @@ static bool wrong_type(const loading *l, const rt_stored_tensor *t) {
 
 /* ---- shapes */
 
-/* Fills unknown dims from a tensor of the same rank. */
-/* Only where axes stand one to one: of a split or joined axis nobody could say how much belongs to which. */
+/* Fills unknown dims, but only where axes stand one to one: of a split or joined axis nobody could say how much belongs
+ * to which. */
 static void adopt(loading *l, const rt_stored_tensor *t) {
     uint32_t inner = l->param->rank - l->n_stacked;
     for (uint32_t k = 0; t->rank == inner && k < inner; k++)
@@ -115,16 +119,20 @@ static bool groups(const int64_t *a, uint32_t na, const int64_t *b, uint32_t nb)
     while (i < na || j < nb) {
         uint32_t left = i, right = j;
         int64_t x = i < na ? a[i++] : 1, y = j < nb ? b[j++] : 1;
+        /* The smaller product takes the next extent of its side until both are equal; no extent is 0 here. */
         while (x != y) {
             if (x < y ? i == na : j == nb) return false;
             if (x < y ? !base_mul(x, a[i++], &x) : !base_mul(y, b[j++], &y)) return false;
         }
+        /* Several axes on both sides would be another arrangement of the same elements, not a split or a join. */
         if (i - left > 1 && j - right > 1) return false;
     }
     return true;
 }
 
 /* Without elements products say nothing ([0, 7] is no view of [5, 0]), so shapes must be the same. */
+/* Reports and answers false if the stored tensor is no view of the param's inner axes. The first slice may complete the
+ * dims; all others must then agree. */
 static bool fits(loading *l, const rt_stored_tensor *t) {
     uint32_t inner = l->param->rank - l->n_stacked;
     const int64_t *dim = l->param->dim + l->n_stacked;
@@ -140,8 +148,8 @@ static bool fits(loading *l, const rt_stored_tensor *t) {
 
 /* ---- elements */
 
-/* Stored as the program wants it: read straight to its place. Truth values are looked at one by one. */
-/* Then the bytes go straight where they are wanted. Truth values take the other way, which looks at them. */
+/* Stored as the program wants it: the bytes are read straight to their place. Truth values take the other way, which
+ * looks at them one by one. */
 static bool same_layout(uint8_t stored, uint32_t dtype) {
     static const uint8_t plain[RT_N_DTYPES] = {[RT_F32] = RT_STORED_F32, [RT_F64] = RT_STORED_F64, [RT_I32] = RT_STORED_I32, [RT_I64] = RT_STORED_I64,
                                                [RT_BOOL] = RT_STORED_BOOL};
@@ -156,6 +164,7 @@ static bool load_slice(loading *l, const rt_stored_tensor *t, void *to) {
     return rt_convert(t->type, raw, l->param->dtype, to, t->elements) || wrong_type(l, t);
 }
 
+/* NULL after a report. */
 static const rt_stored_tensor *find(const loading *l, const int64_t *index) {
     const char *name = name_at(l, index);
     const rt_stored_tensor *t = rt_safetensors_find(l->s, name);
@@ -169,6 +178,7 @@ static bool load_slices(loading *l, int64_t n_slices, unsigned char *to, size_t 
     for (int64_t k = 0; k < n_slices; k++, to += slice_bytes) {
         const rt_stored_tensor *t = find(l, index);
         if (!t || !fits(l, t) || !load_slice(l, t, to)) return false;
+        /* The next index: the last stacked axis runs fastest. */
         for (uint32_t axis = l->n_stacked; axis-- > 0;) {
             if (++index[axis] < l->param->dim[axis]) break;
             index[axis] = 0;

@@ -39,6 +39,7 @@ char *base_printf(base_arena *arena, const char *format, ...) {
 static void text_room(base_text *text, size_t n) {
     if (n < text->cap - text->n) return;
     if (n > SIZE_MAX / 4 || text->cap > SIZE_MAX / 4) base_arena_fail(text->arena);
+    /* Twice what is needed, so that adding piece by piece stays linear. */
     size_t cap = (text->n + n + 1) * 2;
     text->at = base_grow(text->arena, text->at, text->n, cap, 1);
     text->cap = cap;
@@ -68,6 +69,7 @@ void base_text_add(base_text *text, const char *format, ...) {
         text_room(text, (size_t)n);
         vsnprintf(text->at + text->n, text->cap - text->n, format, again);
     }
+    /* A format that fails adds nothing. */
     if (n > 0) text->n += (size_t)n;
     va_end(again);
     va_end(list);
