@@ -78,6 +78,7 @@ static void terms_of(ir_unit *u, ir_expr e, bool minus, term_list *out) {
     }
 }
 
+/* The inverse of terms_of, in the same order; no term at all is 0. */
 static ir_expr sum_terms(ir_unit *u, const term_list *list) {
     ir_expr e = 0;
     for (uint32_t i = 0; i < list->n; i++) {
@@ -198,6 +199,7 @@ static ir_expr pull_factors(ir_unit *u, ir_expr red, bool sum) {
     divide(u, &all.under, bound, !sum, &in.under, &out.under);
     if (!out.over.n && !out.under.n) return red;
     if (!in.over.n && !in.under.n) return red;
+    /* ends: each time the body has fewer factors than before */
     ir_expr inner = lower_pull_reduction(u, lower_reduce_like(u, red, ir_red_where(u, red), lower_multiply(u, &in)));
     lower_product left = { 0 };
     BASE_PUSH(u->arena, &left.over, inner);
@@ -214,6 +216,7 @@ static ir_expr pull_terms(ir_unit *u, ir_expr red) {
     terms_of(u, ir_red_body(u, red), false, &all);
     for (uint32_t i = 0; i < all.n; i++) BASE_PUSH(u->arena, stays_inside(u, all.at[i].e, bound) ? &in : &out, all.at[i]);
     if (!in.n || !out.n) return red;
+    /* ends: each time the body has fewer terms than before */
     ir_expr inner = lower_pull_reduction(u, lower_reduce_like(u, red, ir_red_where(u, red), sum_terms(u, &in)));
     term_list whole = { 0 };
     BASE_PUSH(u->arena, &whole, ((term){ inner, false }));
@@ -285,6 +288,7 @@ ir_expr lower_scale(ir_unit *u, ir_expr e, double c) {
         ir_expr a = lower_scale(u, ir_operand(u, e, 1), c);
         return ir_select(u, ir_operand(u, e, 0), a, lower_scale(u, ir_operand(u, e, 2), c));
     }
+    /* the body is scaled inside, where the factor meets that of the scores; then what is free of the range leaves again */
     if (x.op == IR_RED && (x.u.ref == IR_RED_MAX || x.u.ref == IR_RED_MIN))
         return lower_pull_reduction(u, lower_reduce_like(u, e, ir_red_where(u, e), lower_scale(u, ir_red_body(u, e), c)));
     lower_product p = lower_factors(u, e);
@@ -320,12 +324,14 @@ static bool find_max(const ir_unit *u, void *env, ir_expr e) {
 /* Only where y moves with a column and r does not: r is what the row's exponentials are relative to. Both sides are walked on. */
 static ir_expr clamp(ir_unit *u, void *env, ir_expr e) {
     lower_state *s = env;
+    /* every EXP is an EXP2 by now (lower_base2); 0 lets the walk go on below */
     if (!ir_is(u, e, IR_EXP2) || !ir_is(u, ir_operand(u, e, 0), IR_SUB)) return 0;
     ir_expr y = ir_operand(u, ir_operand(u, e, 0), 0), r = ir_operand(u, ir_operand(u, e, 0), 1);
     if (ir_set_meets(u, ir_free(u, r), s->columns) || !ir_set_meets(u, ir_free(u, y), s->columns)) return 0;
     max_env m = { s, false };
     ir_walk(u, r, find_max, &m);
     if (!m.found) return 0;
+    /* just above the lowest f32: finite in either type of reals, so that -inf minus it is -inf and adds 0 */
     ir_expr lowest = ir_real(u, -3.4e38), a = ir_rebuild(u, y, clamp, env);
     return ir_op1(u, IR_EXP2, ir_sub(u, a, ir_op2(u, IR_MAX, ir_rebuild(u, r, clamp, env), lowest)));
 }

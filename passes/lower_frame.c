@@ -24,6 +24,7 @@ static bool is_axis(const ir_kernel *k, ir_var v) {
 
 /* Lines inside a position (a reduction stood there) move with the axes of their rank. */
 typedef struct { const lower_state *s; uint8_t rank; } let_env;
+/* Positions hold at most lines of whole reductions: what such a line varies over is in its rank. */
 static bool let_visit(const ir_unit *u, void *env, ir_expr e) {
     let_env *l = env;
     if (ir_is(u, e, IR_LET)) l->rank |= (uint8_t)(l->s->lets.at[ir_at(u, e)->u.ref].rank | 128);
@@ -46,6 +47,7 @@ static void add_access(frame_env *f, ir_expr read) {
     ir_access a = { .read = read, .step = BASE_ARRAY(u->arena, f->k->n_axes, ir_expr) };
     ir_expr at = ir_int(u, 0), stride = ir_int(u, 1);
     ir_type type = u->value.at[ir_at(u, read)->u.ref].type;
+    /* from the last axis: stride is the number of elements behind axis i */
     for (uint32_t i = type.rank; i--;) {
         at = ir_add(u, at, ir_mul(u, ir_operand(u, read, i), stride));
         stride = ir_mul(u, stride, type.dim[i]);
@@ -53,6 +55,7 @@ static void add_access(frame_env *f, ir_expr read) {
     for (uint32_t i = 0; i < f->k->n_axes; i++) {
         ir_expr coef, rest;
         if (!ir_depends(u, at, f->k->axes[i].var)) continue;
+        /* invariant: read address == at + sum of the steps so far; an axis is in the steps or in `gather`, never in both */
         if (ir_affine(u, at, f->k->axes[i].var, &coef, &rest)) a.step[i] = coef, at = rest;
         else a.gather |= 1u << i;
     }
@@ -107,12 +110,14 @@ static void scan_kernel(frame_env *f) {
 void lower_frame(const lower_state *s, ir_kernel *k) {
     base_arena *a = s->arena;
     frame_env f = { s, k, pass_memo_create(a), pass_memo_create(a), pass_memo_create(a), pass_memo_create(a), { 0 }, { 0 }, { 0 }, { 0 } };
+    /* until add_value meets a double */
     k->real = IR_TYPE_F32;
     scan_kernel(&f);
     for (uint32_t i = 0; i < f.access.n; i++) {          /* what addresses mention: strides, tables' own reads are there already */
         scan(&f, f.access.at[i].base);
         for (uint32_t p = 0; p < k->n_axes; p++) scan(&f, f.access.at[i].step[p]);
     }
+    /* the lists lie in the arena and pass to the kernel */
     k->accesses = f.access.at;
     k->n_accesses = f.access.n;
     k->values = f.values.at;

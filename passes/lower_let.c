@@ -21,9 +21,11 @@ uint8_t lower_rank(lower_state *s, ir_expr e) {
     ir_expr_info x = *ir_at(u, e);
     uint32_t known, rank = 0;
     if (x.op == IR_LET) return s->lets.at[x.u.ref].rank;
+    /* lines have no entry, since they are looked up as fast; variables neither, since the memo is filled where there are operands */
     if (pass_memo_get(&s->rank, e, &known)) return (uint8_t)known;
     if (x.op == IR_VAR) return lower_role_of(s, x.u.ref);
     for (uint32_t i = 0; i < ir_set_size(u, x.free); i++) rank |= lower_role_of(s, ir_set_at(u, x.free, i));
+    /* lines inside a reduction are none yet: its operands are cut by visit_red, and what it binds must not count here */
     if (x.op != IR_RED)
         for (uint32_t i = 0; i < x.operands.n; i++) rank |= lower_rank(s, ir_operand(u, e, i));
     if (x.operands.n) pass_memo_put(&s->rank, e, rank);
@@ -116,6 +118,7 @@ static ir_expr visit_red(lower_state *s, ir_expr e) {
     l.n_over = (uint8_t)n;
     l.over = BASE_ARRAY(s->arena, n, ir_var);
     for (uint32_t i = 0; i < n; i++) l.over[i] = ir_red_bound(u, e, i);
+    /* lines read upwards only: what the guard and the body need is pushed before this one is */
     l.where = lower_named(s, where);
     if (lower_role_of(s, l.over[0]) != IR_COL) {
         l.kind = IR_LET_TERM;
@@ -135,6 +138,7 @@ static bool leaves(lower_state *s, uint8_t r, ir_expr c) {
     uint8_t rc = lower_rank(s, c);
     return rc != r && !(r & IR_FEAT && rc & IR_FEAT) && ir_n_operands(s->u, c);
 }
+/* Integers are canonical polynomials: a line in the middle of one would hide terms from each other, and addresses would not be affine. */
 static bool keeps_operands(const ir_unit *u, ir_expr e) {
     switch (ir_at(u, e)->op) {
     case IR_READ: return true;
@@ -154,6 +158,7 @@ static ir_expr visit_operator(lower_state *s, ir_expr e) {
     ir_expr *o = BASE_ARRAY(s->arena, x.operands.n, ir_expr);
     for (uint32_t i = 0; i < x.operands.n; i++) {
         ir_expr c = ir_operand(u, e, i);
+        /* of another rank: a line of its own, computed where its fewer roles vary; else part of this one's expression */
         o[i] = !whole && leaves(s, r, c) ? lower_named(s, c) : visit(s, c);
         changed |= o[i] != c;
     }

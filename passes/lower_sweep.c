@@ -32,6 +32,7 @@ static uint32_t greater(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
 /* Through lines that hold columns, so that the product inside is seen. */
 static ir_expr peel(const lower_state *s, ir_expr e) {
+    /* ends: a line reads only lines above it. Lines without columns stay: a reference must be found as the line that it is */
     while (ir_is(s->u, e, IR_LET)) {
         const ir_let *l = &s->lets.at[ir_at(s->u, e)->u.ref];
         if (l->kind != IR_LET_EXPR || !(l->rank & IR_COL)) break;
@@ -60,6 +61,7 @@ static void peel_factors(lower_state *s, ir_expr e, lower_list *out) {
 /* All folds of the last needed sweep that the reference reads are absolute maxima: then it never falls far below its final value. */
 static bool maxima_only(need_env *n, ir_expr e, uint32_t sweep, pass_memo *seen) {
     ir_unit *u = n->s->u;
+    /* final before this sweep, so it does not move; or looked at already, and then that look says no if it must */
     if (need(n, e) <= sweep || !pass_memo_add(seen, e)) return true;
     if (ir_is(u, e, IR_LET)) {
         const ir_let *l = &n->s->lets.at[ir_at(u, e)->u.ref];
@@ -102,6 +104,7 @@ static void place(need_env *n, ir_let *l) {
     l->sweep = (uint8_t)greater(weight, others);
     if (l->red != IR_RED_SUM || l->sort != IR_SORT_REAL || !weight) return;
     uint32_t sooner = weight - 1;
+    /* the guard or the value moves with the reference: nothing that has been summed could be corrected by one factor */
     if (others > sooner) return;
     int32_t ref = reference(n, l->e, sooner);
     if (ref >= 0) l->ref = ref, l->sweep = (uint8_t)sooner;

@@ -12,6 +12,7 @@ typedef struct {
     const char *does;
 } pass_row;
 
+/* The table is passes.def: this file names no pass. */
 static const pass_row rows[] = {
 #define PASS(name, before, after, does) { #name, pass_##name, LEVEL_##before, LEVEL_##after, does },
 #include "passes.def"
@@ -49,9 +50,11 @@ static bool verify(const pass_state *s, const pass_row *row) {
         if (!ir_kernel_verify(s->kernels[i])) return false;
     for (uint32_t i = 0; i < s->n_kernels && row->after >= LEVEL_SCHEDULES; i++)
         if (!ir_schedule_verify(s->schedules[i])) return false;
+    /* what earlier levels left is verified again after each later pass, which holds pointers to it */
     return row->after < LEVEL_PLAN || ir_plan_verify(s->plan);
 }
 
+/* Seconds of a clock that nobody sets back. */
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -73,6 +76,7 @@ static void note(const pass_state *s, const pass_options *o, const pass_row *row
 
 /* A pass fails by its result or by an error that it reported, also where it went on. The time is the pass's own, without the verifier. */
 static bool run_one(pass_state *s, const pass_options *o, const pass_row *row) {
+    /* only errors that this pass adds count against it */
     uint32_t errors = s->diags->n_errors;
     double start = now();
     bool ok = reached(s, row->before) && row->run(s) && s->diags->n_errors == errors;

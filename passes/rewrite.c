@@ -16,12 +16,14 @@ ir_node *pass_rewrite_map(ir_unit *u, ir_node *map, pass_expr_rewrite *rewrite, 
     return n ? n : map;
 }
 
+/* ---- who reads what. Values are reported to the caller's `visit`, in no order that one may rely on. */
 typedef struct { pass_value_visit *visit; void *env; } reads_env;
 static bool read_visit(const ir_unit *u, void *env, ir_expr e) {
     reads_env *r = env;
     if (ir_is(u, e, IR_READ)) r->visit(r->env, ir_at(u, e)->u.ref);
     return true;
 }
+/* The poison, or a part that a node does not have, reads nothing. */
 static void expr_reads(const ir_unit *u, ir_expr e, reads_env *r) {
     if (e) ir_walk(u, e, read_visit, r);
 }
@@ -75,6 +77,7 @@ void pass_node_defines(const ir_node *n, pass_value_visit *visit, void *env) {
     }
 }
 
+/* u once more, since proving needs a unit that it may add to, and a visit gets one that it may only read. */
 typedef struct { ir_unit *u; bool total; } total_env;
 /* The type is a copy: proving makes expressions and values may move. Guards do not count, since what hides a read here may not stand where it
  * is evaluated. */
