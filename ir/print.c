@@ -29,6 +29,8 @@ static void put_type(writer *w, uint8_t dtype, const ir_type *type, const uint8_
     base_text_add(out_of(w), "%s[", ir_dtypes[dtype].text);
     bool open = false;
     for (uint32_t k = 0; k < type->rank; k++) {
+        /* joined: belongs to the axis before it; joins: the axis behind belongs to it. A group opens with the first and
+         * closes with the last. */
         bool joined = packed && packed[k], joins = packed && k + 1 < type->rank && packed[k + 1];
         base_text_add(out_of(w), "%s%s", k ? "," : "", joins && !joined ? "(" : "");
         open = joins || joined;
@@ -165,6 +167,8 @@ static void put_bodies(writer *w, const ir_node *node, bool apart) {
 /* Names of variables are in scope from the ranges on and out of it behind the node. */
 static void put_map(writer *w, const ir_node *node) {
     uint32_t outside = w->expr.scope.n;
+    /* One result is written as a statement of its own; none at all, which only a broken graph has, as an empty joined
+     * map. */
     bool apart = node->map.n_results != 1;
     start_line(w);
     if (apart) {
@@ -213,6 +217,7 @@ static void put_loop(writer *w, const ir_node *node) {
     base_text_add(&lo, "..");
     ir_put_full(&w->expr, node->loop.hi, IR_LEVEL_ADD);
     w->expr.out = out;
+    /* ir_scope_push names the counter here, so the condition and the body print it by that name. */
     base_text_add(out, "loop %s in %s (", ir_scope_push(&w->expr, node->loop.counter), lo.at);
     for (uint32_t k = 0; k < node->loop.n_carries; k++) {
         if (k) base_text_put(out, ", ", 2);
@@ -262,6 +267,7 @@ static void put_output(writer *w, uint32_t k, ir_value v) {
     base_text_add(out_of(w), "%s%s", k ? ", " : " ", value_name(w, v));
     if (!w->graph || k >= w->graph->n_outputs) return;
     const ir_output_info *info = &w->graph->outputs[k];
+    /* The name for the host is written only where it is not that of the value. */
     if (strcmp(info->name, value_name(w, v)) != 0) {
         base_text_add(out_of(w), " as ");
         put_string(out_of(w), info->name);
@@ -280,6 +286,7 @@ static void put_use(writer *w, const ir_node *node) {
     base_text_put(out_of(w), "\n", 1);
 }
 
+/* Each form writes its own lines, ends the last one, and leaves scope and indent as they were. */
 static void put_node(writer *w, const ir_node *node) {
     switch (node->form) {
     case IR_FORM_MAP: put_map(w, node); break;

@@ -41,6 +41,7 @@ static ir_value known_value(reader *r) {
     return value;
 }
 
+/* Dimensions are all declared in the head of the graph. */
 static ir_dim known_dim(reader *r) {
     ir_token at = r->expr.token;
     uint32_t dim;
@@ -64,6 +65,7 @@ static uint8_t dtype(reader *r) {
     expected(r, "an element type");
 }
 
+/* One extent behind those read so far. It is a sum, so a `,`, `]` or `)` ends it. */
 static void dimension(reader *r, ir_type *type) {
     if (type->rank == IR_RANK) IR_FAIL(&r->expr, BASE_MSG_IR_LIMIT, "axes", IR_RANK);
     type->dim[type->rank++] = ir_reads_sum(&r->expr);
@@ -82,6 +84,8 @@ static void axes(reader *r, typed *t, uint8_t *packed, bool *any) {
             for (uint32_t k = first + 1; k < t->type.rank; k++) packed[k] = 1, *any = true;
             return;
         }
+        /* Only one extent in parentheses: go back to the `(`, which belongs to the expression, as in (H+1)*D. What was
+         * read meanwhile stays in the unit, where nothing mentions it. */
         x->token = at, x->last_end = last_end, t->type.rank = (uint8_t)first;
     }
     dimension(r, &t->type);
@@ -154,6 +158,7 @@ static void source(reader *r, ir_builder *b, ir_token at, const char *name) {
     ir_wants(&r->expr, "=");
     ir_form form = ir_eats(&r->expr, "input") ? IR_FORM_INPUT : ir_eats(&r->expr, "param") ? IR_FORM_PARAM : IR_FORM_CONST;
     if (form == IR_FORM_CONST) ir_wants(&r->expr, "const");
+    /* The value is defined before the elements are read: they are no expressions and could not mention it. */
     ir_value value = define(r, at, name, &t.type);
     ir_node *node = ir_node_source(r->expr.unit, form, ir_span_of(&r->expr, at), value);
     node->source.packed = t.packed;

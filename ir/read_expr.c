@@ -71,6 +71,7 @@ static ir_token mark_at(const ir_reader *r, uint32_t start) {
 static ir_token token_at(const ir_reader *r, uint32_t from) {
     uint32_t at = skip_blank(r, from);
     char c = r->text[at];
+    /* A zero byte inside the text ends it too. */
     if (at >= r->n || !c) return (ir_token){IR_TOKEN_END, from, from};       /* where the last one ended */
     if (starts_name((unsigned char)c)) return (ir_token){IR_TOKEN_NAME, at, name_end(r, at)};
     if (is_digit(c)) return number_at(r, at);
@@ -178,6 +179,7 @@ int64_t ir_reads_int(ir_reader *r) {
 
 /* The digits are copied, so that the conversion sees a terminated text and nothing behind the token. */
 double ir_reads_real(ir_reader *r) {
+    /* Words, not numbers: they are tokens of a name. */
     if (ir_eats(r, "inf")) return (double)INFINITY;
     if (ir_eats(r, "nan")) return (double)NAN;
     if (r->token.kind != IR_TOKEN_INT && r->token.kind != IR_TOKEN_REAL) expected(r, "a number");
@@ -205,6 +207,8 @@ ir_expr ir_to_real(ir_unit *u, ir_expr e) { return ir_at(u, e)->sort == IR_SORT_
 /* An integer becomes a real where the row asks for one, or stands beside one. */
 static void widen(ir_reader *r, ir_op op, uint32_t n, ir_expr *operands) {
     const char *args = ir_ops[op].args;
+    /* One real among the operands that must be alike makes all of them real; those that the row wants real become so
+     * anyway. */
     bool real = false;
     for (uint32_t k = 0; k < n; k++) real |= (args[k] == 'n' || args[k] == 'x') && sort_of(r, operands[k]) == IR_SORT_REAL;
     for (uint32_t k = 0; k < n; k++)
@@ -227,6 +231,8 @@ static ir_expr apply(ir_reader *r, ir_token at, ir_op op, uint32_t n, ir_expr *o
     return sound(r, at, ir_apply(r->unit, op, n, operands));
 }
 
+/* Literals in sums, products and comparisons come here too: construction folds them, so a text of constants reads as one
+ * literal. */
 static ir_expr apply2(ir_reader *r, ir_token at, ir_op op, ir_expr a, ir_expr b) { return apply(r, at, op, 2, (ir_expr[]){a, b}); }
 
 /* The grammar goes around: a parenthesis or an argument starts again at the loosest level. */
@@ -257,6 +263,7 @@ static ir_expr read_element(ir_reader *r, ir_token at) {
     if (!base_map_get(r->values, ir_reads_name(r), &value)) IR_FAIL_AT(r, at, BASE_MSG_IR_UNKNOWN, "value", ir_token_text(r, at));
     ir_expr places[IR_RANK];
     ir_wants(r, "[");
+    /* The sort of the result is that of the value's element type. */
     uint32_t n = list(r, "]", IR_RANK, places), rank = r->unit->value.at[value].type.rank;
     if (n != rank) IR_FAIL_AT(r, at, BASE_MSG_IR_COUNT, ir_token_text(r, at), rank, "indices", n);
     for (uint32_t k = 0; k < n; k++)
@@ -273,6 +280,7 @@ static ir_expr bare_name(ir_reader *r, ir_token at) {
     const char *name = ir_reads_name(r);
     for (uint32_t k = r->scope.n; k-- > 0;)
         if (strcmp(r->scope.at[k].name, name) == 0) return r->scope.at[k].e;
+    /* No variable has the name, so it can only be that of a dimension. */
     uint32_t dim;
     if (base_map_get(r->dims, name, &dim)) return ir_dim_expr(u, dim);
     IR_FAIL_AT(r, at, BASE_MSG_IR_UNKNOWN, "name", ir_token_text(r, at));
@@ -304,6 +312,7 @@ static ir_expr reduction(ir_reader *r, ir_token at, ir_red kind) {
     ir_wants(r, ":");
     ir_expr body = or_level(r);
     ir_wants(r, ")");
+    /* Names of what is bound end with the reduction. Messages about sorts point at its name, where it begins. */
     r->scope.n = outside;
     ir_sort sort = sort_of(r, body);
     bool fits = ir_reds[kind].args == 'b' ? sort == IR_SORT_BOOL : sort == IR_SORT_INT || sort == IR_SORT_REAL;
@@ -346,12 +355,15 @@ static ir_expr abbreviation(ir_reader *r, ir_token at) {
     uint64_t number = number_of(r);
     ir_expr arguments[IR_AXES];
     uint32_t n = ir_eats(r, "{") ? list(r, "}", IR_AXES, arguments) : 0;
+    /* Searched from the last one: maps and parentheses may use a number again. */
     const ir_abbreviation *let = NULL;
     for (uint32_t k = r->lets.n; k-- > 0 && !let;)
         if (r->lets.at[k].number == number) let = &r->lets.at[k];
     if (!let) IR_FAIL_AT(r, at, BASE_MSG_IR_UNKNOWN, "abbreviation", ir_token_text(r, at));
     if (n != let->n_params) IR_FAIL_AT(r, at, BASE_MSG_IR_COUNT, ir_token_text(r, at), let->n_params, "arguments", n);
     if (!n) return let->e;
+    /* Arguments are places, so integers; all parameters are replaced at once, so an argument may mention a variable that
+     * is itself a parameter. */
     ir_binding all[IR_AXES];
     for (uint32_t k = 0; k < n; k++) {
         if (sort_of(r, arguments[k]) != IR_SORT_INT) IR_FAIL_AT(r, at, BASE_MSG_IR_SORT, "{}", sort_text(sort_of(r, arguments[k])), "", "");
@@ -462,6 +474,7 @@ static ir_expr mul_level(ir_reader *r) {
     }
 }
 
+/* One level calls the next tighter one for its operands and goes on as long as an operator of its own follows. */
 static ir_expr add_level(ir_reader *r) {
     ir_expr e = mul_level(r);
     for (;;) {
@@ -495,10 +508,12 @@ static ir_expr compare_level(ir_reader *r) {
         ir_next(r);
         ir_expr right = add_level(r), one = swapped ? apply2(r, at, op, right, left) : apply2(r, at, op, left, right);
         all = all ? apply2(r, at, IR_AND, all, one) : one;
+        /* The right side of one comparison is the left side of the next. */
         left = right;
     }
 }
 
+/* `not` stands above comparisons: not a < b is not (a < b). */
 static ir_expr not_level(ir_reader *r) {
     ir_token at = r->token;
     if (!ir_eats(r, "not")) return compare_level(r);
@@ -508,6 +523,7 @@ static ir_expr not_level(ir_reader *r) {
     return apply(r, at, IR_NOT, 1, &e);
 }
 
+/* `and` and `or` lean to the left in loops, as sums do; `and` binds tighter. */
 static ir_expr and_level(ir_reader *r) {
     ir_expr e = not_level(r);
     for (ir_token at = r->token; ir_eats(r, "and"); at = r->token) e = apply2(r, at, IR_AND, e, not_level(r));

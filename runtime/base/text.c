@@ -78,6 +78,7 @@ void base_text_add(base_text *text, const char *format, ...) {
 /* A host may have set a locale that writes 0,5: texts of programs and kernels must not follow it. */
 static locale_t plain_locale(void) { return newlocale(LC_ALL_MASK, "C", (locale_t)0); }
 
+/* Without a plain locale, which fails only for lack of memory, the host's is better than none. */
 double base_real_read(const char *text) {
     locale_t plain = plain_locale();
     double value = plain ? strtod_l(text, NULL, plain) : strtod(text, NULL);
