@@ -64,6 +64,7 @@ static bool is_suspect(checks_state *c, ir_expr e) {
 /* The context inside `parent`; equal ones are one, so that `seen` holds for both. Nothing new: the parent itself. */
 static uint32_t within(checks_state *c, uint32_t parent, ir_expr guard, ir_var *bound, uint32_t n_bound) {
     if (!n_bound && ir_is_bool(c->u, guard, true)) return parent;
+    /* from 1: context 0 has no parent and equals nothing inside another */
     for (uint32_t i = 1; i < c->contexts.n; i++) {
         const context *k = &c->contexts.at[i];
         if (k->parent == parent && k->guard == guard && k->n_bound == n_bound && (!n_bound || !memcmp(k->bound, bound, n_bound * sizeof *bound))) return i;
@@ -88,6 +89,7 @@ static bool listed(const var_list *list, ir_var v) {
  * to run over: `some` says so. One whose extent moves is taken in. */
 static bool moves(const ir_unit *u, ir_expr extent) { return ir_free(u, extent) || ir_has_op(u, extent, IR_READ); }
 static ir_set with_extents(ir_unit *u, ir_set needed) {
+    /* ends: the set only grows, and extents depend on variables around alone */
     for (bool again = true; again;) {
         again = false;
         for (uint32_t i = 0; i < ir_set_size(u, needed); i++) {
@@ -101,6 +103,7 @@ static ir_set with_extents(ir_unit *u, ir_set needed) {
 /* Outer variables, then what is bound from the outside in, each once: a binder may occur again inside. */
 static void around(checks_state *c, uint32_t at, var_list *out) {
     BASE_VEC(uint32_t) chain = { 0 };
+    /* from the inside out, and read backwards below */
     for (uint32_t k = at; k; k = c->contexts.at[k].parent) BASE_PUSH(c->u->arena, &chain, k);
     for (uint32_t i = 0; i < c->node->map.n_outer; i++) BASE_PUSH(c->u->arena, out, c->node->map.outer[i]);
     for (uint32_t i = chain.n; i--;) {
@@ -175,6 +178,7 @@ static bool among(const lower_list *list, ir_expr e) {
  * of the new one, so that the old one looked wherever the new one would; and whatever had to be non-empty for the old one is so for the new. */
 static bool follows(ir_unit *u, const asked *old, const asked *new) {
     ir_binding *all = BASE_ARRAY(u->arena, old->free.n + 1u, ir_binding);
+    /* by position: the k-th variable of the one stands for the k-th of the other, if their extents are the same */
     if (old->free.n != new->free.n) return false;
     for (uint32_t i = 0; i < old->free.n; i++) {
         if (u->var.at[old->free.at[i]].extent != u->var.at[new->free.at[i]].extent) return false;
@@ -220,6 +224,7 @@ static void add_check(checks_state *c, uint32_t at, const question *q) {
     bad = ir_and(u, some, bad);
     ir_expr position = ir_reduce(u, IR_RED_MIN, all.n, all.at, bad, linear);
     int64_t never;
+    /* the poison was reported; INT64_MAX is the identity of min: no index is bad, by proof */
     if (!position || (ir_is_int(u, position, &never) && never == INT64_MAX)) return;
     ir_node *n = BASE_NEW(u->arena, ir_node);
     const char *in = u->value.at[c->node->map.results[0].store.result].name, *of = q->tensor ? u->value.at[q->tensor].name : q->what;
@@ -227,6 +232,7 @@ static void add_check(checks_state *c, uint32_t at, const question *q) {
     n->span = c->node->span;
     n->check = (ir_check){ .what = q->what, .tensor = q->tensor, .axis = q->axis, .limit = q->limit, .over = over.at, .n_over = (uint8_t)over.n };
     n->check.position = scalar_node(c, base_printf(u->arena, "%s_%s_at", in, of), position);
+    /* the second map is run only if the first has found one, and looks at that one index */
     ir_expr first = ir_read(u, n->check.position->map.results[0].store.result, 0, NULL);
     ir_expr found = ir_reduce(u, IR_RED_MIN, all.n, all.at, ir_and(u, bad, ir_op2(u, IR_EQ, linear, first)), q->shown);
     n->check.found = scalar_node(c, base_printf(u->arena, "%s_%s_found", in, of), found);
@@ -256,6 +262,7 @@ static bool holds(checks_state *c, uint32_t at, ir_expr truth) {
 /* Each side that a guard or a proof settles is dropped, so the check asks only what is open. */
 static void ask_index(checks_state *c, uint32_t at, const char *what, ir_value tensor, uint32_t axis, ir_expr index, ir_expr limit) {
     ir_unit *u = c->u;
+    /* the cheapest proof first, without guards: most positions end here */
     if (ir_in_range(u, index, limit)) return;
     ir_expr low = ir_op2(u, IR_LE, ir_int(u, 0), index), high = ir_op2(u, IR_LT, index, limit);
     if (holds(c, at, low)) low = ir_bool(u, true);
@@ -313,6 +320,7 @@ static void look_reduction(checks_state *c, uint32_t at, ir_expr e) {
         bound[i] = ir_red_bound(u, e, i);
         look(c, at, u->var.at[bound[i]].extent);
     }
+    /* the guard is evaluated for every index: it has the variables, but does not hold in itself */
     uint32_t inside = within(c, at, ir_bool(u, true), bound, n);
     look(c, inside, ir_red_where(u, e));
     look(c, within(c, inside, ir_red_where(u, e), NULL, 0), ir_red_body(u, e));
@@ -367,6 +375,7 @@ static void look(checks_state *c, uint32_t at, ir_expr e) {
 static void check_map(checks_state *c, const ir_node *n) {
     c->node = n;
     c->contexts.n = 0;
+    /* [0]: the node itself, whose outer variables all have a value */
     context nothing = { ir_bool(c->u, true), 0, NULL, 0, pass_memo_create(c->u->arena) };
     BASE_PUSH(c->u->arena, &c->contexts, nothing);
     for (uint32_t i = 0; i < n->map.n_results; i++) {
@@ -389,6 +398,7 @@ static ir_block check_block(checks_state *c, const ir_block *block, bool top) {
     for (uint32_t i = 0; i < block->n; i++) {
         ir_node *n = block->at[i];
         bool source = n->form == IR_FORM_INPUT || n->form == IR_FORM_PARAM || n->form == IR_FORM_CONST;
+        /* before the node is looked at: no question about it may move in front of it */
         if (!source) pass_node_defines(n, mark_computed, &c->computed);
         if (n->form == IR_FORM_MAP) check_map(c, n);
         if (n->form == IR_FORM_LOOP) {

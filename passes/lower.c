@@ -22,6 +22,7 @@ static lower_state *begin(ir_unit *u, const ir_node *map) {
         if (ir_free(u, u->var.at[map->map.outer[i]].extent) || ir_has_op(u, u->var.at[map->map.outer[i]].extent, IR_READ))
             s->why = "the extent of a result's axis depends on data or on another axis";
     }
+    /* counters join in `results`, halves of splits in lower_split */
     s->fixed = ir_set_of(u, s->outer.n, s->outer.at);
     return s;
 }
@@ -35,6 +36,7 @@ static void results(lower_state *s) {
         s->root[i] = s->node->map.results[i].body;
         s->store[i] = s->node->map.results[i].store;
         s->fixed = ir_set_union(u, s->fixed, ir_free(u, s->root[i]));
+        /* none given means one axis per variable; written out, so that splits can substitute in them */
         if (s->store[i].n_places) continue;
         s->store[i].n_places = (uint8_t)s->outer.n;
         s->store[i].places = BASE_ARRAY(s->arena, s->outer.n, ir_expr);
@@ -52,6 +54,7 @@ static uint32_t nested_features(ir_unit *u, ir_set fixed, pass_memo *depth, ir_e
         known = nested_features(u, fixed, depth, ir_operand(u, e, i));
         if (known > most) most = known;
     }
+    /* free of what others bind it stands outside them: its axes are shared, and do not add up */
     if (ir_is(u, e, IR_RED) && ir_set_minus(u, ir_free(u, e), fixed)) most += ir_red_n_bound(u, e);
     pass_memo_put(depth, e, most);
     return most;

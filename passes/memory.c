@@ -39,6 +39,7 @@ static void internal(planner *p, base_span span, const char *what) {
     p->failed = true;
 }
 
+/* node and block are numbers of nodes and blocks in the order of the walk; block 0 is the graph's own. */
 /* ---- who reads what, and when: the same walk as below, numbers only */
 
 static bool note_read(const ir_unit *u, void *env, ir_expr e) {
@@ -190,6 +191,7 @@ static void place_result(planner *p, const ir_node *n, const ir_store *s) {
         return;
     }
     uint32_t b = p->buffer_of[s->result] = buffer_for(p, s->result);
+    /* the old version is still wanted: the kernel stores into a copy of it */
     if (s->into) add_pair(p, IR_STEP_COPY, b, p->buffer_of[s->into]);
     else if (s->n_places && !covers(p, s)) add_single(p, IR_STEP_ZERO, b);
 }
@@ -233,6 +235,7 @@ static void plan_check(planner *p, const ir_node *n) {
     plan_map(p, c->position);
     uint32_t position = p->buffer_of[c->position->map.results[0].store.result];
     add_single(p, IR_STEP_CHECK, position);
+    /* the CHECK, whose target is set when the steps behind it are there */
     uint32_t at = p->steps.n - 1;
     plan_map(p, c->found);
     uint32_t found = p->buffer_of[c->found->map.results[0].store.result];
@@ -261,6 +264,7 @@ static bool overwritten_before(const planner *p, const ir_node *n, uint32_t k, u
 }
 
 /* All carries change at once: a next that lies in the buffer of an earlier carry (`a, b = b, a`) is saved before that changes. */
+/* First all that would be lost is saved, then all is copied: `from` is where each next value lies by then. */
 static void next_carries(planner *p, const ir_node *n) {
     uint32_t *from = BASE_ARRAY(p->arena, n->loop.n_carries, uint32_t);
     for (uint32_t k = 0; k < n->loop.n_carries; k++) {
@@ -291,6 +295,7 @@ static void plan_loop(planner *p, const ir_node *n) {
         p->failed = true;
         return;
     }
+    /* copies stand before LOOP: they run once, and the carries' buffers live from there */
     init_carries(p, n);
     uint32_t loop = add_step(p, (ir_step){.kind = IR_STEP_LOOP, .counter = n->loop.counter, .lo = n->loop.lo, .hi = n->loop.hi});
     uint32_t outside = p->block;
@@ -300,8 +305,10 @@ static void plan_loop(planner *p, const ir_node *n) {
     next_carries(p, n);
     p->block = outside;
     uint32_t next = add_step(p, (ir_step){.kind = IR_STEP_NEXT, .counter = n->loop.counter, .target = loop + 1});
+    /* no round at all goes there too: the carries then hold what they began with */
     p->steps.at[loop].target = next + 1;
     prolong(p, loop, next);
+    /* after the last round the carry's buffer holds the result, so it needs none of its own */
     for (uint32_t k = 0; k < n->loop.n_carries; k++) p->buffer_of[n->loop.carries[k].result] = p->buffer_of[n->loop.carries[k].inside];
 }
 
@@ -341,6 +348,7 @@ typedef BASE_VEC(slot) slots;
 
 /* 0: they do not fit together; else the smaller the better: equal sizes, the slot is larger, the slot would grow. */
 static int fit(planner *p, const slot *s, const ir_buffer *b) {
+    /* `>=`: a step reads and writes at once, so a buffer that dies in the step in which another is born may not give it its place */
     if (s->last >= b->first) return 0;
     if (s->bytes == b->bytes) return 1;
     if (ir_at_least(p->unit, ir_sub(p->unit, s->bytes, b->bytes), 0)) return 2;
@@ -418,6 +426,7 @@ static void number_all(planner *p) {
     p->last_read = BASE_ARRAY(p->arena, p->n_values, uint32_t);
     p->block_of = BASE_ARRAY(p->arena, p->n_values, uint32_t);
     number_block(p, p->state->graph->body);
+    /* plan_block counts again from the start, and must come to the same numbers */
     p->node = p->block = p->n_blocks = 0;
 }
 
