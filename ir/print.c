@@ -124,8 +124,8 @@ static void put_store_type(writer *w, const ir_node *node, const ir_store *store
 }
 
 /* All bodies of a map share their abbreviations, which therefore stand in front of the first. They are printed into a text of their own to know
- * whether there are any. */
-/* `apart`: one line per result with a head of its own. Otherwise the caller has printed the head of the only result, and
+ * whether there are any.
+ * `apart`: one line per result with a head of its own. Otherwise the caller has printed the head of the only result, and
  * the body goes on behind it. */
 static void put_bodies(writer *w, const ir_node *node, bool apart) {
     base_text lets, *out = out_of(w);
@@ -314,16 +314,16 @@ static void put_choice(writer *w, const ir_choice *c, const char *between) {
     base_text_put(out_of(w), "}", 1);
 }
 
-/* Facts that the host is held to; the rest the compiler found out by itself. */
-/* Expressions are interned, so the same fact is the same id. */
+/* Facts that the host is held to; the rest the compiler found out by itself.
+ * Expressions are interned, so the same fact is the same id. */
 static bool is_told(const ir_graph *g, ir_expr fact) {
     for (uint32_t k = 0; k < g->n_facts; k++)
         if (g->facts[k].fact == fact) return true;
     return false;
 }
 
-/* Facts that are tested when tensors are bound, then those that only the compiler knows. */
-/* `between` introduces the first of each list and is a comma from then on; without any there is no word either. */
+/* Facts that are tested when tensors are bound, then those that only the compiler knows.
+ * `between` introduces the first of each list and is a comma from then on; without any there is no word either. */
 static void put_facts(writer *w) {
     const ir_graph *g = w->graph;
     const char *between = " where ";

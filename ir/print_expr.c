@@ -265,8 +265,8 @@ static void factors_of(ir_printer *p, ir_expr e, bool top, int64_t *coef, exprs 
     }
 }
 
-/* The texts of the factors, dimensions behind variables. */
-/* A coefficient of 1 is left out unless it is all there is. Among factors `order` is 0 for what has a free variable and
+/* The texts of the factors, dimensions behind variables.
+ * A coefficient of 1 is left out unless it is all there is. Among factors `order` is 0 for what has a free variable and
  * 1 for what has none. */
 static const char *factors_text(ir_printer *p, const exprs *factors, int64_t coef, int level) {
     terms sorted = {0};
@@ -280,8 +280,8 @@ static const char *factors_text(ir_printer *p, const exprs *factors, int64_t coe
     return text.at;
 }
 
-/* The reader takes the least integer only with its sign, so its sign stays in the text. */
-/* One term of a sum, with its sign pulled out. `top`: e itself is being printed or defined, so its own abbreviation does
+/* The reader takes the least integer only with its sign, so its sign stays in the text.
+ * One term of a sum, with its sign pulled out. `top`: e itself is being printed or defined, so its own abbreviation does
  * not apply to it. */
 static term product(ir_printer *p, ir_expr e, bool top, bool negative) {
     int64_t coef = 1;
@@ -456,8 +456,8 @@ static void put_node(ir_printer *p, ir_expr e, int level) {
 
 /* ---------------------------------------------------------------- abbreviations */
 
-/* Bound variables among the free ones of e: parameters of its abbreviation. One whose extent mentions another comes after it. */
-/* Two variables are swapped when the first one's extent mentions the second, and the search starts again with the new
+/* Bound variables among the free ones of e: parameters of its abbreviation. One whose extent mentions another comes after it.
+ * Two variables are swapped when the first one's extent mentions the second, and the search starts again with the new
  * one: a range may use the names before it. */
 static uint32_t parameters(ir_printer *p, ir_expr e, ir_var **out) {
     ir_set free = ir_free(p->unit, e);
@@ -476,8 +476,8 @@ static uint32_t parameters(ir_printer *p, ir_expr e, ir_var **out) {
 }
 
 /* Two expressions with the same text but for the names of variables: canonical binders make different ids of the score of a pair (i, j)
- * and that of a pair (i, j1). One abbreviation serves both. */
-/* names pairs the bound variables of the two sides, entered as the walk meets them; steps is what is left of the budget. */
+ * and that of a pair (i, j1). One abbreviation serves both.
+ * names pairs the bound variables of the two sides, entered as the walk meets them; steps is what is left of the budget. */
 typedef struct { ir_var a, b; } renaming;
 typedef struct {
     const ir_unit *u;
@@ -581,8 +581,8 @@ static void abbreviate(ir_printer *p, uint32_t at, const char *between) {
     r->let = s->lets.n;
 }
 
-/* Operands come before what mentions them, so an abbreviation may use earlier ones. */
-/* Starts a sheet of its own for the roots. Free variables get their names before any abbreviation is printed, so that
+/* Operands come before what mentions them, so an abbreviation may use earlier ones.
+ * Starts a sheet of its own for the roots. Free variables get their names before any abbreviation is printed, so that
  * its parameters are named around them. */
 void ir_put_lets(ir_printer *p, uint32_t n, const ir_expr *roots, const char *between) {
     sheet_start(p);
@@ -603,8 +603,8 @@ void ir_printer_init(ir_printer *p, const ir_unit *u, base_text *out) {
     sheet_start(p);
 }
 
-/* Where an expression stands inside others its abbreviations need parentheses around the whole. */
-/* The caller's sheet is put back, so that an expression inside a node may be printed in full while the bodies of the
+/* Where an expression stands inside others its abbreviations need parentheses around the whole.
+ * The caller's sheet is put back, so that an expression inside a node may be printed in full while the bodies of the
  * node share theirs. */
 void ir_put_full(ir_printer *p, ir_expr e, int level) {
     ir_sheet *outer = p->sheet;

@@ -216,8 +216,8 @@ static ir_result result(reader *r, ir_token at, const char *name, ir_store store
     return (ir_result){body, store};
 }
 
-/* name[b in 0..B, i in 0..S: places]: f32 = expr */
-/* The variables are in scope for places and body and leave it with the map. ir_node_map makes a map with a plain store;
+/* name[b in 0..B, i in 0..S: places]: f32 = expr
+ * The variables are in scope for places and body and leave it with the map. ir_node_map makes a map with a plain store;
  * the one that was read then replaces it. */
 static ir_node *map(reader *r, ir_token at, const char *name) {
     ir_reader *x = &r->expr;
@@ -236,8 +236,8 @@ static ir_node *map(reader *r, ir_token at, const char *name) {
     return node;
 }
 
-/* map b in 0..B { let ...; m: f32 = expr   n[: places]: f32[N] one = expr } */
-/* Results share the abbreviations at the head, so these end with the map and not with the first body. */
+/* map b in 0..B { let ...; m: f32 = expr   n[: places]: f32[N] one = expr }
+ * Results share the abbreviations at the head, so these end with the map and not with the first body. */
 static void joined_map(reader *r, ir_builder *b) {
     ir_reader *x = &r->expr;
     ir_token at = x->token;
@@ -300,8 +300,8 @@ static ir_carry carry(reader *r, promised *out) {
     return c;
 }
 
-/* Carries take what the body yields, in order. */
-/* The order is the only link between a yield and the carries; the verifier compares the types. */
+/* Carries take what the body yields, in order.
+ * The order is the only link between a yield and the carries; the verifier compares the types. */
 static void take_yields(reader *r, ir_token at, ir_node *loop, ir_block body) {
     const ir_node *last = body.n ? body.at[body.n - 1] : NULL;
     uint32_t n = last && last->form == IR_FORM_YIELD ? last->use.n_values : 0;
@@ -326,8 +326,8 @@ static ir_node *loop_head(reader *r, ir_token at) {
     return node;
 }
 
-/* Results of carries come into scope behind the loop; what the body defines has names of its own, unique in the unit. */
-/* The condition is read when the values inside are defined, since it is about them, and before the body, of which it
+/* Results of carries come into scope behind the loop; what the body defines has names of its own, unique in the unit.
+ * The condition is read when the values inside are defined, since it is about them, and before the body, of which it
  * sees nothing. */
 static void loop(reader *r, ir_builder *b) {
     ir_reader *x = &r->expr;
@@ -365,8 +365,8 @@ static ir_node *check_map(reader *r) {
     return map(r, at, ir_reads_name(&r->expr));
 }
 
-/* check "index" of k axis 1 below T over b in 0..B, i in 0..S { position[]: i64 = ...   found[]: i64 = ... } */
-/* Variables of the position are out of scope inside: the two maps bind their own. */
+/* check "index" of k axis 1 below T over b in 0..B, i in 0..S { position[]: i64 = ...   found[]: i64 = ... }
+ * Variables of the position are out of scope inside: the two maps bind their own. */
 static void check(reader *r, ir_builder *b) {
     ir_reader *x = &r->expr;
     ir_token at = x->token;
@@ -411,8 +411,8 @@ static void yield(reader *r, ir_builder *b) {
     ir_builder_add(b, ir_node_use(r->expr.unit, IR_FORM_YIELD, span_from(r, at), values.n, values.at));
 }
 
-/* o as "name": f32[B,(H,D)] */
-/* The type says how the host sees the value: an element type of its own, axes joined. Extents must be those of the value. */
+/* o as "name": f32[B,(H,D)]
+ * The type says how the host sees the value: an element type of its own, axes joined. Extents must be those of the value. */
 static ir_output_info output_info(reader *r) {
     ir_reader *x = &r->expr;
     ir_token at = x->token;

@@ -168,8 +168,8 @@ static bool visible(verifier *v, ir_value value) {
     return holds(v, v->value[value] == VISIBLE, BASE_MSG_RULE_ORDER, v->u->value.at[value].name);
 }
 
-/* A node's variable: no other node has it, no reduction binds it, its extent may use what was named before. */
-/* `owned` is never taken back, `free` is, by whoever handles the node: a variable belongs to one node of the whole
+/* A node's variable: no other node has it, no reduction binds it, its extent may use what was named before.
+ * `owned` is never taken back, `free` is, by whoever handles the node: a variable belongs to one node of the whole
  * graph, but is free only inside it. */
 static bool own(verifier *v, ir_var var) {
     if (!holds(v, var && var < v->u->var.n, BASE_MSG_RULE_SCOPE, "no variable")) return false;

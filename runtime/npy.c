@@ -109,8 +109,8 @@ static bool damaged(base_diags *diags, const char *name, const char *why) {
     return false;
 }
 
-/* Where the header's text lies. */
-/* Version 1 has a length of two bytes, 2 and 3 of four, the least first. False also where the file ends before its
+/* Where the header's text lies.
+ * Version 1 has a length of two bytes, 2 and 3 of four, the least first. False also where the file ends before its
  * header. */
 static bool find_header(const unsigned char *bytes, size_t n, size_t *start, size_t *end) {
     if (n < 10 || memcmp(bytes, "\x93NUMPY", 6)) return false;
@@ -123,8 +123,8 @@ static bool find_header(const unsigned char *bytes, size_t n, size_t *start, siz
     return length <= n - *start;
 }
 
-/* descr is byte order, kind, bytes. bool and one-byte types have order '|'. */
-/* rt_dtypes has the little-endian name of each type; its first letter is skipped on both sides, so that one row serves
+/* descr is byte order, kind, bytes. bool and one-byte types have order '|'.
+ * rt_dtypes has the little-endian name of each type; its first letter is skipped on both sides, so that one row serves
  * both byte orders. */
 static bool find_dtype(const char *descr, uint32_t *dtype, bool *swap) {
     for (uint32_t k = 0; k < RT_N_DTYPES; k++)

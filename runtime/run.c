@@ -71,8 +71,8 @@ static block *block_create(rt_blocks *blocks, size_t bytes) {
     return NULL;
 }
 
-/* A free block of at least that size. One that is too small makes way, so that a model keeps as many as calls ran at a time. */
-/* Only the first of the list is looked at; creating and destroying happen outside of the lock, as they may be slow on a
+/* A free block of at least that size. One that is too small makes way, so that a model keeps as many as calls ran at a time.
+ * Only the first of the list is looked at; creating and destroying happen outside of the lock, as they may be slow on a
  * device. */
 static block *block_take(rt_blocks *blocks, size_t bytes) {
     pthread_mutex_lock(&blocks->lock);
@@ -139,8 +139,8 @@ static bool needs_copy(const running *r, uint32_t k) {
     return !r->device->host_memory || !a->data || !rt_array_is_dense(a);
 }
 
-/* The block: workspace first, then copies. */
-/* False only if the sizes do not fit an int64, which the caller takes for memory that is not there. */
+/* The block: workspace first, then copies.
+ * False only if the sizes do not fit an int64, which the caller takes for memory that is not there. */
 static bool lay_out(running *r) {
     int64_t workspace;
     if (!reserve(r, r->call->slots[r->entry->workspace], &workspace)) return false;
@@ -247,8 +247,8 @@ static bool run_ops(running *r, const rt_step *s) {
     return false;
 }
 
-/* The test stands at the head: a loop from 3 to 3 runs no turn. */
-/* Puts the counter in its slot and goes on inside the loop, or behind it. The caller has set r->at to the first step of
+/* The test stands at the head: a loop from 3 to 3 runs no turn.
+ * Puts the counter in its slot and goes on inside the loop, or behind it. The caller has set r->at to the first step of
  * the body. */
 static bool enter(running *r, const rt_step *loop, int64_t counter) {
     r->call->slots[loop->counter] = counter;
@@ -303,8 +303,8 @@ static bool step_zero(running *r, const rt_step *s) {
     return r->device->zero(r->device, r->buffers[s->buffers[0]], (size_t)r->call->slots[b->bytes]) || failed(r);
 }
 
-/* "b = 0, i = 17": the linear position taken apart. */
-/* The text grows from the last variable to the first, since the last one runs fastest. */
+/* "b = 0, i = 17": the linear position taken apart.
+ * The text grows from the last variable to the first, since the last one runs fastest. */
 static const char *position_text(const running *r, const rt_check *c, int64_t position) {
     base_arena *arena = r->call->diags->arena;
     const char *text = "";

@@ -130,8 +130,8 @@ static bool groups(const int64_t *a, uint32_t na, const int64_t *b, uint32_t nb)
     return true;
 }
 
-/* Without elements products say nothing ([0, 7] is no view of [5, 0]), so shapes must be the same. */
-/* Reports and answers false if the stored tensor is no view of the param's inner axes. The first slice may complete the
+/* Without elements products say nothing ([0, 7] is no view of [5, 0]), so shapes must be the same.
+ * Reports and answers false if the stored tensor is no view of the param's inner axes. The first slice may complete the
  * dims; all others must then agree. */
 static bool fits(loading *l, const rt_stored_tensor *t) {
     uint32_t inner = l->param->rank - l->n_stacked;
