@@ -47,8 +47,8 @@ static void encode_loop(entry *n, uint32_t at, const ir_step *from, rt_step *to)
     e->loop = l;
 }
 
-/* The operations of the loop are complete when it ends. */
-/* LOOP and NEXT share one range of operations: the first turn needs them as much as the later ones. Inner loops end first, so
+/* The operations of the loop are complete when it ends.
+ * LOOP and NEXT share one range of operations: the first turn needs them as much as the later ones. Inner loops end first, so
  * ranges of different loops never mix. */
 static void encode_next(entry *n, rt_step *to) {
     enc_loop *l = n->e.loop;
@@ -60,8 +60,8 @@ static void encode_next(entry *n, rt_step *to) {
     n->e.loop = l->outer;
 }
 
-/* What a failed check is told with: extents to take its linear position apart, and the limit that was passed. */
-/* Names and texts point into the unit, which lives as long as the entry. */
+/* What a failed check is told with: extents to take its linear position apart, and the limit that was passed.
+ * Names and texts point into the unit, which lives as long as the entry. */
 static rt_check encode_check(entry *n, const ir_check *c) {
     encoder *e = &n->e;
     rt_check out = {.what = c->what, .axis = c->axis, .n_positions = c->n_over, .place = enc_place(e, c->position->span)};

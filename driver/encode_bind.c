@@ -167,8 +167,8 @@ static void bind_scalars(binding *b) {
     }
 }
 
-/* One round over the other extents: what has one unknown is solved, what has none is a test. */
-/* Ends, since each round that says true has finished an axis at least. Outputs bind nothing: the host does not bring their shapes. */
+/* One round over the other extents: what has one unknown is solved, what has none is a test.
+ * Ends, since each round that says true has finished an axis at least. Outputs bind nothing: the host does not bring their shapes. */
 static bool bind_round(binding *b) {
     bool progress = false;
     for (uint32_t k = 0; k < b->axes.n; k++) {

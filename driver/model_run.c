@@ -74,8 +74,8 @@ bool drv_arguments(api_call *call, const api_entry *entry, const attn_run_option
     return fine;
 }
 
-/* Dimensions that the caller says he knows must be what shapes say. */
-/* Slot k is dimension k, filled by rt_bind: this must come after it. */
+/* Dimensions that the caller says he knows must be what shapes say.
+ * Slot k is dimension k, filled by rt_bind: this must come after it. */
 static bool dims_agree(const rt_call *c, const attn_run_options *o) {
     const rt_entry *e = c->instance->entry;
     bool fine = true;
@@ -188,8 +188,8 @@ static void shape_outputs(const rt_call *c, rt_array *tensors) {
 
 static void release(void *self) { rt_release(self); }
 
-/* A device with a queue of its own takes one call at a time. On the host calls run side by side: each has its own device struct and block. */
-/* The clean-up is registered before the run, since memory may also run out in the middle of it. */
+/* A device with a queue of its own takes one call at a time. On the host calls run side by side: each has its own device struct and block.
+ * The clean-up is registered before the run, since memory may also run out in the middle of it. */
 static attn_status execute(api_call *call, attn_module *m, const api_entry *e, rt_call *c) {
     if (!m->backend) return drv_eval(call, m, e, c);
     api_defer(call, release, c, false);

@@ -46,8 +46,8 @@ typedef struct {
     bool limited, ascending;
 } allowed;
 
-/* INT64_MAX: it depends on something that has no value here. */
-/* An extent may depend on variables around it or on elements of tensors: then it says nothing here. */
+/* INT64_MAX: it depends on something that has no value here.
+ * An extent may depend on variables around it or on elements of tensors: then it says nothing here. */
 static int64_t size_of(allowed *a, ir_expr e) {
     int64_t n;
     base_diags *ignored = base_diags_create(a->call->scratch);

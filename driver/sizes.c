@@ -9,6 +9,7 @@ enum { SMALL = 8 };                          /* a dimension that nobody names */
 
 /* ---- the text of `## try:` lines: items between commas: NAME = INT, NAME = {numbers}, NAME > 0 */
 
+/* Past white space, which may stand anywhere between the parts of an item. */
 static const char *skip(const char *at) {
     while (isspace((unsigned char)*at)) at++;
     return at;
@@ -72,6 +73,7 @@ static int64_t fallback(const ir_graph *g, uint32_t dim) {
     return least > SMALL ? least : SMALL;
 }
 
+/* For messages: what could have been named. */
 static const char *names_of_dims(base_arena *arena, const rt_entry *e) {
     base_text names;
     base_text_init(&names, arena);

@@ -18,6 +18,7 @@ static const ir_backend *the_cpu(const attn_context *context) {
 }
 #endif
 #ifdef ATTN_WITH_CUDA
+/* NULL until drv_backends_create has run, which is before the context is handed out. */
 static const ir_backend *the_cuda(const attn_context *context) { return context->cuda; }
 #endif
 
@@ -87,6 +88,7 @@ static attn_status check(api_call *call, void *args) {
     return ATTN_ERROR_ENVIRONMENT;
 }
 
+/* For hosts that choose between targets: OK, or why not, without a program. */
 attn_status attn_target_check(attn_context *context, const char *name, attn_diagnostics *diagnostics) {
     checking c = {context, name};
     if (!context || !name) return ATTN_ERROR_ARGUMENT;

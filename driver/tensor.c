@@ -51,8 +51,7 @@ static attn_status wrap(api_call *call, void *args) {
     int64_t n = 0, first, last;
     if (status != ATTN_OK) return status;
     rt_count((uint32_t)m->rank, m->dims, &n);
-    /* Data are not looked at here: a tensor may be wrapped first and filled later. */
-    /* n is known to fit since check_shape. */
+    /* n is known to fit since check_shape. Data are not looked at: a tensor may be wrapped first and filled later. */
     if (!m->data && n > 0) return api_argument(call, "a tensor with elements needs data");
     rt_array a;
     rt_array_dense(&a, (uint32_t)m->dtype, (uint32_t)m->rank, m->dims, m->data);
@@ -66,6 +65,7 @@ static attn_status wrap(api_call *call, void *args) {
     return ATTN_OK;
 }
 
+/* Zeroed memory of its own, in an arena that ends with the tensor. */
 static attn_status create(api_call *call, void *args) {
     making *m = args;
     attn_status status = check_shape(call, m);
@@ -143,6 +143,7 @@ attn_status attn_tensor_read_npy(attn_context *context, const char *path, attn_d
     return path ? make(context, diagnostics, read_npy, &m, out) : ATTN_ERROR_ARGUMENT;
 }
 
+/* One file is a list of one. */
 attn_status attn_tensor_write_npy(attn_context *context, const attn_tensor *tensor, const char *path, attn_diagnostics *diagnostics) {
     attn_tensor_file file = {path, tensor};
     return path && tensor ? attn_tensors_write_npy(context, &file, 1, diagnostics) : ATTN_ERROR_ARGUMENT;

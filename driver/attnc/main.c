@@ -36,6 +36,7 @@ static const cli_verb *find_verb(const char *name) {
 
 /* A verb leaves its objects in the session; whatever it returns, they are given back here. */
 static int run_verb(const cli_verb *verb, const cli_options *o) {
+    /* Zero is "not there yet" for every member, which cli_close counts on. */
     cli_session s = {0};
     int status = cli_open(&s, o);
     if (status == CLI_FINE) status = verb->run(&s);
@@ -47,6 +48,7 @@ int main(int n, char **words) {
     /* Help that was asked for is a result, on stdout with 0; help that is forced on somebody is a message, on stderr with 2. */
     bool asks = n > 1 && (!strcmp(words[1], "--help") || !strcmp(words[1], "-h") || !strcmp(words[1], "help"));
     const cli_verb *verb = n > 1 ? find_verb(words[1]) : NULL;
+    /* The library's version: attnc has none of its own. */
     if (n > 1 && !strcmp(words[1], "--version")) {
         printf("attnc %s\n", attn_version());
         return cli_flush(CLI_FINE);
@@ -62,5 +64,6 @@ int main(int n, char **words) {
     if (status == CLI_FINE && o.help) cli_help(verb, stdout);
     else if (status == CLI_FINE) status = run_verb(verb, &o);
     cli_options_free(&o);
+    /* run_verb has flushed already; help is printed past it. */
     return o.help ? cli_flush(status) : status;
 }

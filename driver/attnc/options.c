@@ -81,6 +81,7 @@ static int number(const char *flag, const char *word, unsigned long long most, u
 
 /* 'n' is --threads, 1024 at most; the other number is the seed, any 64 bits. has_seed: 0 is a seed too. */
 static int take_number(cli_options *o, const cli_flag *f, const char *word) {
+    /* Set also if the number is wrong: nothing runs then. */
     unsigned long long value = 0;
     int status = number(f->name, word, f->letter == 'n' ? 1024 : ~0ull, &value);
     if (f->letter == 'n') o->threads = (int)value;
@@ -117,6 +118,7 @@ static int take(cli_options *o, const cli_flag *f, const char *word) {
     }
 }
 
+/* Given twice is harmless here: on is on. */
 static void switch_on(cli_options *o, char letter) {
     if (letter == 'p') o->print = true;
     if (letter == 'j') o->json = true;
@@ -133,6 +135,7 @@ static const cli_flag *find_flag(const cli_verb *verb, const char *word) {
 /* One flag and its words; *k moves to the last of them. name=file flags take words until the next flag or the next word without '='. */
 static int take_flag(cli_options *o, const cli_flag *f, int n, char **words, int *k) {
     if (!f->argument) return switch_on(o, f->letter), CLI_FINE;
+    /* A word that begins with '-' may be the argument: file names may. */
     if (*k + 1 >= n) return cli_say(CLI_MSG_NO_ARGUMENT, f->name);
     int status = take(o, f, words[++*k]);
     /* So `--in q=q.npy k=k.npy prog.attn` ends at the program, which has no '='. */
@@ -175,6 +178,7 @@ static void help_passes(FILE *to) {
     fputs("\n", to);
 }
 
+/* Flags that the verb accepts, in the order of the table. */
 static void help_verb(const cli_verb *verb, FILE *to) {
     fprintf(to, "attnc %s: %s\n\nusage: %s\n\n", verb->name, verb->one_line, verb->usage);
     for (size_t k = 0; k < cli_n_flags; k++)

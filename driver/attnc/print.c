@@ -12,6 +12,7 @@ typedef struct { FILE *to; const attn_tensor *t; bool cut; int width; } printing
 /* Position k of row-major order, whatever the strides. */
 static const char *address(const attn_tensor *t, int64_t k) {
     int64_t at = 0;
+    /* From the last axis: k is taken apart into positions, each an offset of its own. */
     for (int axis = attn_tensor_rank(t); axis-- > 0;) {
         int64_t n = attn_tensor_dim(t, axis);
         at += k % n * attn_tensor_stride(t, axis);
@@ -66,6 +67,7 @@ static void measure(printing *p, int64_t k) {
     if (width > p->width) p->width = width;
 }
 
+/* Right-aligned, as NumPy does it. */
 static void show(printing *p, int64_t k) {
     char text[64];
     format(p->t, k, text, sizeof text);
@@ -94,6 +96,7 @@ static void brackets(printing *p, int axis, int64_t base) {
     int64_t n = attn_tensor_dim(p->t, axis);
     fputs("[", p->to);
     for (int64_t k = 0; k < n; k++) {
+        /* A short axis is shown whole, also of a large array. */
         bool dots = p->cut && n > 2 * EDGE && k == EDGE;
         if (dots) k = n - EDGE;
         if (k > 0) separate(p, axis, dots);

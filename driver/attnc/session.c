@@ -47,8 +47,10 @@ int cli_open(cli_session *s, const cli_options *o) {
     attn_context_options c = ATTN_CONTEXT_OPTIONS_INIT;
     s->options = o;
     c.threads = o->threads;
+    /* CUDA_PATH, then CUDA_HOME: installers set either. The strings are copied by the library. */
     c.cuda_path = getenv("CUDA_PATH") ? getenv("CUDA_PATH") : getenv("CUDA_HOME");
     c.python_paths = getenv("VIRTUAL_ENV");
+    /* Without a list there is nothing to show a message from: cli_failed then says what the status is called. */
     attn_status status = attn_diagnostics_create(NULL, &s->diagnostics);
     if (status == ATTN_OK) status = attn_context_create(&c, s->diagnostics, &s->context);
     return status == ATTN_OK ? CLI_FINE : cli_failed(s, status);
@@ -66,6 +68,7 @@ static int no_such_graph(const cli_session *s, size_t n) {
     return status;
 }
 
+/* The graph that is meant is found here once; s->graph points into the program. */
 int cli_load(cli_session *s) {
     attn_graph_info info = ATTN_GRAPH_INFO_INIT;
     attn_status status = attn_program_from_file(s->context, s->options->file, s->diagnostics, &s->program);
@@ -86,6 +89,7 @@ int cli_load(cli_session *s) {
 
 /* ---- tensors */
 
+/* k is below n_tensors, so the call cannot fail. Texts belong to the program. */
 static attn_tensor_info tensor_info(const cli_session *s, size_t k) {
     attn_tensor_info info = ATTN_TENSOR_INFO_INIT;
     attn_program_tensor(s->program, s->graph, k, &info);
@@ -101,6 +105,7 @@ static bool find_tensor(const cli_session *s, attn_tensor_kind kind, const char 
     return false;
 }
 
+/* n: of arguments that are there so far; the list may have more places. */
 static bool is_given(const attn_argument *list, size_t n, const char *name) {
     for (size_t k = 0; k < n; k++)
         if (!strcmp(list[k].name, name)) return true;
@@ -137,6 +142,7 @@ static int read_files(cli_session *s) {
     return CLI_FINE;
 }
 
+/* By --dims; an input `K: dim` of that name is then made by the library. */
 static bool is_dimension_given(const cli_session *s, const char *name) {
     for (size_t k = 0; k < s->options->n_dims; k++)
         if (!strcmp(s->options->dims[k].name, name)) return true;
@@ -155,6 +161,7 @@ static size_t known_dims(const cli_session *s, attn_dim *out, size_t room) {
         if (!s->inputs[k].tensor || !find_tensor(s, ATTN_INPUT, s->inputs[k].name, &at)) continue;
         attn_tensor_info info = tensor_info(s, at);
         attn_graph_info graph = ATTN_GRAPH_INFO_INIT;
+        /* The graph's own dimensions: n_dims and their names are asked for by number, the session knows its graph by name. */
         for (size_t g = 0; g < attn_program_n_graphs(s->program); g++) {
             attn_program_graph(s->program, g, &graph);
             if (!strcmp(graph.name, s->graph)) break;
@@ -198,6 +205,7 @@ static int draw(cli_session *s, attn_tensor_kind kind, attn_argument *list, size
     return CLI_FINE;
 }
 
+/* Files first: what they fix limits what is drawn. */
 int cli_read_inputs(cli_session *s, bool drawn) {
     /* Room for files and for drawn ones; + 1, since calloc(0) may be NULL. */
     s->inputs = calloc(s->n_tensors + s->options->n_ins + 1, sizeof *s->inputs);

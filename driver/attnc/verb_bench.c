@@ -11,6 +11,7 @@ static const double budget_s = 1.0, peak_s = 0.2;
 /* operations: of one run; 0: not counted. peak_gflops 0: no peak to compare with. */
 typedef struct { double median_s, best_s, operations, peak_gflops; int runs; } figures;
 
+/* For qsort: ascending. */
 static int compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -28,6 +29,7 @@ static int measure(cli_session *s, figures *f) {
         seconds[f->runs++] = cli_now() - start;
         if (f->runs == 1 && seconds[0] > 4 * budget_s) break;
     }
+    /* Sorted, so that the first is the best and the one in the middle the median. */
     qsort(seconds, (size_t)f->runs, sizeof *seconds, compare);
     if (f->runs) f->median_s = seconds[f->runs / 2], f->best_s = seconds[0];
     return status;
@@ -41,6 +43,7 @@ static int count_operations(cli_session *s, figures *f) {
     o.n_inputs = s->n_inputs;
     o.dims = s->options->dims;
     o.n_dims = s->options->n_dims;
+    /* Asking would be an error, and no time of the evaluator is worth a share. */
     if (!strcmp(attn_module_target(s->module), "eval")) return CLI_FINE;
     return cli_failed(s, attn_model_operations(s->model, &o, s->diagnostics, &f->operations));
 }

@@ -4,6 +4,7 @@
 
 /* Tensors of a kind on one line, as in the head of a graph. */
 static void print_list(const cli_session *s, const attn_graph_info *g, attn_tensor_kind kind) {
+    /* The list is filtered by kind as it is printed, so the comma goes before all but the first. */
     bool first = true;
     for (size_t k = 0; k < g->n_tensors; k++) {
         attn_tensor_info t = ATTN_TENSOR_INFO_INIT;
@@ -25,6 +26,7 @@ static void print_graph(const cli_session *s, const attn_graph_info *g) {
     for (size_t k = 0; k < g->n_tensors; k++) {
         attn_tensor_info t = ATTN_TENSOR_INFO_INIT;
         attn_program_tensor(s->program, g->name, k, &t);
+        /* No param without a storage name: the library fills in its own name where the program gives none. */
         if (t.kind != ATTN_PARAM) continue;
         printf("    param %s: ", t.name);
         cli_print_type(stdout, &t);
@@ -41,6 +43,7 @@ static json_t *tensor_json(const attn_tensor_info *t) {
     json_object_set_new(out, "name", json_string(t->name));
     json_object_set_new(out, "type", json_string(attn_dtype_name(t->dtype)));
     json_object_set_new(out, "dims", dims);
+    /* Params alone have one. */
     if (t->storage) json_object_set_new(out, "storage", json_string(t->storage));
     return out;
 }
@@ -61,6 +64,7 @@ static json_t *graph_json(const cli_session *s, const attn_graph_info *g) {
 /* The program alone: nothing is compiled, no input is needed. */
 int verb_check(cli_session *s) {
     attn_status status = attn_program_from_file(s->context, s->options->file, s->diagnostics, &s->program);
+    /* Warnings are printed also if the program is right; they do not change the exit status. */
     int exit_status = cli_failed(s, status);
     /* Printed when all graphs are in it: JSON in parts is of no use to who reads it. Not cli_load: a file without graphs is right, too. */
     json_t *all = json_array();

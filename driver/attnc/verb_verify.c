@@ -44,6 +44,7 @@ static json_t *figure(double x) { return isfinite(x) ? json_real(x) : json_null(
 
 /* A row of the list, or a line of text if there is none. */
 static void report(json_t *list, const char *target, const char *name, const errors *e) {
+    /* The row is made also for text, and dropped: one way through for both. */
     json_t *row = json_object();
     if (!list) {
         printf("%-6s %-16s %12lld elements  max error %10.3e  relative %10.3e  rms %10.3e  %s\n", target, name, (long long)e->n, e->worst,
@@ -72,6 +73,7 @@ static int run_target(cli_session *s, const char *target) {
     return status;
 }
 
+/* *wrong is set, never cleared: one wrong target is enough, and the others are still compared. */
 static int verify_target(cli_session *s, const char *target, const attn_argument *want, json_t *list, bool *wrong) {
     int status = run_target(s, target);
     for (size_t k = 0; status == CLI_FINE && k < s->n_outputs; k++) {
@@ -89,6 +91,7 @@ static int verify_targets(cli_session *s, const attn_argument *want, json_t *lis
     int status = CLI_FINE;
     if (s->options->target) return verify_target(s, s->options->target, want, list, wrong);
     for (size_t k = 0; status == CLI_FINE && (name = attn_target_name(k)); k++) {
+        /* It is what the others are compared with. */
         if (!strcmp(name, "eval")) continue;
         /* Why a target is missing is no news here: it is left out, and its messages with it. */
         bool usable = attn_target_check(s->context, name, s->diagnostics) == ATTN_OK;
@@ -113,6 +116,7 @@ int verb_verify(cli_session *s) {
         want[k] = s->outputs[k];
         s->outputs[k].tensor = NULL;
     }
+    /* The list is printed also if some element was wrong; that is the result. */
     status = want ? verify_targets(s, want, list, &wrong) : CLI_WRONG;
     if (list && status == CLI_FINE) {
         json_dumpf(list, stdout, JSON_INDENT(1));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Everything that batches need and that does not change from one to the next. */
 struct embedder {
     wordpiece *vocabulary;
     attn_context *context;
@@ -28,6 +29,7 @@ static bool load(embedder *e, const embedder_options *o, attn_diagnostics *diagn
     attn_model_options model = ATTN_MODEL_OPTIONS_INIT;
     context.threads = o->threads;
     module.target = o->target;
+    /* By name: the last graph of the file would do, until somebody adds one. */
     module.graph = "embed";
     model.weights = o->weights;
     return !attn_context_create(&context, diagnostics, &e->context) &&
@@ -72,6 +74,7 @@ static int by_length(const void *a, const void *b)
     return x->length != y->length ? (x->length > y->length) - (x->length < y->length) : (x->row > y->row) - (x->row < y->row);
 }
 
+/* Both may be NULL, after an allocation that failed. */
 static void token_list_free(token_list *list)
 {
     free(list->at);
@@ -128,6 +131,7 @@ static bool run_batch(embedder *e, size_t n, const tokens *batch, float *out, at
 bool embedder_run(embedder *e, size_t n, const sentence *texts, float *out, embedder_progress *progress, void *env,
                   attn_diagnostics *diagnostics, char *error, size_t n_error)
 {
+    /* Texts that are cut into tokens; the sentences themselves stay the caller's. */
     token_list all;
     if (!tokenise(e, n, texts, &all)) {
         snprintf(error, n_error, "out of memory for the tokens of %zu sentences", n);
@@ -136,6 +140,7 @@ bool embedder_run(embedder *e, size_t n, const sentence *texts, float *out, embe
     /* Only a failure that is not the library's has a text in `error`. */
     bool done = true;
     for (size_t first = 0; done && first < n; first += EMBEDDER_BATCH) {
+        /* The last batch may be smaller; the graph is compiled once for batches of any size. */
         size_t size = n - first < EMBEDDER_BATCH ? n - first : EMBEDDER_BATCH;
         done = run_batch(e, size, all.at + first, out, diagnostics);
         if (done && progress) progress(env, first + size, n);

@@ -79,6 +79,7 @@ static bool read_options(int argc, char **argv, options *o)
     };
     *o = (options){.model = {"minilm.attn", "model.safetensors", "vocab.txt", NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        /* Help is a result: on stdout, with 0, before anything has been opened. */
         if (option == 'h') {
             fputs(usage, stdout);
             exit(0);
@@ -90,6 +91,7 @@ static bool read_options(int argc, char **argv, options *o)
         return false;
     }
     o->text = argv[optind];
+    /* A question wants few answers; a list of pairs is looked through. */
     if (!o->top) o->top = o->query ? 3 : 10;
     return true;
 }
@@ -101,11 +103,13 @@ static void show_progress(void *env, size_t done, size_t all)
 {
     enum { WIDTH = 40 };
     const char *what = env;
+    /* all is not 0: progress is told after a batch, and a batch holds a text at least. */
     int filled = (int)(done * WIDTH / all);
     fprintf(stderr, "\r%s [%.*s%*s] %zu/%zu%s", what, filled, "########################################", WIDTH - filled, "", done, all,
             done == all ? "\n" : "");
 }
 
+/* Of a clock that never goes back, for durations. */
 static double seconds(void)
 {
     struct timespec now;
@@ -151,6 +155,7 @@ static void print_pairs(const sentences *all, const float *rows, match *best, in
     for (int k = 0; k < n; k++) printf("%.4f  %s\n        %s\n", (double)best[k].score, all->at[best[k].a].text, all->at[best[k].b].text);
 }
 
+/* The query's embedding is of length 1 too, so scores of different questions can be compared. */
 static void print_nearest(const sentences *all, const float *rows, const float *query, match *best, int top)
 {
     int n = 0;
@@ -190,6 +195,7 @@ static bool embed_all(embedder *e, const options *o, const sentences *all, float
     return !o->query || embedder_run(e, 1, &query, rows + all->n * EMBEDDER_WIDTH, NULL, NULL, diagnostics, error, n_error);
 }
 
+/* Allocates for the lines and the best matches, embeds, prints. A result is printed only when everything else has worked. */
 static bool run(const options *o, const sentences *all, embedder *e, attn_diagnostics *diagnostics, char *error, size_t n_error)
 {
     /* One row more, for the query. */
@@ -216,6 +222,7 @@ int main(int argc, char **argv)
     if (attn_diagnostics_create(NULL, &diagnostics)) return fputs("minilm: out of memory\n", stderr), 1;
     /* The text before the model: a file that is missing should not cost seconds of compiling. */
     if (!sentences_read(o.text, &all, error, sizeof error)) return report(diagnostics, error);
+    /* Whatever failed has left its text in `diagnostics` or in `error`. */
     embedder *e = embedder_create(&o.model, diagnostics, error, sizeof error);
     int status = e && run(&o, &all, e, diagnostics, error, sizeof error) ? 0 : report(diagnostics, error);
     embedder_free(e);

@@ -10,6 +10,7 @@
 /* Reads until the end, whatever the file is: a pipe has no size to ask for. The text ends with 0; NULL: no memory. */
 static char *read_all(FILE *file, size_t *n)
 {
+    /* One byte is always kept free for the 0 at the end. */
     size_t room = 1 << 16;
     char *text = malloc(room);
     for (*n = 0; text; ) {
@@ -47,6 +48,7 @@ static sentence cut_line(char *line, char *end)
 
 bool sentences_read(const char *path, sentences *out, char *error, size_t n_error)
 {
+    /* Empty until everything has worked, so that freeing is always right. */
     *out = (sentences){NULL, NULL, 0};
     FILE *file = fopen(path, "rb");
     size_t n = 0;

@@ -71,6 +71,7 @@ static void test_sentences(void **state)
     assert_int_equal(all.n, 27);
     assert_string_equal(all.at[8].text, "");
     sentences_free(&all);
+    /* The text that the README's demonstration searches. */
     assert_true(sentences_read(path(source, "faq.txt"), &all, error, sizeof error));
     assert_true(all.n >= 200);
     for (size_t k = 0; k < all.n; k++) assert_true(*all.at[k].text && *all.at[k].answer);
@@ -94,8 +95,10 @@ static void test_embeddings(void **state)
     assert_int_equal(attn_tensor_dim(reference, 0), all.n);
     assert_int_equal(attn_tensor_dim(reference, 1), EMBEDDER_WIDTH);
 
+    /* target NULL: "cpu"; 0 threads: all. */
     embedder_options options = {path(source, "minilm.attn"), path(weights, "model.safetensors"), path(weights, "vocab.txt"), NULL, 0};
     embedder *e = embedder_create(&options, diagnostics, error, sizeof error);
+    /* Without these messages a failure to compile would only be a NULL. */
     for (size_t k = 0; !e && k < attn_diagnostics_count(diagnostics); k++) print_error("%s\n", attn_diagnostics_render(diagnostics, k, false));
     assert_non_null(e);
     float *rows = calloc(all.n, EMBEDDER_WIDTH * sizeof *rows);
@@ -119,6 +122,7 @@ static void test_embeddings(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_sentences), cmocka_unit_test(test_tokens), cmocka_unit_test(test_embeddings)};
+    /* cmocka's tests take no arguments, so the folders are globals, set once. An empty MODEL_FOLDER is none. */
     if (argc < 2) return 2;
     source = argv[1];
     weights = argc > 2 && *argv[2] ? argv[2] : NULL;

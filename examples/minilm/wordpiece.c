@@ -215,7 +215,7 @@ static void put_point(encoder *e, int32_t c)
 /* One cleaned code point: decomposed, marks dropped, lower case. */
 static void put_normal(encoder *e, int32_t c)
 {
-    /* The longest decomposition of one code point has 18 parts; what does not fit would be dropped. */
+    /* More than any code point decomposes into. */
     int32_t parts[32];
     int last_class;
     utf8proc_ssize_t n = utf8proc_decompose_char(c, parts, 32, UTF8PROC_DECOMPOSE, &last_class);
