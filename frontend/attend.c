@@ -118,25 +118,12 @@ static const fe_vis *visible_pairs(fe_lower *l, fe_attend *a)
     return base_copy(l->arena, &vis, sizeof vis);
 }
 
-/* Into the variants that a clause stands in, outermost first.
- * The arguments of an inner variant are written in the outer one, so they are evaluated in the env that the outer one has made. */
-static bool enter(fe_lower *l, const scope *s, fe_env *env)
-{
-    if (!s) return true;
-    if (!enter(l, s->outer, env)) return false;
-    fe_env body;
-    const fe_clause *with = s->with;
-    if (!fe_call_env(l, env, s->variant, s->variant->variant.formals, with->binders, with->args, with->at, &body)) return false;
-    *env = body;
-    return true;
-}
-
 /* Every index of env stands for itself: text that is evaluated later sees them as they are then. */
 static const fe_link *identity_links(fe_lower *l, const fe_env *env, uint32_t *n)
 {
     BASE_VEC(fe_link) links = {0};
     for (const fe_binding *b = env->first; b; b = b->next) {
-        if (b->thunk || b->n != 1) continue;
+        if (b->thunk) continue;
         const char **name = base_copy(l->arena, &b->name, sizeof b->name);
         fe_link link = {b->name, name, NULL, 1};
         BASE_PUSH(l->arena, &links, link);
@@ -153,16 +140,25 @@ static fe_env with_let(fe_lower *l, const fe_env *env, const fe_clause *let)
     return fe_bind_thunk(l, env, let->name.text, base_copy(l->arena, &t, sizeof t));
 }
 
-/* The scope of clause k, whose own env (indices, s, w, visible pairs) is `env`; false: reported. */
-static bool clause_env(fe_lower *l, const fe_attend *a, uint32_t k, fe_env *env)
+/* Into the variants that clause k stands in, outermost first. The arguments of a variant are written in the scope around it, so they are
+ * evaluated in the env of that scope, lets included; its body sees its parameters and its own lets. */
+static bool enter(fe_lower *l, const fe_attend *a, uint32_t k, const scope *s, fe_env *env)
 {
-    if (!enter(l, a->clauses.at[k].scope, env)) return false;
-    /* Only lets above the clause, of the very same use of the same variant: a let of another scope is not visible here. Each let is bound
-     * in the env of those before it, so it may use them. */
+    if (s) {
+        fe_env body;
+        if (!enter(l, a, k, s->outer, env)) return false;
+        if (!fe_call_env(l, env, s->variant, s->variant->variant.formals, s->with->binders, s->with->args, s->with->at, &body)) return false;
+        *env = body;
+    }
+    /* Only lets above the clause, of the very same use of the same variant. Each let is bound in the env of those before it, so it may
+     * use them. */
     for (uint32_t i = 0; i < k; i++)
-        if (a->clauses.at[i].kind == CLAUSE_LET && a->clauses.at[i].scope == a->clauses.at[k].scope) *env = with_let(l, env, a->clauses.at[i].text);
+        if (a->clauses.at[i].kind == CLAUSE_LET && a->clauses.at[i].scope == s) *env = with_let(l, env, a->clauses.at[i].text);
     return true;
 }
+
+/* The scope of clause k, whose own env (indices, s, w, visible pairs) is `env`; false: reported. */
+static bool clause_env(fe_lower *l, const fe_attend *a, uint32_t k, fe_env *env) { return enter(l, a, k, a->clauses.at[k].scope, env); }
 
 /* ---- mask, score, visible */
 

@@ -43,12 +43,22 @@ static const char *binder_name(const fe_item *item)
 
 /* Collects names that nothing explains, each once, in the order in which they stand.
  * The search for stands passes by: an index that is no position reads no axis. */
+static bool has_name(const fe_names *list, const char *name)
+{
+    for (uint32_t k = 0; k < list->n; k++)
+        if (list->at[k].text == name) return true;
+    return false;
+}
+
+static void add_name(const walk *w, fe_name name)
+{
+    if (!has_name(w->names, name.text)) BASE_PUSH(w->l->arena, w->names, name);
+}
+
 static void walk_name(const walk *w, fe_name name, const hidden *h)
 {
     if (!w->names || is_hidden(h, name.text)) return;
-    for (uint32_t k = 0; k < w->names->n; k++)
-        if (w->names->at[k].text == name.text) return;
-    if (fe_lookup(w->l, w->env, name).kind == FE_FOUND_NONE) BASE_PUSH(w->l->arena, w->names, name);
+    if (!has_name(w->names, name.text) && fe_lookup(w->l, w->env, name).kind == FE_FOUND_NONE) add_name(w, name);
 }
 
 /* Named items too: the name of `i = x` is no use of i, x may be anything. */
@@ -174,28 +184,31 @@ static void walk_clauses(const walk *w, const fe_clauses *clauses, const hidden 
     }
 }
 
-/* Names that stand in q and k of an inner attend and mean nothing else are summed there.
- * The same rule as find_sums of attend.c, found without binding anything. */
-static const hidden *hide_contracted(const walk *w, const fe_expr *e, const hidden *h)
+/* Names that stand in q and k of an inner attend and mean nothing else are summed there: the same rule as find_sums of attend.c, found
+ * without binding anything. What is free in q and k is walked for once and the rest of it passed on; walking them again without those names
+ * would double the work with each attend inside of a q. */
+static void walk_contracted(const walk *w, const fe_expr *e, const hidden *h)
 {
-    if (e->attend.operands->n != 3) return h;
     fe_names in_q = {0}, in_k = {0};
     walk q = {.l = w->l, .env = w->env, .names = &in_q}, k = {.l = w->l, .env = w->env, .names = &in_k};
     walk_expr(&q, e->attend.operands->at[0].e, h);
     walk_expr(&k, e->attend.operands->at[1].e, h);
     const hidden *inner = h;
-    for (uint32_t a = 0; a < in_q.n; a++)
-        for (uint32_t b = 0; b < in_k.n; b++)
-            if (in_q.at[a].text == in_k.at[b].text) inner = hide(w, in_q.at[a].text, inner);
-    return inner;
+    for (uint32_t a = 0; a < in_q.n; a++) {
+        if (has_name(&in_k, in_q.at[a].text)) inner = hide(w, in_q.at[a].text, inner);
+        else add_name(w, in_q.at[a]);
+    }
+    for (uint32_t b = 0; b < in_k.n; b++)
+        if (!has_name(&in_q, in_k.at[b].text)) add_name(w, in_k.at[b]);
+    walk_expr(w, e->attend.operands->at[2].e, inner);
 }
 
 /* Clauses count for extents, but not for what is summed: that is decided by q and k alone. */
 static void walk_attend(const walk *w, const fe_expr *e, const hidden *h)
 {
     const hidden *inner = walk_binders(w, e->attend.binders, h);
-    if (w->names) inner = hide_contracted(w, e, inner);
-    walk_items(w, e->attend.operands, inner);
+    if (w->names && e->attend.operands->n == 3) walk_contracted(w, e, inner);
+    else walk_items(w, e->attend.operands, inner);
     if (w->stands) walk_clauses(w, e->attend.clauses, inner);
 }
 
