@@ -52,6 +52,7 @@ double fuse_cost(fuse_block *b, const ir_node *map, const char **why) {
             *why = b->known.at[at].why;
             return b->known.at[at].cost;
         }
+    /* a trial is what costs time here: lowering and weighing the kernel that a move would make */
     b->state->n_trials++;
     ir_kernel *k = lower_try(b->u, map, why);
     double cost = k ? pass_cost(k, b->state->target, b->state->representative, why) : HUGE_VAL;
@@ -77,6 +78,7 @@ void fuse_set(fuse_block *b, uint32_t i, ir_node *node) { b->slots.at[i] = (fuse
 /* Less than a ten-thousandth is rounding, not a gain: without the margin two moves could undo each other for ever. */
 bool fuse_gains(double before, double after) { return after < before * 0.9999; }
 
+/* What people call the node: its first result. */
 const char *fuse_name(const fuse_block *b, const ir_node *map) { return b->u->value.at[map->map.results[0].store.result].name; }
 
 /* Operators from e down to its deepest leaf. The memo outlives the move: bodies share most of what they are made of. */

@@ -62,6 +62,7 @@ static bool match(fuse_block *b, const ir_node *a, const ir_node *c, ir_binding 
     for (uint32_t i = 0; i < c->map.n_outer; i++) {
         uint32_t k = 0;
         while (k < a->map.n_outer && (taken[k] || u->var.at[a->map.outer[k]].extent != u->var.at[c->map.outer[i]].extent)) k++;
+        /* `taken` is that long; a kernel has no more axes either */
         if (k == a->map.n_outer || k >= IR_AXES) return false;
         taken[k] = true;
         all[i] = (ir_binding){ c->map.outer[i], ir_var_expr(u, a->map.outer[k]) };
@@ -95,6 +96,7 @@ static bool share(fuse_block *b, const ir_node *joined, uint32_t first) {
 }
 /* NULL: they do not fit, or share nothing. Results stay in the order of the statements. */
 static ir_node *joined(fuse_block *b, const ir_node *a, const ir_node *c) {
+    /* the larger space is kept: in it each variable of the smaller finds a partner, or there is no join */
     bool second_larger = c->map.n_outer > a->map.n_outer;
     const ir_node *larger = second_larger ? c : a, *smaller = second_larger ? a : c;
     ir_binding all[IR_AXES];
@@ -104,6 +106,7 @@ static ir_node *joined(fuse_block *b, const ir_node *a, const ir_node *c) {
     n->span = a->span;
     n->map.results = BASE_ARRAY(b->arena, a->map.n_results + c->map.n_results, ir_result);
     n->map.n_results = 0;
+    /* bindings are for the smaller's results; 0 of them leave the larger's as they are */
     add_results(b, n, a, second_larger ? smaller->map.n_outer : 0, all);
     add_results(b, n, c, second_larger ? 0 : smaller->map.n_outer, all);
     return share(b, n, a->map.n_results) ? n : NULL;
@@ -114,6 +117,7 @@ static void replace(fuse_block *b, uint32_t i, uint32_t k, ir_node *n, const boo
     BASE_VEC(fuse_slot) order = { 0 };
     for (uint32_t m = 0; m < b->slots.n; m++)
         if (m != i && !(m > i && m < k && need[m])) BASE_PUSH(b->arena, &order, m == k ? ((fuse_slot){ .node = n, .cost = -1 }) : b->slots.at[m]);
+    /* these need i, and nothing that k needs is among them: k would need i too, and there would be no join */
     BASE_VEC(fuse_slot) late = { 0 };
     for (uint32_t m = i + 1; m < k; m++)
         if (need[m]) BASE_PUSH(b->arena, &late, b->slots.at[m]);

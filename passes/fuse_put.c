@@ -67,6 +67,7 @@ typedef struct { uint32_t slot; ir_node *node; } reader;
 bool fuse_put(fuse_block *b, uint32_t i) {
     ir_node *p = b->slots.at[i].node;
     if (!candidate(p)) return false;
+    /* one environment for all readers: `in_range` is asked after each */
     put_env env = { p, p->map.results[0].store.result, true };
     BASE_VEC(reader) readers = { 0 };
     const char *why = "";

@@ -39,6 +39,7 @@ static ir_expr pattern(patterns *p, ir_expr red, var_list *free) {
     ir_set taken = 0;
     ir_binding all[IR_RANK];
     appear(&a, red);
+    /* free variables become axes of a value, which has IR_RANK of them at most */
     if (free->n > IR_RANK || free->n != ir_set_size(u, a.axes)) return 0;
     for (uint32_t i = 0; i < free->n; i++) {
         ir_expr extent = u->var.at[free->at[i]].extent;
@@ -241,6 +242,7 @@ bool fuse_take(fuse_block *b, uint32_t i) {
     move best = { 0 };
     for (uint32_t r = 0; r < f.reds.n; r++) {
         bool root = n->map.n_results == 1 && f.reds.at[r] == n->map.results[0].body;
+        /* the root of a single result is the node's own reduction: taking it out would leave a copy */
         if (root || !(pass_memo_get(&f.eager, f.reds.at[r], NULL) || pass_is_total(b->u, f.reds.at[r]))) continue;
         try_move(b, i, &p, f.reds.at[r], &best);
     }

@@ -107,6 +107,7 @@ static void scan_kernel(frame_env *f) {
     scan(f, k->inside);
 }
 
+/* Last step of `lower`: fills what the kernel says of its surroundings, and changes none of its expressions. */
 void lower_frame(const lower_state *s, ir_kernel *k) {
     base_arena *a = s->arena;
     frame_env f = { s, k, pass_memo_create(a), pass_memo_create(a), pass_memo_create(a), pass_memo_create(a), { 0 }, { 0 }, { 0 }, { 0 } };
@@ -117,7 +118,7 @@ void lower_frame(const lower_state *s, ir_kernel *k) {
         scan(&f, f.access.at[i].base);
         for (uint32_t p = 0; p < k->n_axes; p++) scan(&f, f.access.at[i].step[p]);
     }
-    /* the lists lie in the arena and pass to the kernel */
+    /* the lists lie in the arena; the kernel takes them as they are */
     k->accesses = f.access.at;
     k->n_accesses = f.access.n;
     k->values = f.values.at;

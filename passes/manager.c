@@ -79,6 +79,7 @@ static bool run_one(pass_state *s, const pass_options *o, const pass_row *row) {
     /* only errors that this pass adds count against it */
     uint32_t errors = s->diags->n_errors;
     double start = now();
+    /* short circuit: a pass whose level is not there is not run, and says nothing */
     bool ok = reached(s, row->before) && row->run(s) && s->diags->n_errors == errors;
     double seconds = now() - start;
     if (!ok) return false;

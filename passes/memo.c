@@ -30,6 +30,7 @@ bool pass_memo_get(const pass_memo *m, uint32_t key, uint32_t *out) {
     return true;
 }
 
+/* Grows before it looks for a place, so that there is always a free one; a key that is there gets the new value. */
 void pass_memo_put(pass_memo *m, uint32_t key, uint32_t value) {
     if (m->n * 2 >= m->cap) grow(m);
     uint32_t at = place(m, key);

@@ -6,6 +6,7 @@
 /* ---- what is needed, backwards */
 static void need(void *env, ir_value v) { pass_memo_add(env, v); }
 
+/* Is any of the values visited in the set? */
 typedef struct { const pass_memo *needed; bool any; } any_env;
 static void check_needed(void *env, ir_value v) {
     any_env *a = env;
@@ -114,6 +115,7 @@ static void hoist_loop(ir_unit *u, const ir_node *loop, ir_builder *before) {
     for (uint32_t i = 0; i < body.n; i++) {
         bool same = invariant(u, body.at[i], loop, &moving);
         ir_builder_add(same ? before : rest, body.at[i]);
+        /* `need` only adds to a set: here to the values that move */
         if (!same) pass_node_defines(body.at[i], need, &moving);
     }
     out->loop.body = ir_builder_block(rest);

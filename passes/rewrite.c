@@ -6,6 +6,7 @@ ir_node *pass_rewrite_map(ir_unit *u, ir_node *map, pass_expr_rewrite *rewrite, 
     ir_node *n = NULL;
     for (uint32_t i = 0; i < map->map.n_results; i++) {
         ir_expr old = map->map.results[i].body, body = old ? rewrite(u, env, old) : 0;
+        /* interned: a body that means the same after rewriting is the same id */
         if (body == old) continue;
         if (!n) {
             n = ir_node_copy(u, map);
@@ -18,6 +19,7 @@ ir_node *pass_rewrite_map(ir_unit *u, ir_node *map, pass_expr_rewrite *rewrite, 
 
 /* ---- who reads what. Values are reported to the caller's `visit`, in no order that one may rely on. */
 typedef struct { pass_value_visit *visit; void *env; } reads_env;
+/* Positions of a read are walked too: a table that indexes is read as well. */
 static bool read_visit(const ir_unit *u, void *env, ir_expr e) {
     reads_env *r = env;
     if (ir_is(u, e, IR_READ)) r->visit(r->env, ir_at(u, e)->u.ref);
@@ -35,6 +37,7 @@ static void map_reads(const ir_unit *u, const ir_node *n, reads_env *r) {
         for (uint32_t k = 0; k < result->store.n_places; k++) expr_reads(u, result->store.places[k], r);
         if (result->store.into) r->visit(r->env, result->store.into);
     }
+    /* an extent may be an entry of a table */
     for (uint32_t i = 0; i < n->map.n_outer; i++) expr_reads(u, u->var.at[n->map.outer[i]].extent, r);
 }
 /* A next value is read by the yield in the body, so the body's nodes say so. What the body itself defines is listed with the rest. */
@@ -91,6 +94,7 @@ static bool total_visit(const ir_unit *u, void *env, ir_expr e) {
     if (ir_is(t->u, e, IR_FDIV) || ir_is(t->u, e, IR_MOD)) t->total &= ir_at_least(t->u, ir_operand(t->u, e, 1), 1);
     return t->total;
 }
+/* Over everything in e, also below guards and in extents of what reductions bind: ir_walk visits all of it once. */
 bool pass_is_total(ir_unit *u, ir_expr e) {
     total_env t = { u, true };
     ir_walk(u, e, total_visit, &t);

@@ -63,6 +63,7 @@ static int32_t step_score(const planner *p, ir_expr step) {
 static int32_t read_score(const planner *p, ir_expr read, uint32_t a) {
     const ir_access *access = ir_kernel_access(p->k, read);
     if (!access) return 0;
+    /* each lane would have an address of its own */
     if (access->gather >> a & 1) return -2;
     return step_score(p, access->step[a]);
 }
@@ -115,6 +116,7 @@ static int32_t best_axis(const planner *p, bool (*may)(const planner *, uint32_t
     for (uint32_t a = 0; a < p->k->n_axes; a++) {
         if (!may(p, a)) continue;
         const int32_t found = axis_score(p, a);
+        /* equal scores: the inner axis, which comes later in the list */
         if (best >= 0 && found < *score) continue;
         best = (int32_t)a;
         *score = found;
@@ -239,6 +241,7 @@ static int32_t lane_of_term(const planner *p, const ir_let *l, uint8_t *role) {
         score = found;
     }
     *role = best >= 0 ? IR_FEAT : 0;
+    /* without a column in its rank all lanes of a block would compute the same */
     if (p->s->lanes != IR_COL || p->s->lane_axis < 0 || !(l->rank & IR_COL)) return best;
     const uint32_t c = (uint32_t)p->s->lane_axis;
     const int32_t column = score_in(p, l->a, c) + score_in(p, l->b, c) + score_in(p, l->e, c);
@@ -317,6 +320,7 @@ static void choose_let(planner *p, uint32_t i) {
     if (l->kind == IR_LET_TERM) {
         s->lane_axis = lane_of_term(p, l, &s->lanes);
         s->kept = tiled_term(p, l);
+        /* one value for each row of the tile and column of the block, if it varies over them at all */
         if (s->kept) s->at = scratch_take(p, ir_int(p->u, rows * cols * bytes_of(p, l->sort)));
         s->packed = s->kept && packs(p, l);
         if (s->packed) s->factor_at = scratch_take(p, ir_mul(p->u, features(p, l), ir_int(p->u, p->s->row_tile * bytes_of(p, IR_SORT_REAL))));
@@ -349,6 +353,7 @@ static ir_expr items_of(const planner *p) {
     ir_expr n = ir_int(u, 1);
     for (uint32_t a = 0; a < p->k->n_axes; a++) {
         const ir_axis_schedule *w = &p->s->axes[a];
+        /* inside the item; it counts in turns_of */
         if (w->walk == IR_WALK_LOOP) continue;
         ir_expr extent = p->k->axes[a].extent;
         if (w->walk == IR_WALK_TILE) extent = ir_op2(u, IR_FDIV, ir_add(u, extent, ir_int(u, w->tile - 1)), ir_int(u, w->tile));
@@ -384,6 +389,7 @@ static ir_expr cost_of(const planner *p) {
         const ir_let *l = &p->k->lets[i];
         ir_expr each = ir_int(u, work_of(p, l));
         for (uint32_t a = 0; a < p->k->n_axes; a++) {
+            /* a tile's indices are all in the item, also for lines that do not vary over them: an upper bound */
             bool runs = p->k->axes[a].role & l->rank || p->s->axes[a].walk == IR_WALK_TILE;
             for (uint32_t o = 0; o < l->n_over; o++) runs |= l->over[o] == p->k->axes[a].var;
             if (runs) each = ir_mul(u, each, turns_of(p, a));
@@ -408,6 +414,7 @@ ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, c
     s->form = IR_NEST;
     s->axes = BASE_ARRAY(arena, k->n_axes + 1, ir_axis_schedule);
     s->lets = BASE_ARRAY(arena, k->n_lets + 1, ir_let_schedule);
+    /* the only state that goes from line to line */
     p.scratch = ir_int(p.u, 0);
     choose_lanes(&p);
     choose_tiles(&p);

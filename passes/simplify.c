@@ -43,6 +43,7 @@ static ir_expr distance(ir_unit *u, void *env, ir_expr e) {
     ir_expr d = ir_sub(u, ir_add(u, xx, yy), ir_mul(u, xy, ir_real(u, 2)));
     return ir_op2(u, IR_MAX, d, ir_real(u, 0));          /* a distance is not negative, whatever rounding says */
 }
+/* Called from the root down: it takes the outermost reduction and rewrites all distances below, never that reduction itself. */
 static ir_expr inner_distances(ir_unit *u, void *env, ir_expr e) {
     if (!ir_is(u, e, IR_RED)) return 0;
     ir_expr body = ir_rebuild_up(u, ir_red_body(u, e), distance, env);
@@ -77,6 +78,7 @@ static ir_expr relative(ir_unit *u, lower_product p, ir_expr s, ir_expr m) {
     }
     return lower_multiply(u, &q);
 }
+/* As many variables with equal extents in order; masks are compared with the maxima that hold them. */
 static bool same_range(ir_unit *u, ir_expr a, ir_expr b) {
     uint32_t n = ir_red_n_bound(u, a);
     if (n != ir_red_n_bound(u, b)) return false;
@@ -115,6 +117,7 @@ static ir_expr normalised(ir_unit *u, ir_expr numerator, ir_expr z) {
     lower_product body = lower_factors(u, ir_red_body(u, z)), p = lower_factors(u, numerator);
     ir_expr s = exponent(u, &body);
     if (!s || body.over.n != 1 || body.under.n || !ir_set_meets(u, ir_free(u, s), lower_bound(u, z))) return 0;
+    /* built once: equal maxima are one expression, so the numerator's is compared with it by id */
     ir_expr m = max_of(u, z, s);
     for (uint32_t i = 0; i < p.over.n; i++) {
         ir_expr f = numerator_factor(u, p.over.at[i], z, s, m);
