@@ -38,7 +38,7 @@ bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, u
     state->graph = fe_graph_lower(program->source, graph, arena, call->diags);
     if (!state->graph) return false;
     if (!backend) return true;
-    /* NULL for a name that the backend does not know, and for a machine that it cannot describe. */
+    /* NULL: the backend knows no machine of that name, or cannot describe this one. */
     state->target = backend->target(backend, arch, arena);
     if (!state->target) {
         base_report(call->diags, BASE_MSG_ARCH_UNKNOWN, (base_span){0, 0, 0}, backend->name, arch ? base_printf(arena, "'%s'", arch) : "of this machine");

@@ -80,6 +80,7 @@ static const char *render(base_arena *arena, const base_diags *from, const base_
 }
 
 static attn_diagnostic info_of(base_arena *arena, const base_diags *from, const base_diag *d) {
+    /* By name, so that the order of the two enums need not agree. */
     static const attn_severity severity[] = {[BASE_ERROR] = ATTN_ERROR, [BASE_WARNING] = ATTN_WARNING, [BASE_REMARK] = ATTN_REMARK};
     attn_diagnostic info = {.struct_size = sizeof info, .code = base_messages[d->message].code, .severity = severity[d->severity]};
     info.message = copy(arena, d->text);

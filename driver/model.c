@@ -236,6 +236,7 @@ static bool open_file(loading *l) {
  * that kernels keep: no kernel writes a constant. */
 static void *const_data(const rt_buffer *b) { return b->kind == RT_BUFFER_CONST ? (void *)(uintptr_t)b->data : NULL; }
 
+/* One instance for each entry: params and constants of that graph, by its own numbers. */
 static bool make_instance(loading *l, api_instance *i, const api_entry *e) {
     attn_model *m = l->model;
     i->entry = e;

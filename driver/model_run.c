@@ -131,6 +131,7 @@ static bool take_output(api_call *call, const rt_call *c, const attn_argument *w
         tensors[k] = wanted->tensor->array;
         return true;
     }
+    /* An array without data, for the text of the type alone. */
     rt_array wanted_shape;
     rt_array_dense(&wanted_shape, info->dtype, info->rank, dim, NULL);
     /* Expected and found are full types: what differs may be any of type, shape and strides. */

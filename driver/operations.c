@@ -226,6 +226,7 @@ static double line(counting *c, uint32_t at) {
     return 2 * sum / DRAWS;
 }
 
+/* One launch, with all its items; lines that are no products give 0. */
 static double kernel(counting *c, const ir_kernel *k) {
     double sum = 0;
     c->kernel = k;

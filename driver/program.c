@@ -58,6 +58,7 @@ static bool take_graph(api_call *call, attn_program *p, uint32_t k) {
 
 /* All graphs, also after one has failed: mistakes in different graphs are independent. */
 static bool take_graphs(api_call *call, attn_program *p) {
+    /* A file without graphs is a program too: a library of functions, to be imported. */
     bool fine = true;
     p->n_graphs = fe_n_graphs(p->source);
     p->graphs = BASE_ARRAY(p->arena, p->n_graphs, api_graph);

@@ -42,6 +42,7 @@ static char *copy(const char *text, size_t n) {
 
 /* The name is copied, since the word does not end with it; the path is the rest of the word. */
 static int add_file(cli_file **list, size_t *n, const char *word) {
+    /* The first '=': a path may hold more of them, a name cannot. */
     const char *equal = strchr(word, '=');
     if (!equal || equal == word || !equal[1]) return cli_say(CLI_MSG_NOT_NAME_FILE, word);
     if (!grow(list, *n, sizeof **list)) return cli_say(CLI_MSG_MEMORY);
@@ -187,6 +188,7 @@ static void help_verb(const cli_verb *verb, FILE *to) {
     fprintf(to, "\nexample: %s\n\nexit status: 0 fine, 1 the program, its data or the machine is wrong, 2 usage\n", verb->example);
 }
 
+/* NULL: what there is; the verbs' own texts tell the rest. */
 void cli_help(const cli_verb *verb, FILE *to) {
     if (verb) {
         help_verb(verb, to);

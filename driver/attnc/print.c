@@ -49,6 +49,7 @@ typedef void each(printing *p, int64_t k);
 
 /* Elements that are shown, in order. */
 static void walk(printing *p, int axis, int64_t base, each *visit) {
+    /* base: position of this part, in units of what it consists of. */
     int64_t n = axis < attn_tensor_rank(p->t) ? attn_tensor_dim(p->t, axis) : 1;
     if (axis == attn_tensor_rank(p->t)) {
         visit(p, base);
@@ -107,6 +108,7 @@ static void brackets(printing *p, int axis, int64_t base) {
 
 void cli_print_tensor(FILE *to, const char *name, const attn_tensor *t) {
     int64_t n = attn_tensor_elements(t);
+    /* Name and type first: a result is often longer than a screen. */
     printing p = {to, t, n > MANY, 0};
     fprintf(to, "%s: %s[", name, attn_dtype_name(attn_tensor_dtype(t)));
     for (int axis = 0; axis < attn_tensor_rank(t); axis++) fprintf(to, axis ? ",%lld" : "%lld", (long long)attn_tensor_dim(t, axis));

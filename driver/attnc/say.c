@@ -8,6 +8,7 @@ static const struct { const char *code, *text; int status; } messages[] = {
 #include "messages.def"
 };
 
+/* Bold red as in the library's own messages, so that the two look alike. */
 int cli_say(cli_message m, ...) {
     const char *bold = cli_colour(stderr) ? "\033[1;31m" : "", *off = *bold ? "\033[0m" : "";
     va_list list;

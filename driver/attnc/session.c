@@ -25,6 +25,7 @@ void cli_progress(const char *text) {
 /* A full disk behind stdout shows only when the buffer is written: exit 0 must mean that the results arrived. */
 int cli_flush(int status) {
     if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    /* What was wrong before stays the exit status. */
     int wrong = cli_say(CLI_MSG_NOT_WRITTEN, strerror(errno));
     return status == CLI_FINE ? wrong : status;
 }
@@ -83,6 +84,7 @@ int cli_load(cli_session *s) {
             s->n_tensors = info.n_tensors;
         }
     }
+    /* With --graph the name is wrong; without it the file has no graph at all. */
     if (s->graph) return CLI_FINE;
     return s->options->graph ? no_such_graph(s, n) : cli_say(CLI_MSG_NO_GRAPH, s->options->file);
 }
@@ -113,6 +115,7 @@ static bool is_given(const attn_argument *list, size_t n, const char *name) {
 }
 
 int cli_no_tensor(const cli_session *s, attn_tensor_kind kind, const char *name) {
+    /* Params are never asked for by name here, so a kind is an input or an output. */
     int status = cli_say(CLI_MSG_TENSOR_UNKNOWN, s->graph, kind == ATTN_INPUT ? "input" : "output", name);
     bool first = true;
     for (size_t k = 0; k < s->n_tensors; k++) {
@@ -177,6 +180,7 @@ static size_t known_dims(const cli_session *s, attn_dim *out, size_t room) {
     return n;
 }
 
+/* target NULL: the library's default. The session holds one module at a time: cli_drop_module comes before the next. */
 int cli_compile(cli_session *s, const char *target) {
     attn_dim dims[MOST_DIMS];
     attn_module_options o = ATTN_MODULE_OPTIONS_INIT;
@@ -220,8 +224,10 @@ static bool has_params(const cli_session *s) {
     return false;
 }
 
+/* The module must be there. A file of weights wins over drawing: it is expected to hold all. */
 int cli_model(cli_session *s, bool drawn) {
     attn_model_options o = ATTN_MODEL_OPTIONS_INIT;
+    /* The file is read by the library, at every model that is made. */
     o.weights = s->options->weights;
     /* Drawn once and kept: verify makes a model for each target, and all must have the same weights. */
     if (drawn && !o.weights && has_params(s) && !s->params) {

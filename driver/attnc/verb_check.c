@@ -37,6 +37,7 @@ static void print_graph(const cli_session *s, const attn_graph_info *g) {
 /* By attn_tensor_kind. Extents are texts: "B", "2 * S". */
 static json_t *tensor_json(const attn_tensor_info *t) {
     static const char *const kinds[] = {"input", "param", "output"};
+    /* jansson's out of memory shows as NULL, which all of its functions take: a part is missing then, nothing crashes. */
     json_t *dims = json_array(), *out = json_object();
     for (int axis = 0; axis < t->rank; axis++) json_array_append_new(dims, json_string(t->dims[axis]));
     json_object_set_new(out, "kind", json_string(kinds[t->kind]));

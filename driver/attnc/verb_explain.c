@@ -29,6 +29,7 @@ static void print_kernels(const cli_session *s, size_t n) {
     printf("== kernels of %s: axes with their roles, lines $0 .. with axes and meaning, stores; then the schedule (docs/ir.md)\n\n", s->graph);
     for (size_t k = 0; k < n; k++) {
         attn_kernel_info info = kernel_info(s, k);
+        /* Where the statement stands that the kernel computes; not all come from one. */
         if (info.file) printf("# %s:%u:%u\n", info.file, info.line, info.column);
         printf("%s%s\n", info.text, info.schedule);
     }
@@ -55,6 +56,7 @@ static void print_sizes(const cli_session *s) {
 static double measured(const attn_kernel_time *t) { return t->launches ? t->seconds / (double)t->launches : 0; }
 
 static void print_times(const cli_session *s, const attn_kernel_time *times, size_t n) {
+    /* Sums are those of one run. */
     double predicted_sum = 0, measured_sum = 0;
     bool idle = false;
     print_sizes(s);
@@ -110,10 +112,12 @@ int verb_explain(cli_session *s) {
     size_t n = attn_module_n_kernels(s->module, s->graph);
     /* By kernel; runs add to it, so the warm run below is given none. */
     attn_kernel_time *times = calloc(n + 1, sizeof *times);
+    /* JSON is one object: it is printed when all of it is known. */
     if (!s->options->json) {
         print_kernels(s, n);
         print_remarks(s);
     }
+    /* Without files inputs and weights are drawn: times hardly depend on the numbers. */
     status = times ? cli_model(s, true) : CLI_WRONG;
     if (status == CLI_FINE) status = cli_run(s, NULL);
     for (int k = 0; status == CLI_FINE && k < RUNS; k++) status = cli_run(s, times);

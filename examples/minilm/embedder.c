@@ -27,6 +27,7 @@ static bool load(embedder *e, const embedder_options *o, attn_diagnostics *diagn
     attn_context_options context = ATTN_CONTEXT_OPTIONS_INIT;
     attn_module_options module = ATTN_MODULE_OPTIONS_INIT;
     attn_model_options model = ATTN_MODEL_OPTIONS_INIT;
+    /* 0 and NULL mean the library's own defaults, as in embedder_options. */
     context.threads = o->threads;
     module.target = o->target;
     /* By name: the last graph of the file would do, until somebody adds one. */
@@ -40,6 +41,7 @@ static bool load(embedder *e, const embedder_options *o, attn_diagnostics *diagn
 
 embedder *embedder_create(const embedder_options *o, attn_diagnostics *diagnostics, char *error, size_t n_error)
 {
+    /* Zeroed: what is not there yet is NULL, which every destroy function takes. */
     embedder *e = calloc(1, sizeof *e);
     if (!e) {
         snprintf(error, n_error, "out of memory");

@@ -12,6 +12,7 @@
 
 #include "embedder.h"
 
+/* top 0: not given. embeddings NULL: not written. */
 typedef struct {
     embedder_options model;
     const char *query, *embeddings, *text;
@@ -22,6 +23,7 @@ typedef struct { float score; size_t a, b; } match;
 
 /* ---- command line */
 
+/* Shown by --help on stdout, and on stderr where no text or more than one is named. */
 static const char usage[] =
     "usage: minilm [options] TEXT\n"
     "\n"
@@ -189,6 +191,7 @@ static bool embed_all(embedder *e, const options *o, const sentences *all, float
 {
     const sentence query = {o->query, ""};
     double start = seconds();
+    /* Lines that are written over make no sense in a file. */
     bool bar = isatty(STDERR_FILENO);
     if (!embedder_run(e, all->n, all->at, rows, bar ? show_progress : NULL, "embedding", diagnostics, error, n_error)) return false;
     fprintf(stderr, "%zu sentences embedded in %.2f s (compiled in %.2f s)\n", all->n, seconds() - start, embedder_compile_seconds(e));
@@ -218,6 +221,7 @@ int main(int argc, char **argv)
     sentences all;
     char error[512] = "";
     attn_diagnostics *diagnostics = NULL;
+    /* 2: usage; 1: files, data or the machine; as attnc does it. */
     if (!read_options(argc, argv, &o)) return 2;
     if (attn_diagnostics_create(NULL, &diagnostics)) return fputs("minilm: out of memory\n", stderr), 1;
     /* The text before the model: a file that is missing should not cost seconds of compiling. */

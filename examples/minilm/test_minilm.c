@@ -38,6 +38,7 @@ static void test_tokens(void **state)
 {
     (void)state;
     char error[256];
+    /* The vocabulary lies beside the weights, which are not part of the project. */
     if (!weights) skip();
     wordpiece *v = wordpiece_load(path(weights, "vocab.txt"), error, sizeof error);
     assert_non_null(v);
