@@ -18,6 +18,7 @@ static ir_expr expand(ir_unit *u, void *env, ir_expr e) {
     const uint32_t n = ir_n_operands(u, e);
     for (uint32_t k = 0; k < n; k++) operands[k] = ir_operand(u, e, k);
     legalizer inner = {l->target, l->depth + 1};
+    /* the text is that of ops.def, over operands a, b, c */
     const ir_expr meaning = ir_expr_parse(u, ir_ops[op].expand, n, names, operands);
     return meaning ? ir_rebuild_up(u, meaning, expand, &inner) : 0;
 }
@@ -63,6 +64,7 @@ ir_kernel *pass_legalize_kernel(const ir_kernel *k, const ir_target *target) {
     return out;
 }
 
+/* In place of the kernels that came in: passes behind see legal ones alone. */
 bool pass_legalize(pass_state *state) {
     for (uint32_t i = 0; i < state->n_kernels; i++) state->kernels[i] = pass_legalize_kernel(state->kernels[i], state->target);
     return true;

@@ -63,6 +63,7 @@ ir_expr lower_multiply(ir_unit *u, const lower_product *p) {
     return under ? ir_op2(u, IR_DIV, over, under) : over;
 }
 
+/* minus: the term is taken off the sum; its expression is without the sign. */
 typedef struct { ir_expr e; bool minus; } term;
 typedef BASE_VEC(term) term_list;
 
@@ -96,6 +97,7 @@ ir_expr lower_reduce_like(ir_unit *u, ir_expr red, ir_expr where, ir_expr body) 
     return ir_reduce(u, (ir_red)ir_at(u, red)->u.ref, n, bound, where, body);
 }
 
+/* Interned like all sets: equal ones are one id, and 0 is the empty one. */
 ir_set lower_bound(ir_unit *u, ir_expr red) {
     uint32_t n = ir_red_n_bound(u, red);
     ir_var *bound = BASE_ARRAY(u->arena, n, ir_var);
@@ -116,6 +118,7 @@ bool lower_positive(ir_unit *u, ir_expr e) {
     }
 }
 
+/* finite: of all that has been seen; the walk ends once it is false. */
 typedef struct { pass_memo seen; bool finite; } finite_env;
 /* Stops at reads: tensors are taken as finite, as the head of this file says. A sum is looked into; a max may be -inf over nothing. */
 static bool finite_visit(const ir_unit *u, void *env, ir_expr e) {
@@ -175,6 +178,7 @@ static bool reads_visit(const ir_unit *u, void *env, ir_expr e) {
     for (uint32_t k = 0; k < type.rank; k++) r->unproved |= !ir_in_range(r->u, ir_operand(u, e, k), type.dim[k]);
     return !r->unproved;
 }
+/* What moves with a bound variable has to stay; what may fail has to as well, since outside it would be read for a reduction over nothing too. */
 static bool stays_inside(ir_unit *u, ir_expr e, ir_set bound) {
     reads_env r = { u, false };
     if (ir_set_meets(u, ir_free(u, e), bound)) return true;
@@ -224,6 +228,7 @@ static ir_expr pull_terms(ir_unit *u, ir_expr red) {
     return sum_terms(u, &whole);
 }
 
+/* One reduction, looked at from its root alone: what is inside was pulled before, by a walk from the leaves up. Integers stay as they are. */
 ir_expr lower_pull_reduction(ir_unit *u, ir_expr red) {
     if (!ir_is(u, red, IR_RED) || ir_at(u, red)->sort != IR_SORT_REAL) return red;
     ir_red kind = (ir_red)ir_at(u, red)->u.ref;
@@ -270,6 +275,7 @@ static ir_expr cancel(ir_unit *u, ir_expr e) {
             if (q.at[k].e && q.at[k].e == p.at[i].e && q.at[k].minus == p.at[i].minus) q.at[k].e = 0, hit = true, met++;
         if (!hit) BASE_PUSH(u->arena, &left, p.at[i]);
     }
+    /* without a common term the difference is left as it was written */
     if (!met) return e;
     term_list right = { 0 };
     for (uint32_t k = 0; k < q.n; k++)

@@ -85,6 +85,7 @@ static void term_body(lower_state *s, ir_let *l, ir_expr body) {
     halves(s, &p.over, IR_COL | IR_VAL, IR_ROW, &a.over, &b.over, &fits);
     halves(s, &p.under, IR_COL | IR_VAL, IR_ROW, &a.under, &b.under, &fits);
     fits &= (a.over.n || a.under.n) && (b.over.n || b.under.n);
+    /* a factor that needs rows and columns at once, or nothing on one side: pairwise */
     if (!fits) {
         l->e = visit(s, body);
         return;

@@ -39,6 +39,7 @@ static bool reached(const pass_state *s, level l) {
 }
 
 /* What the pass has left must keep the rules of its level. */
+/* A pass that ran and left nothing is a bug of the compiler, not of the program: it is reported as such, with the pass's name. */
 static bool verify(const pass_state *s, const pass_row *row) {
     if (!reached(s, row->after)) {
         base_report(s->diags, BASE_MSG_INTERNAL_IR, (base_span){ 0 }, base_printf(s->arena, "pass %s left nothing", row->name));

@@ -23,6 +23,7 @@ static void grow(pass_memo *m) {
 }
 
 bool pass_memo_get(const pass_memo *m, uint32_t key, uint32_t *out) {
+    /* no table yet: place would have nowhere to look */
     if (!m->cap) return false;
     uint32_t at = place(m, key);
     if (!m->key[at]) return false;

@@ -84,6 +84,7 @@ void pass_node_defines(const ir_node *n, pass_value_visit *visit, void *env) {
 typedef struct { ir_unit *u; bool total; } total_env;
 /* The type is a copy: proving makes expressions and values may move. Guards do not count, since what hides a read here may not stand where it
  * is evaluated. */
+/* Stops at the first thing that may fail. */
 static bool total_visit(const ir_unit *u, void *env, ir_expr e) {
     total_env *t = env;
     (void)u;

@@ -79,6 +79,7 @@ static int32_t score_in(const planner *p, ir_expr e, uint32_t a) {
     if (e) ir_walk(p->u, e, tally_reads, &t);
     return t.score;
 }
+/* Stores count like reads: the places' row-major offset, as the frame has it for accesses. */
 static int32_t store_score(const planner *p, const ir_store *at, uint32_t a) {
     const ir_type t = p->u->value.at[at->result].type;
     ir_expr offset = ir_int(p->u, 0), coef, rest;
