@@ -158,7 +158,7 @@ static allowed find_allowed(api_call *call, const api_graph *g, const char *name
 
 /* ---- filling */
 
-/* Values are within the type's range: limits come from extents, which fit into int32. */
+/* What a program's author or an extent gives; bool is stored as 0 or 1, whatever the number. */
 static void put_int(const rt_array *a, int64_t k, int64_t value) {
     if (a->dtype == RT_I64) ((int64_t *)a->data)[k] = value;
     else if (a->dtype == RT_I32) ((int32_t *)a->data)[k] = (int32_t)value;

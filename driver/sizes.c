@@ -48,6 +48,7 @@ static bool tried_size(const attn_program *program, const char *name, int64_t *o
     const char *at = drv_try(program, name);
     if (!at || *at != '=') return false;
     at = skip(at + 1);
+    /* What is behind the number is not looked at: the rest of the line follows. */
     char *end;
     *out = strtoll(at, &end, 10);
     return end > at && *out >= 0;
@@ -123,6 +124,7 @@ static void report_missing(api_call *call, const rt_entry *e, const rt_tensor_in
     const char *missing = info->dim_texts[axis];
     for (uint32_t k = 0; k < e->n_dims; k++)
         if (!slots->known[k] && rt_mentions(info->dim_texts[axis], e->dim_names[k])) missing = e->dim_names[k];
+    /* The hint shows where it is wanted. */
     base_diag *d = base_report(call->diags, BASE_MSG_DIM_MISSING, rt_span(call->diags, &info->place), missing);
     d->hint = base_printf(call->diags->arena, "axis %u of %s is %s", axis, info->name, info->dim_texts[axis]);
 }

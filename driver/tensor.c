@@ -79,6 +79,7 @@ static attn_status read_npy(api_call *call, void *args) {
     const unsigned char *bytes;
     size_t n;
     rt_array a;
+    /* What is wrong with the file is reported with its path. */
     if (!rt_file_read(m->path, call->scratch, call->diags, &bytes, &n)) return api_status(call);
     attn_tensor *t = tensor_new(call);
     /* A failure takes the tensor's arena along: it is call->keep. */
@@ -106,6 +107,7 @@ static rt_array dense(api_call *call, const rt_array *from) {
 static attn_status write_npys(api_call *call, void *args) {
     const writing *w = args;
     rt_output *out = BASE_ARRAY(call->scratch, w->n, rt_output);
+    /* Nothing has been written when a mistake is found here. */
     for (size_t k = 0; k < w->n; k++) {
         if (!w->files[k].path || !w->files[k].tensor) return api_argument(call, "a file without path or tensor");
         /* Files are written in row-major order, whatever the strides. */

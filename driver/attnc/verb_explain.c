@@ -117,7 +117,7 @@ int verb_explain(cli_session *s) {
         print_kernels(s, n);
         print_remarks(s);
     }
-    /* Without files inputs and weights are drawn: times hardly depend on the numbers. */
+    /* Without files inputs and weights are drawn, so that a program alone can be explained. */
     status = times ? cli_model(s, true) : CLI_WRONG;
     if (status == CLI_FINE) status = cli_run(s, NULL);
     for (int k = 0; status == CLI_FINE && k < RUNS; k++) status = cli_run(s, times);

@@ -93,6 +93,7 @@ static void test_embeddings(void **state)
     assert_int_equal(attn_context_create(NULL, diagnostics, &context), ATTN_OK);
     assert_true(sentences_read(path(source, "reference/sentences.txt"), &all, error, sizeof error));
     assert_int_equal(attn_tensor_read_npy(context, path(source, "reference/embeddings.npy"), diagnostics, &reference), ATTN_OK);
+    /* Both files must belong to each other before their numbers are compared. */
     assert_int_equal(attn_tensor_dim(reference, 0), all.n);
     assert_int_equal(attn_tensor_dim(reference, 1), EMBEDDER_WIDTH);
 
