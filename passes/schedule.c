@@ -307,8 +307,8 @@ static void keep_acc(planner *p, ir_let_schedule *s) {
     s->at = scratch_take(p, ir_mul(u, ir_axis_count(p->k, IR_VAL), ir_int(u, per_row * size)));
     if (p->s->lanes == IR_COL) s->weight_at = scratch_take(p, ir_int(u, p->s->row_tile * p->s->col_block * size));
 }
-/* Order matters: scratch is given away line by line, and moved_at reads what earlier lines got. EXPR lines have no place: they are computed where
- * they are used. */
+/* Order matters: scratch is given away line by line, and moved_at reads what earlier lines got. EXPR lines have no place
+ * in scratch. */
 static void choose_let(planner *p, uint32_t i) {
     const ir_let *l = &p->k->lets[i];
     ir_let_schedule *s = &p->s->lets[i];
