@@ -7,6 +7,7 @@
 #include <string.h>
 #include "machine.h"
 
+typedef struct { bool *at; int64_t n; } marks;
 typedef struct {
     const ir_graph *graph;
     ir_frame *frame;             /* dims and inputs are the caller's; every other value is put here */
@@ -16,6 +17,7 @@ typedef struct {
     ir_map_run *run;             /* NULL: maps are evaluated here */
     void *env;                   /* of `run` */
     bool *own;                   /* by value: its tensor is ours to write over */
+    marks *taken;                /* by value that is stored at places: which of its elements have been */
 } evaluation;
 
 /* After a report only: a caller that gets false looks for the reason among the diagnostics. */
@@ -43,6 +45,14 @@ static ir_tensor *make(evaluation *v, ir_value value) {
         *t = ir_tensor_new(v->arena, type->dtype, type->rank, dim);
     v->own[value] = true;
     return t;
+}
+
+/* None of n elements marked. Kept from turn to turn like the tensors, or a long loop would need one more each time. */
+static bool *marks_of(evaluation *v, ir_value value, int64_t n) {
+    marks *m = &v->taken[value];
+    if (m->n >= n) memset(m->at, 0, (size_t)n);
+    else *m = (marks){BASE_ARRAY(v->arena, (size_t)n, bool), n};
+    return m->at;
 }
 
 /* Doubles and int64 are both eight bytes, and are copied as they are. Callers give `to` the shape that the verifier proved equal. */
@@ -217,7 +227,7 @@ static void run_map(evaluation *v, const ir_node *node) {
         m.to[r] = make(v, s->result);
         if (s->into) copy_elements(v, m.to[r], s->into);
         /* Places that are the outer variables themselves are distinct as they stand. */
-        if (s->mode == IR_STORE_ONE && s->n_places) m.taken[r] = BASE_ARRAY(v->arena, (size_t)m.to[r]->n + 1, bool);
+        if (s->mode == IR_STORE_ONE && s->n_places) m.taken[r] = marks_of(v, s->result, m.to[r]->n + 1);
         ir_machine_prepare(v->machine, node->map.results[r].body);
         for (uint32_t k = 0; k < s->n_places; k++) ir_machine_prepare(v->machine, s->places[k]);
     }
@@ -336,6 +346,7 @@ bool ir_graph_eval_with(const ir_graph *g, ir_frame *frame, base_arena *arena, b
     evaluation *v = BASE_NEW(arena, evaluation);
     *v = (evaluation){.graph = g, .frame = frame, .arena = arena, .diags = diags, .run = run, .env = env};
     v->own = BASE_ARRAY(arena, g->unit->value.n + 1, bool);
+    v->taken = BASE_ARRAY(arena, g->unit->value.n + 1, marks);
     v->machine = ir_machine_create(g->unit, frame, arena, diags);
     if (setjmp(v->machine->fail)) return false;
     check_dims(v);
