@@ -32,6 +32,7 @@ attn_status api_run(const base_allocator *allocator, attn_diagnostics *out, api_
 base_arena *api_keep(api_call *call);        /* the arena of a new object */
 void api_borrow(api_call *call, base_arena *arena);                  /* an object's arena is used by this call; lock the object meanwhile */
 void api_defer(api_call *call, void (*run)(void *self), void *self, bool on_failure_only);
+void api_lock(api_call *call, pthread_mutex_t *lock);        /* until the call ends, also if memory runs out in the middle */
 attn_status api_status(const api_call *call);                        /* by the class of the first error; INTERNAL if there is none */
 attn_status api_argument(api_call *call, const char *what);          /* the caller broke a rule of the header */
 _Noreturn void api_no_memory(api_call *call);

@@ -4,9 +4,6 @@
 #include <string.h>
 #include "api.h"
 
-/* Deferred clean-ups unlock also when memory runs out in the middle. */
-static void unlock(void *self) { pthread_mutex_unlock(self); }
-
 /* The array is dense. f32 to double is exact, so the evaluator computes with the very numbers that kernels get. */
 static double real_at(const rt_array *a, int64_t k) { return a->dtype == RT_F64 ? ((const double *)a->data)[k] : (double)((const float *)a->data)[k]; }
 
@@ -66,8 +63,7 @@ static void put_outputs(const ir_graph *g, const rt_call *c, const ir_frame *fra
 
 attn_status drv_eval(api_call *call, attn_module *module, const api_entry *entry, rt_call *run) {
     const ir_graph *g = entry->meaning;
-    api_defer(call, unlock, &module->lock, false);
-    pthread_mutex_lock(&module->lock);
+    api_lock(call, &module->lock);
     /* Evaluating may grow the unit, which lies in the module's arena: while the lock is held that arena jumps to this call's recovery point,
      * and messages go to this call's list. */
     api_borrow(call, module->arena);

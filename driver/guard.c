@@ -71,6 +71,14 @@ void api_defer(api_call *call, void (*run)(void *self), void *self, bool on_fail
     call->cleanups = c;
 }
 
+static void unlock(void *self) { pthread_mutex_unlock(self); }
+
+/* Noted first: noting may find no memory itself, and then nothing is locked yet. */
+void api_lock(api_call *call, pthread_mutex_t *lock) {
+    api_defer(call, unlock, lock, false);
+    pthread_mutex_lock(lock);
+}
+
 /* Several errors may be of several classes; the first is the one that the others may follow from. */
 attn_status api_status(const api_call *call) {
     static const attn_status by_class[] = {

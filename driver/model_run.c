@@ -194,10 +194,8 @@ static void release(void *self) { rt_release(self); }
 static attn_status execute(api_call *call, attn_module *m, const api_entry *e, rt_call *c) {
     if (!m->backend) return drv_eval(call, m, e, c);
     api_defer(call, release, c, false);
-    if (m->device) pthread_mutex_lock(&m->lock);
-    bool fine = rt_run(c);
-    if (m->device) pthread_mutex_unlock(&m->lock);
-    if (fine) return ATTN_OK;
+    if (m->device) api_lock(call, &m->lock);
+    if (rt_run(c)) return ATTN_OK;
     if (c->no_memory) api_no_memory(call);
     return c->cancelled ? ATTN_ERROR_CANCELLED : api_status(call);
 }

@@ -201,12 +201,15 @@ static void fill_reals(const rt_array *a, int64_t n, generator *g, bool param, b
 static bool fill_said(api_call *call, const char *said, const char *name, const rt_array *a, int64_t n) {
     int64_t k = 0;
     const char *at = said + 1 + strspn(said + 1, " {");
-    for (char *end; k < n; k++, at = end + strspn(end, " ,")) {
+    for (char *end; k < n; k++) {
         /* As real numbers, whatever the type: 2^53 is more than such lines hold. */
         double value = strtod(at, &end);
         if (end == at) break;
         if (rt_dtypes[a->dtype].sort == 'f') put_real(a, k, value);
         else put_int(a, k, (int64_t)value);
+        /* The comma behind the last value ends the item. */
+        at = end + strspn(end, " ");
+        if (k + 1 < n && *at == ',') at += 1 + strspn(at + 1, " ");
     }
     /* As many values as elements, neither fewer nor more. */
     if (k == n && (*at == '}' || *at == 0 || *at == ',')) return true;

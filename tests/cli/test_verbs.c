@@ -68,6 +68,9 @@ static void test_try(void **state) {
     shell_text("try.attn", "## try: N = 3, x = {5, 6, 7}\n## try: p > 0\ngraph g(x: f32[N], p: f32[M]) -> (y: f32[N], r: f32[M]) { y[n] = x[n]\n r[m] = log(p[m]) }\n");
     expect(0, "y: f32[3]\n[5 6 7]", "$A run try.attn");
     expect(0, "r: f32[40]", "$A run try.attn --dims M=40");
+    shell_text("several.attn", "## try: N = 2, x = 5, y = 3\ngraph g(x: f32, y: i32, w: f32[N]) -> (z: f32[N]) { z[n] = x + y + 0 * w[n] }\n");
+    expect(0, "[8 8]", "$A run several.attn");
+    shell("rm several.attn");
     assert_null(strstr(shell("$A run try.attn --dims M=40")->out, "nan"));
     expect(1, "E0621", "$A run try.attn --dims N=4");
     expect(1, "E0710", "$A run layers.attn");            /* no such line, no --seed: inputs are missing */
