@@ -125,7 +125,7 @@ void cuda_digits(cuda_writer *w, const char *name, const char *from, const uint3
 
 /* ---- stores */
 
-bool cuda_store_has(const cuda_writer *w, const ir_kernel_store *s, ir_var v) {
+static bool store_has(const cuda_writer *w, const ir_kernel_store *s, ir_var v) {
     bool found = false;
     for (uint32_t i = 0; i < s->at.n_places; i++) found |= ir_depends(w->u, s->at.places[i], v);
     return found;
@@ -136,7 +136,7 @@ cuda_axes cuda_store_axes(const cuda_writer *w, const ir_kernel_store *s, uint32
     cuda_axes axes = axes_room(w);
     for (uint32_t i = 0; i < w->k->n_axes; i++) {
         const ir_axis *a = &w->k->axes[i];
-        if (has_role(a->role, n_roles, roles) && (a->role == IR_ITEM || a->role == IR_ROW || cuda_store_has(w, s, a->var))) axes.at[axes.n++] = i;
+        if (has_role(a->role, n_roles, roles) && (a->role == IR_ITEM || a->role == IR_ROW || store_has(w, s, a->var))) axes.at[axes.n++] = i;
     }
     return axes;
 }

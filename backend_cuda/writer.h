@@ -64,7 +64,6 @@ uint32_t cuda_axes_free_suffix(const cuda_writer *w, cuda_axes axes);           
 void cuda_loops(cuda_writer *w, const uint32_t *axes, uint32_t n);               /* opens one loop per axis */
 const char *cuda_count(cuda_writer *w, const char *name, const uint32_t *axes, uint32_t n);  /* declares n_NAME, the number of points */
 void cuda_digits(cuda_writer *w, const char *name, const char *from, const uint32_t *axes, uint32_t n);  /* indices of point `from` of n_NAME */
-bool cuda_store_has(const cuda_writer *w, const ir_kernel_store *s, ir_var v);   /* is the variable in its places? */
 cuda_axes cuda_store_axes(const cuda_writer *w, const ir_kernel_store *s, uint32_t n_roles, const uint8_t *roles);
 void cuda_store(cuda_writer *w, const ir_kernel_store *s);
 

@@ -26,7 +26,7 @@ static fe_expr *node_over(fe_scan *s, fe_expr *e, base_span at, uint16_t below)
     /* As uint16_t it cannot run over: what is below has passed this test and is at most FE_MAX_DEPTH deep. */
     if (e->depth <= below) e->depth = (uint16_t)(below + 1);
     if (e->depth <= FE_MAX_DEPTH) return e;
-    if (!s->said_deep) fe_syntax_error(s, BASE_MSG_TOO_DEEP, at);        /* a long sum would say it every FE_MAX_DEPTH terms */
+    if (!s->said_deep) base_report(s->diags, BASE_MSG_TOO_DEEP, at);        /* a long sum would say it every FE_MAX_DEPTH terms */
     s->said_deep = true;
     e->kind = FE_BAD;
     e->depth = 1;

@@ -98,7 +98,7 @@ ir_expr fe_thunk_eval(fe_lower *l, const fe_thunk *t, const fe_env *cur)
 bool fe_same(fe_lower *l, ir_expr a, ir_expr b) { return a == b || (a && b && ir_provably(l->u, ir_op2(l->u, IR_EQ, a, b))); }
 
 /* The counter of any loop of this graph, also of one that has ended: few are ever made. */
-bool fe_is_counter(const fe_lower *l, ir_var v)
+static bool is_counter(const fe_lower *l, ir_var v)
 {
     for (uint32_t k = 0; k < l->counters.n; k++)
         if (l->counters.at[k] == v) return true;
@@ -111,6 +111,6 @@ bool fe_of_dims(const fe_lower *l, ir_expr e)
     if (!e || ir_has_op(l->u, e, IR_READ) || ir_has_op(l->u, e, IR_RED)) return false;
     ir_set free = ir_free(l->u, e);
     for (uint32_t k = 0; k < ir_set_size(l->u, free); k++)
-        if (!fe_is_counter(l, ir_set_at(l->u, free, k))) return false;
+        if (!is_counter(l, ir_set_at(l->u, free, k))) return false;
     return true;
 }

@@ -148,13 +148,11 @@ ir_expr fe_thunk_eval(fe_lower *l, const fe_thunk *t, const fe_env *cur);
 fe_env fe_thunk_env(fe_lower *l, const fe_thunk *t, const fe_env *cur);                  /* its env with indices as they are in cur */
 bool fe_same(fe_lower *l, ir_expr a, ir_expr b);                                         /* provably equal integers */
 bool fe_of_dims(const fe_lower *l, ir_expr e);                                           /* no data, no index: dimensions and loop counters at most */
-bool fe_is_counter(const fe_lower *l, ir_var v);
 
 /* ---- names.c: what names mean, where indices stand */
 typedef enum { FE_FOUND_NONE, FE_FOUND_BAD, FE_FOUND_INDEX, FE_FOUND_THUNK, FE_FOUND_SCALAR, FE_FOUND_TENSOR, FE_FOUND_RECORD } fe_found_kind;
 typedef struct { uint8_t kind; const fe_binding *binding; ir_expr e; fe_tensor tensor; const fe_slot *slot; } fe_found;
 fe_found fe_lookup(fe_lower *l, const fe_env *env, fe_name name);                        /* `name` alone; BAD: reported */
-fe_found fe_lookup_tensor(fe_lower *l, const fe_env *env, fe_name name);                 /* `name[...]` */
 fe_found fe_lookup_base(fe_lower *l, const fe_env *env, const fe_expr *base);            /* name or name.field before [...]; NONE: neither */
 fe_decl *fe_find(fe_lower *l, const fe_env *env, fe_space space, fe_name name);          /* reports a clash; NULL */
 uint32_t fe_tensor_rank(const fe_lower *l, const fe_tensor *t);

@@ -131,7 +131,7 @@ fe_found fe_lookup(fe_lower *l, const fe_env *env, fe_name name)
 }
 
 /* An index may have the name of a tensor: brackets say that the tensor is meant. */
-fe_found fe_lookup_tensor(fe_lower *l, const fe_env *env, fe_name name)
+static fe_found lookup_tensor(fe_lower *l, const fe_env *env, fe_name name)
 {
     const fe_binding *b = fe_bound(env, name.text);
     if (b && b->thunk) return (fe_found){.kind = FE_FOUND_THUNK, .binding = b};
@@ -148,7 +148,7 @@ static fe_found found_field(fe_lower *l, const fe_env *env, const fe_expr *base)
     fe_slot *slot = env->frame ? fe_slot_of(env->frame, name.text) : NULL;
     /* Not a name that a statement gave: whatever it is, it has no fields. Which message says so depends on whether it is anything. */
     if (!slot || slot->kind == FE_SLOT_DECL) {
-        fe_found found = fe_lookup_tensor(l, env, name);
+        fe_found found = lookup_tensor(l, env, name);
         if (found.kind == FE_FOUND_NONE) fe_report(l, env, BASE_MSG_NO_TENSOR, name.at, name.text);
         else if (found.kind != FE_FOUND_BAD) fe_report(l, env, BASE_MSG_NO_FIELD, field.at, name.text, field.text);
         return found_bad();
@@ -169,7 +169,7 @@ static fe_found found_field(fe_lower *l, const fe_env *env, const fe_expr *base)
 /* Fields of fields do not exist, so the base is a name or name.field. */
 fe_found fe_lookup_base(fe_lower *l, const fe_env *env, const fe_expr *base)
 {
-    if (base->kind == FE_NAME) return fe_lookup_tensor(l, env, base->name);
+    if (base->kind == FE_NAME) return lookup_tensor(l, env, base->name);
     if (base->kind == FE_MEMBER && base->member.base->kind == FE_NAME) return found_field(l, env, base);
     return (fe_found){0};
 }

@@ -4,13 +4,6 @@
 #include "program.h"
 #include "scan.h"
 
-/* All errors of scanner, parser and constructors go through here. The count is that of the file, as `diags` is shared with others. */
-base_diag *fe_syntax_error(fe_scan *s, base_message message, base_span at)
-{
-    s->n_errors++;
-    return base_report(s->diags, message, at);
-}
-
 /* Bytes of the UTF-8 sequence at `at`, 0 if it is none (overlong, surrogate, cut off, beyond U+10FFFF). `left` is at least 1. The
  * second bytes are compared only after all of them are known to be there. */
 static size_t sequence_size(const unsigned char *at, size_t left)
@@ -33,7 +26,7 @@ static void check_utf8(fe_scan *s, size_t n)
     for (size_t k = 0, step; k < n; k += step) {
         step = sequence_size(text + k, n - k);
         if (step) continue;
-        fe_syntax_error(s, BASE_MSG_NOT_UTF8, (base_span){s->file, (uint32_t)k, (uint32_t)k + 1});
+        base_report(s->diags, BASE_MSG_NOT_UTF8, (base_span){s->file, (uint32_t)k, (uint32_t)k + 1});
         return;
     }
 }
@@ -98,7 +91,7 @@ fe_module *fe_parse(fe_program *p, uint32_t file)
     m->file = file;
     /* Spans count bytes in 32 bits, and flex wants two zeros behind the text. */
     if (f->n > UINT32_MAX - 2) {
-        fe_syntax_error(&s, BASE_MSG_TOO_LARGE, (base_span){file, 0, 0});
+        base_report(s.diags, BASE_MSG_TOO_LARGE, (base_span){file, 0, 0});
         return m;
     }
     check_utf8(&s, f->n);

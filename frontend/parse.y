@@ -262,10 +262,10 @@ static void decls_add(fe_scan *s, const fe_decls *decls)
 static bool report_bad_token(fe_scan *s, yysymbol_kind_t token, base_span at)
 {
     switch (token) {
-    case YYSYMBOL_BAD_CHAR: fe_syntax_error(s, BASE_MSG_BAD_CHARACTER, at); return true;
-    case YYSYMBOL_BAD_STRING: fe_syntax_error(s, BASE_MSG_BAD_STRING, at); return true;
-    case YYSYMBOL_BAD_NUMBER: fe_syntax_error(s, BASE_MSG_BAD_NUMBER, at); return true;
-    case YYSYMBOL_TOO_DEEP: fe_syntax_error(s, BASE_MSG_TOO_DEEP, at); return true;
+    case YYSYMBOL_BAD_CHAR: base_report(s->diags, BASE_MSG_BAD_CHARACTER, at); return true;
+    case YYSYMBOL_BAD_STRING: base_report(s->diags, BASE_MSG_BAD_STRING, at); return true;
+    case YYSYMBOL_BAD_NUMBER: base_report(s->diags, BASE_MSG_BAD_NUMBER, at); return true;
+    case YYSYMBOL_TOO_DEEP: base_report(s->diags, BASE_MSG_TOO_DEEP, at); return true;
     default: return false;
     }
 }
@@ -295,7 +295,7 @@ static int yyreport_syntax_error(const yypcontext_t *context, yyscan_t scanner, 
     base_text text;
     base_text_init(&text, s->arena);
     for (int k = 0; k < n; k++) base_text_add(&text, "%s%s", k == 0 ? "" : k + 1 == n ? " or " : ", ", yysymbol_name(expected[k]));
-    base_diag *diag = fe_syntax_error(s, BASE_MSG_SYNTAX, at);
+    base_diag *diag = base_report(s->diags, BASE_MSG_SYNTAX, at);
     diag->expected = n > 0 ? text.at : NULL;
     diag->found = yysymbol_name(token);
     diag->hint = hint;
@@ -306,5 +306,5 @@ static int yyreport_syntax_error(const yypcontext_t *context, yyscan_t scanner, 
 static void fe_yyerror(const base_span *at, yyscan_t scanner, fe_scan *s, const char *message)
 {
     (void)scanner, (void)message;
-    fe_syntax_error(s, BASE_MSG_TOO_DEEP, *at);
+    base_report(s->diags, BASE_MSG_TOO_DEEP, *at);
 }

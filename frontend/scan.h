@@ -4,7 +4,7 @@
 #include <locale.h>
 #include "ast.h"
 
-enum { FE_MAX_BRACKETS = 100, FE_MAX_SYNTAX_ERRORS = 40 };
+enum { FE_MAX_BRACKETS = 100 };
 
 typedef struct { uint32_t start, end; } fe_doc_line;             /* of the text behind ## */
 typedef struct fe_scan {
@@ -22,11 +22,9 @@ typedef struct fe_scan {
     uint32_t opened[FE_MAX_BRACKETS];                            /* and where it stands */
     BASE_VEC(fe_doc_line) docs;
     fe_decls decls;                                              /* the result */
-    uint32_t n_errors;
 } fe_scan;
 
 const char *fe_intern(struct fe_program *program, const char *text, size_t n);
-base_diag *fe_syntax_error(fe_scan *s, base_message message, base_span at);  /* counts */
 
 /* the generated scanner */
 typedef void *yyscan_t;

@@ -66,7 +66,6 @@ void ir_terms_add_all(ir_unit *u, ir_terms *p, const ir_terms *q, int64_t factor
 void ir_terms_mul(ir_unit *u, ir_terms *out, const ir_terms *a, const ir_terms *b);     /* out is neither a nor b */
 int64_t ir_terms_content(const ir_terms *p);                                    /* what divides every coefficient but the constant's; 1 if nothing else does */
 void ir_terms_tighten(ir_terms *p);                                             /* divided by that, down: p >= 0 says the same */
-bool ir_terms_constant(const ir_terms *p, int64_t *out);
 ir_expr ir_terms_expr(ir_unit *u, const ir_terms *p);                           /* not of a lost one */
 ir_expr ir_monomial_mul(ir_unit *u, ir_expr a, ir_expr b);                      /* 0: one on either side, and as an answer "too long" if both are not */
 bool ir_fact_divides(const ir_unit *u, ir_expr part, ir_expr whole);             /* says a fact about this very whole */

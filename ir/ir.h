@@ -222,7 +222,6 @@ bool ir_graph_verify(const ir_graph *g, const char *after);
 
 /* print.c, read.c: text forms; printing and reading are inverse. `read` reports what is wrong and returns NULL. */
 void ir_expr_print(const ir_unit *u, ir_expr e, base_text *out);
-void ir_node_print(const ir_unit *u, const ir_node *node, uint32_t indent, base_text *out);
 void ir_graph_print(const ir_graph *g, base_text *out);
 ir_graph *ir_graph_read(base_arena *arena, base_diags *diags, uint32_t file);   /* a whole file of diags: one graph in a unit of its own */
 ir_expr ir_expr_parse(ir_unit *u, const char *text, uint32_t n_names, const char *const *names, const ir_expr *values);  /* names: operands a b c of op texts;

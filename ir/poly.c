@@ -247,7 +247,7 @@ void ir_terms_tighten(ir_terms *p) {
 }
 
 /* Zero, which has no terms, is a constant too. */
-bool ir_terms_constant(const ir_terms *p, int64_t *out) {
+static bool terms_constant(const ir_terms *p, int64_t *out) {
     if (p->lost || p->n > 1 || (p->n && p->at[0].monomial)) return false;
     *out = p->n ? p->at[0].coef : 0;
     return true;
@@ -427,7 +427,7 @@ static ir_expr nested(ir_unit *u, ir_op op, ir_expr a, ir_expr c) {
 /* rem // c or rem % c, once all that c divides has been taken out of rem. 0: nothing is known, the operator stays. */
 static ir_expr divide_rest(ir_unit *u, const ir_terms *rem, const ir_terms *d, ir_expr e, ir_expr c, bool mod) {
     int64_t x, y;
-    if (ir_terms_constant(rem, &x) && ir_is_int(u, c, &y) && y != -1 && y)
+    if (terms_constant(rem, &x) && ir_is_int(u, c, &y) && y != -1 && y)
         return ir_int(u, mod ? base_floor_mod(x, y) : base_floor_div(x, y));
     /* With nothing left, or less than the divisor, the quotient is complete. */
     if (!rem->n || terms_in_range(u, rem, d)) return mod ? e : ir_int(u, 0);

@@ -297,14 +297,6 @@ static void put_node(writer *w, const ir_node *node) {
     }
 }
 
-/* One node alone: variables of nodes around it print with their own names, and outputs without the types that a graph
- * declares for them. */
-void ir_node_print(const ir_unit *u, const ir_node *node, uint32_t indent, base_text *out) {
-    writer w = {.indent = indent};
-    ir_printer_init(&w.expr, u, out);
-    put_node(&w, node);
-}
-
 /* ---------------------------------------------------------------- graphs */
 
 /* Choices stand among the facts: both say what the host may pass. */
