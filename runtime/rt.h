@@ -1,6 +1,6 @@
 /* The runtime: what runs a compiled module. Arrays, files, weights, threads, the host as a device, and the interpreter of steps.
  *
- * Reading order: array -> file, npy, safetensors -> weights -> pool -> host -> ints -> bind -> run.
+ * Reading order: array -> file, npy, json, safetensors -> weights -> pool -> host -> ints -> bind -> run.
  * Memory: of arenas where it ends with a call or an object, of a base_allocator where threads share it. What fails reports to
  * a base_diags and returns false.
  */
@@ -36,6 +36,13 @@ bool rt_files_write(const rt_output *files, size_t n, base_arena *arena, base_di
 /* ---- npy.c: .npy files */
 bool rt_npy_parse(const char *name, const unsigned char *bytes, size_t n, base_arena *arena, base_diags *diags, rt_array *out);  /* data in the arena */
 rt_output rt_npy_output(const char *path, const rt_array *dense, base_arena *arena);               /* what is to be written for it */
+
+/* ---- json.c: as much JSON as the headers of files have. Each reads one thing behind blanks and says whether it was there */
+typedef struct { char *at; const char *end; } rt_json;                           /* the text is changed: strings are decoded in place */
+bool rt_json_take(rt_json *j, char c);           /* punctuation; false leaves what stands there */
+bool rt_json_string(rt_json *j, const char **out);         /* UTF-8, terminated, without zeros inside; lies in the text */
+bool rt_json_size(rt_json *j, int64_t *out);     /* a whole number, not negative */
+bool rt_json_end(rt_json *j);                    /* nothing but blanks follows */
 
 /* ---- safetensors.c: weights by name */
 typedef enum {

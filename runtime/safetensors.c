@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,11 +25,11 @@ const rt_stored_info rt_stored_types[RT_N_STORED] = {
 typedef struct {
     rt_safetensors *s;
     base_arena *arena;
-    base_diags *diags;
     uint64_t data, data_bytes;       /* where elements begin, and how many bytes of them there are */
-    uint32_t cap;                    /* of s->tensors */
-    char *names;                     /* room for all names */
-    char why[200];                   /* what is wrong. Reported when the JSON is gone, since reporting may run out of memory and jump */
+    rt_json json;                    /* the header; names stay in its text */
+    bool metadata;                   /* __metadata__ was met */
+    BASE_VEC(rt_stored_tensor) tensors;
+    char why[200];                   /* what is wrong; "": errno says it */
 } reading;
 
 static const base_span nowhere = {0, 0, 0};
@@ -63,46 +62,77 @@ static bool read_at(int fd, void *out, uint64_t n, uint64_t offset) {
 
 /* ---- one tensor of the header */
 
-static bool take_type(reading *r, const json_t *entry, rt_stored_tensor *t) {
-    const char *text = json_string_value(json_object_get(entry, "dtype"));
-    if (!text) return damaged_at(r, t->name, "has no dtype");
-    for (uint8_t k = 0; k < RT_N_STORED; k++)
-        if (!strcmp(text, rt_stored_types[k].text)) {
-            t->type = k;
-            return true;
-        }
-    t->type = RT_N_STORED;           /* a type we cannot use is an error only if the program wants this tensor */
+/* What stands in an entry, as it is read; the keys may come in any order. */
+typedef struct {
+    const char *dtype;               /* NULL: not met yet */
+    bool has_shape, has_offsets;
+    int64_t first, last;             /* data_offsets */
+} entry;
+
+/* A tensor of more axes makes the whole file unusable, also if nobody asks for it: it could not be kept. */
+static bool take_shape(reading *r, rt_stored_tensor *t) {
+    rt_json *j = &r->json;
+    if (!rt_json_take(j, '[')) return damaged_at(r, t->name, "has a shape that is no list");
+    for (bool more = !rt_json_take(j, ']'); more;) {
+        if (t->rank == RT_RANK) return damaged_at(r, t->name, "has more than 8 axes");
+        if (!rt_json_size(j, &t->dim[t->rank])) return damaged_at(r, t->name, "has an extent that is no size");
+        t->rank++;
+        more = rt_json_take(j, ',');
+        if (!more && !rt_json_take(j, ']')) return damaged_at(r, t->name, "has a shape that is no list of sizes");
+    }
     return true;
 }
 
-/* A tensor of more axes makes the whole file unusable, also if nobody asks for it: it could not be kept. */
-static bool take_shape(reading *r, const json_t *entry, rt_stored_tensor *t) {
-    const json_t *shape = json_object_get(entry, "shape");
-    if (!json_is_array(shape) || json_array_size(shape) > RT_RANK) return damaged_at(r, t->name, "has no shape of at most 8 axes");
-    t->rank = (uint8_t)json_array_size(shape);
-    for (uint32_t k = 0; k < t->rank; k++) {
-        const json_t *extent = json_array_get(shape, k);
-        if (!json_is_integer(extent) || json_integer_value(extent) < 0) return damaged_at(r, t->name, "has an extent that is no size");
-        t->dim[k] = json_integer_value(extent);
-    }
-    return rt_count(t->rank, t->dim, &t->elements) || damaged_at(r, t->name, "has a shape that is too large");
+static bool take_offsets(reading *r, const rt_stored_tensor *t, entry *e) {
+    rt_json *j = &r->json;
+    return (rt_json_take(j, '[') && rt_json_size(j, &e->first) && rt_json_take(j, ',') && rt_json_size(j, &e->last) && rt_json_take(j, ']')) ||
+           damaged_at(r, t->name, "has no two data_offsets");
 }
 
-/* data_offsets count from the end of the header; what is kept counts from the start of the file. json_array_get of what
- * is no list is NULL, and the size 0. */
-static bool take_offsets(reading *r, const json_t *entry, rt_stored_tensor *t) {
-    const json_t *list = json_object_get(entry, "data_offsets");
-    const json_t *first = json_array_get(list, 0), *last = json_array_get(list, 1);
-    if (json_array_size(list) != 2 || !json_is_integer(first) || !json_is_integer(last)) return damaged_at(r, t->name, "has no two data_offsets");
-    json_int_t from = json_integer_value(first), to = json_integer_value(last);
-    if (from < 0 || to < from || (uint64_t)to > r->data_bytes) return damaged_at(r, t->name, "lies outside of the file");
-    t->offset = r->data + (uint64_t)from;
-    t->bytes = (uint64_t)(to - from);
+/* One key with its value. The format knows three, and each stands once: of two nobody could say which one is meant. */
+static bool take_key(reading *r, rt_stored_tensor *t, entry *e) {
+    const char *key;
+    if (!rt_json_string(&r->json, &key) || !rt_json_take(&r->json, ':')) return damaged_at(r, t->name, "is no JSON object");
+    if (!strcmp(key, "dtype") && !e->dtype) return rt_json_string(&r->json, &e->dtype) || damaged_at(r, t->name, "has a dtype that is no text");
+    if (!strcmp(key, "shape") && !e->has_shape) return e->has_shape = true, take_shape(r, t);
+    if (!strcmp(key, "data_offsets") && !e->has_offsets) return e->has_offsets = true, take_offsets(r, t, e);
+    return damaged_at(r, t->name, "has something else than one dtype, one shape and data_offsets");
+}
+
+/* A type we cannot use is an error only if the program wants this tensor. */
+static uint8_t type_of(const char *text) {
+    uint8_t k = 0;
+    while (k < RT_N_STORED && strcmp(text, rt_stored_types[k].text)) k++;
+    return k;
+}
+
+/* data_offsets count from the end of the header; what is kept counts from the start of the file. */
+static bool settle(reading *r, rt_stored_tensor *t, const entry *e) {
+    if (!e->dtype || !e->has_shape || !e->has_offsets) return damaged_at(r, t->name, "has no dtype, no shape or no data_offsets");
+    if (!rt_count(t->rank, t->dim, &t->elements)) return damaged_at(r, t->name, "has a shape that is too large");
+    if (e->last < e->first || (uint64_t)e->last > r->data_bytes) return damaged_at(r, t->name, "lies outside of the file");
+    t->type = type_of(e->dtype);
+    t->offset = r->data + (uint64_t)e->first;
+    t->bytes = (uint64_t)(e->last - e->first);
     int64_t needed;
-    /* How large its elements are is not known, so only its place is checked. */
+    /* How large the elements of another type are is not known, so only their place is checked. */
     if (t->type == RT_N_STORED) return true;
     if (!base_mul(t->elements, rt_stored_types[t->type].bytes, &needed) || (uint64_t)needed != t->bytes)
         return damaged_at(r, t->name, "has a shape that does not fit its bytes");
+    return true;
+}
+
+static bool take_tensor(reading *r, const char *name) {
+    rt_stored_tensor t = {.name = name};
+    entry e = {0};
+    if (!rt_json_take(&r->json, '{')) return damaged_at(r, name, "is no JSON object");
+    for (bool more = !rt_json_take(&r->json, '}'); more;) {
+        if (!take_key(r, &t, &e)) return false;
+        more = rt_json_take(&r->json, ',');
+        if (!more && !rt_json_take(&r->json, '}')) return damaged_at(r, name, "is no JSON object");
+    }
+    if (!settle(r, &t, &e)) return false;
+    BASE_PUSH(r->arena, &r->tensors, t);
     return true;
 }
 
@@ -118,7 +148,7 @@ static bool no_overlap(reading *r) {
     uint32_t n = r->s->n_tensors;
     const rt_stored_tensor **order = base_alloc_array(r->arena, n, sizeof *order);
     for (uint32_t k = 0; k < n; k++) order[k] = &r->s->tensors[k];
-    if (n) qsort(order, n, sizeof *order, by_offset);
+    qsort(order, n, sizeof *order, by_offset);
     for (uint32_t k = 1; k < n; k++)
         /* The sum does not wrap: both were checked to lie inside the file. */
         if (order[k]->offset < order[k - 1]->offset + order[k - 1]->bytes) return damaged_at(r, order[k]->name, "overlaps another tensor");
@@ -127,52 +157,46 @@ static bool no_overlap(reading *r) {
 
 /* ---- the header */
 
-/* Memory for everything is taken before the JSON exists, by what a header of that length can hold at most: jansson's memory is not the
- * arena's and would be lost if the arena jumped. */
-static void make_room(reading *r, size_t header_bytes) {
-    /* Bytes that an entry takes at least with its name, dtype, shape and data_offsets; take_tensors checks the count as
-     * well. */
-    enum { SHORTEST_ENTRY = 40 };
-    r->cap = (uint32_t)(header_bytes / SHORTEST_ENTRY + 1);
-    r->s->tensors = base_alloc_array(r->arena, r->cap, sizeof *r->s->tensors);
-    r->names = base_alloc(r->arena, header_bytes + r->cap);
-}
-
-/* Names are copied, since those of the JSON end with it. In the header they are no shorter than here, so the room
- * suffices. */
-static const char *keep_name(reading *r, const char *name) {
-    size_t n = strlen(name) + 1;
-    char *kept = memcpy(r->names, name, n);
-    r->names += n;
-    return kept;
-}
-
-/* "__metadata__" is the one key that is no tensor. */
-static bool take_tensors(reading *r, json_t *root) {
-    const char *key;
-    json_t *entry;
-    json_object_foreach(root, key, entry) {
-        if (!strcmp(key, "__metadata__")) continue;
-        if (!json_is_object(entry) || r->s->n_tensors == r->cap) return damaged_at(r, key, "is no object");
-        rt_stored_tensor *t = &r->s->tensors[r->s->n_tensors++];
-        t->name = keep_name(r, key);
-        if (!take_type(r, entry, t) || !take_shape(r, entry, t) || !take_offsets(r, entry, t)) return false;
+/* "__metadata__" is the one key that is no tensor: texts by names, for people. They are looked at no further. */
+static bool take_metadata(reading *r) {
+    const char *text;
+    rt_json *j = &r->json;
+    if (!rt_json_take(j, '{')) return false;
+    for (bool more = !rt_json_take(j, '}'); more;) {
+        if (!rt_json_string(j, &text) || !rt_json_take(j, ':') || !rt_json_string(j, &text)) return false;
+        more = rt_json_take(j, ',');
+        if (!more && !rt_json_take(j, '}')) return false;
     }
     return true;
 }
 
-/* Duplicate names are refused: JSON readers differ in which one they keep. */
-static bool take_json(reading *r, const char *text, size_t n) {
-    json_error_t error;
-    json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
-    bool fine;
-    if (!root) fine = damaged(r, "its header is no JSON");
-    else fine = json_is_object(root) ? take_tensors(r, root) : damaged(r, "its header is no JSON object");
-    json_decref(root);
-    return fine;
+static bool take_header(reading *r) {
+    rt_json *j = &r->json;
+    const char *key;
+    if (!rt_json_take(j, '{')) return damaged(r, "its header is no JSON object");
+    for (bool more = !rt_json_take(j, '}'); more;) {
+        if (!rt_json_string(j, &key) || !rt_json_take(j, ':')) return damaged(r, "its header is no JSON object");
+        if (strcmp(key, "__metadata__")) {
+            if (!take_tensor(r, key)) return false;
+        } else {
+            if (r->metadata || !take_metadata(r)) return damaged(r, "its __metadata__ are not texts by names, or stand there twice");
+            r->metadata = true;
+        }
+        more = rt_json_take(j, ',');
+        if (!more && !rt_json_take(j, '}')) return damaged(r, "its header is no JSON object");
+    }
+    return rt_json_end(j) || damaged(r, "something follows its header");
 }
 
 static int by_name(const void *a, const void *b) { return strcmp(((const rt_stored_tensor *)a)->name, ((const rt_stored_tensor *)b)->name); }
+
+/* For rt_safetensors_find, which searches by halves. Of two tensors of one name nobody could say which one is meant. */
+static bool sort_names(reading *r) {
+    qsort(r->s->tensors, r->s->n_tensors, sizeof *r->s->tensors, by_name);
+    for (uint32_t k = 1; k < r->s->n_tensors; k++)
+        if (!strcmp(r->s->tensors[k - 1].name, r->s->tensors[k].name)) return damaged_at(r, r->s->tensors[k].name, "stands there twice");
+    return true;
+}
 
 /* false: r->why says what is wrong, or it is empty and errno does. */
 static bool read_header(reading *r, uint64_t file_bytes) {
@@ -184,19 +208,19 @@ static bool read_header(reading *r, uint64_t file_bytes) {
     for (int k = 8; k-- > 0;) n = n << 8 | head[k];
     if (n > file_bytes - 8 || n > MAX_HEADER) return damaged(r, "its header is longer than the file");
     char *text = base_alloc(r->arena, (size_t)n + 1);
-    make_room(r, (size_t)n);
     if (!read_at(r->s->fd, text, n, 8)) return false;
+    r->json = (rt_json){text, text + n};
     r->data = 8 + n;
     r->data_bytes = file_bytes - r->data;
-    if (!take_json(r, text, (size_t)n) || !no_overlap(r)) return false;
-    /* For rt_safetensors_find, which searches by halves. */
-    qsort(r->s->tensors, r->s->n_tensors, sizeof *r->s->tensors, by_name);
-    return true;
+    if (!take_header(r)) return false;
+    r->s->tensors = r->tensors.at;
+    r->s->n_tensors = r->tensors.n;
+    return r->tensors.n == 0 || (no_overlap(r) && sort_names(r));
 }
 
 /* The size is that of the file that was opened: its name may have come to mean another one in between. */
 bool rt_safetensors_open(rt_safetensors *s, const char *path, base_arena *arena, base_diags *diags) {
-    reading r = {.s = s, .arena = arena, .diags = diags};
+    reading r = {.s = s, .arena = arena};
     struct stat st;
     s->path = base_strdup(arena, path);
     if (stat(path, &st)) return rt_cannot(diags, BASE_MSG_FILE_READ, path, errno);       /* before opening: a pipe would wait for a writer */

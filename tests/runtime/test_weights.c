@@ -156,6 +156,12 @@ static void refuses_hostile_headers(void **state) {
         "{\"a\":{\"shape\":[2,3],\"data_offsets\":[0,24]}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]},\"b\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[8,20]}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]},\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[12,24]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}x", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3,],\"data_offsets\":[0,24]}}", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24],}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,03],\"data_offsets\":[0,24]}}", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3e0],\"data_offsets\":[0,24]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24],\"more\":1}}", "{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[6],\"shape\":[2,3],\"data_offsets\":[0,24]}}", "{\"a\":{\"dtype\":null,\"shape\":[6],\"data_offsets\":[0,24]}}",
+        "{\"__metadata__\":{\"a\":1}}", "{\"__metadata__\":{\"a\":\"b\",}}", "{\"__metadata__\":{},\"__metadata__\":{}}", "{\"__metadata__\":[]}", "{\"\\u0000\":1}",
     };
     for (size_t k = 0; k < sizeof headers / sizeof *headers; k++) {
         uint32_t before = w->diags->n_errors;
@@ -167,6 +173,27 @@ static void refuses_hostile_headers(void **state) {
     assert_false(open_bytes(w, "", 0));
     assert_false(rt_safetensors_open(&w->s, "/nowhere/w", w->arena, w->diags));
     assert_false(rt_safetensors_open(&w->s, "/dev/zero", w->arena, w->diags));
+}
+
+/* Names are JSON strings in UTF-8: what an escape stands for is the name, and what is neither is refused. */
+static void reads_names(void **state) {
+    world *w = *state;
+    static const struct { const char *stored, *name; } names[] = {
+        {"plain", "plain"}, {"", ""}, {"q\\\"\\\\\\/", "q\"\\/"}, {"\\b\\f\\n\\r\\t", "\b\f\n\r\t"}, {"\\u0041\\u00e9\\u20AC", "A\u00e9\u20ac"},
+        {"\\ud83d\\ude00", "\U0001f600"}, {"\u00e9\u20ac\U0001f600\177", "\u00e9\u20ac\U0001f600\177"},
+    };
+    static const char *const wrong[] = {"\\", "\\x", "\\u00", "\\u00g0", "\\u0000", "\\ud83d", "\\ude00", "\\ud83d\\u0041", "\1", "\n", "\200", "\300\200", "\340\200\200",
+        "\355\240\200", "\360\200\200\200", "\364\220\200\200", "\365\200\200\200", "\303", "\342\202", "\360\237\230", "\377"};
+    char header[256];
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        snprintf(header, sizeof header, " {\t\"%s\" : {\n\"data_offsets\":[0, 24 ],\"dtype\":\"F32\",\"shape\":[ 2,3]\r} } ", names[k].stored);
+        if (!open_file(w, header, six, sizeof six)) fail_msg("%s: %s", names[k].stored, last_message(w));
+        assert_non_null(rt_safetensors_find(&w->s, names[k].name));
+    }
+    for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
+        snprintf(header, sizeof header, "{\"%s\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}", wrong[k]);
+        if (open_file(w, header, six, sizeof six)) fail_msg("opened the name number %zu", k);
+    }
 }
 
 static void survives_damage(void **state) {
@@ -187,7 +214,7 @@ static void survives_damage(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-        TEST(loads_and_views), TEST(stacks), TEST(converts), TEST(refuses_hostile_headers), TEST(survives_damage),
+        TEST(loads_and_views), TEST(stacks), TEST(converts), TEST(refuses_hostile_headers), TEST(reads_names), TEST(survives_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
