@@ -39,6 +39,7 @@ typedef struct {                             /* what a verb works with; cli_clos
 typedef struct {
     const char *name, *one_line, *usage, *example;
     const char *accepts;                     /* letters of cli_flags */
+    const char *operand;                     /* NULL: a file; else the words of which it takes one, "man|bash" */
     int (*run)(cli_session *s);
 } cli_verb;
 extern const cli_verb cli_verbs[];
@@ -53,12 +54,24 @@ int cli_say(cli_message m, ...);                             /* prints it; the e
 void cli_say_expected(const char *name, bool first);         /* one name after the other in the line below; NULL ends it */
 
 /* options.c */
+typedef enum {
+#define CLI_VARIABLE(name, what) CLI_##name,
+#include "variables.def"
+    CLI_N_VARIABLES
+} cli_variable;
+typedef struct { const char *name, *what; } cli_variable_info;
+extern const cli_variable_info cli_variables[CLI_N_VARIABLES];
+const char *cli_environment(cli_variable v);                 /* its value, or NULL */
 typedef struct { const char *name; char letter, argument; const char *help; } cli_flag;   /* argument: 0, or what kind */
 extern const cli_flag cli_flags[];
 extern const size_t cli_n_flags;
 int cli_parse(int n, char **words, const cli_verb *verb, cli_options *out);      /* CLI_FINE, or CLI_USAGE after a message */
 void cli_options_free(cli_options *o);
 void cli_help(const cli_verb *verb, FILE *to);                                   /* NULL: all verbs */
+
+/* manual.c, completion.c: the same tables in other forms */
+void cli_manual(FILE *to);                                   /* a page for man, in the language of man(7) */
+void cli_completion(const char *shell, FILE *to);            /* bash, zsh or fish */
 
 /* session.c: each returns CLI_FINE, or an exit status after the diagnostics have been printed */
 int cli_open(cli_session *s, const cli_options *o);          /* context */
@@ -88,4 +101,5 @@ int verb_bench(cli_session *s);
 int verb_verify(cli_session *s);
 int verb_ir(cli_session *s);
 int verb_explain(cli_session *s);
+int verb_generate(cli_session *s);
 #endif

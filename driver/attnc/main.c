@@ -5,25 +5,27 @@
 /* The letters at the end are those of cli_flags in options.c: what a verb does not accept is an unknown option to it. Usage and example are
  * shown by --help as they stand. */
 const cli_verb cli_verbs[] = {
-    {"check", "check a program and list its graphs", "attnc check FILE [--json]", "attnc check gqa.attn", "j", verb_check},
+    {"check", "check a program and list its graphs", "attnc check FILE [--json]", "attnc check gqa.attn", "j", NULL, verb_check},
     {"run", "compute a graph",
      "attnc run FILE [--graph NAME] --in name=file.npy ... [--out name=file.npy ...] [--weights file.safetensors]\n"
      "               [--target cpu|eval|cuda] [--threads N] [--dims A=1,B=2] [--seed N] [--print]",
-     "attnc run gqa.attn --in q=q.npy k=k.npy v=v.npy --out o=o.npy", "giowtndsp", verb_run},
+     "attnc run gqa.attn --in q=q.npy k=k.npy v=v.npy --out o=o.npy", "giowtndsp", NULL, verb_run},
     {"bench", "time a graph and compare with the machine's peak",
      "attnc bench FILE [--graph NAME] [--in name=file.npy ...] [--weights file.safetensors] [--target T] [--threads N]\n"
      "                 [--dims A=1,B=2] [--seed N] [--json]",
-     "attnc bench gqa.attn --dims B=1,S=2048,T=2048,H=8,G=8,D=64 --json", "giwtndsj", verb_bench},
+     "attnc bench gqa.attn --dims B=1,S=2048,T=2048,H=8,G=8,D=64 --json", "giwtndsj", NULL, verb_bench},
     {"verify", "compare targets with the float64 evaluator",
      "attnc verify FILE [--graph NAME] [--in name=file.npy ...] [--weights file.safetensors] [--target T] [--threads N]\n"
      "                  [--dims A=1,B=2] [--seed N] [--tolerance X] [--json]",
-     "attnc verify gqa.attn --dims S=33,T=65 --seed 7", "giwtndsjx", verb_verify},
+     "attnc verify gqa.attn --dims S=33,T=65 --seed 7", "giwtndsjx", NULL, verb_verify},
     {"ir", "print what the compiler has after a pass", "attnc ir FILE [--graph NAME] [--target T] [--after PASS | --code]", "attnc ir gqa.attn --after lower",
-     "gtac", verb_ir},
+     "gtac", NULL, verb_ir},
     {"explain", "show kernels, remarks, predicted and measured time",
      "attnc explain FILE [--graph NAME] [--in name=file.npy ...] [--weights file.safetensors] [--target T] [--threads N]\n"
      "                   [--dims A=1,B=2] [--seed N] [--json]",
-     "attnc explain gqa.attn --dims S=512,T=512", "giwtndsj", verb_explain},
+     "attnc explain gqa.attn --dims S=512,T=512", "giwtndsj", NULL, verb_explain},
+    {"generate", "print the manual page, or completions for a shell", "attnc generate man|bash|zsh|fish", "attnc generate bash > ~/.local/share/bash-completion/completions/attnc",
+     "", "man|bash|zsh|fish", verb_generate},
 };
 const size_t cli_n_verbs = sizeof cli_verbs / sizeof *cli_verbs;
 

@@ -22,6 +22,13 @@ const cli_flag cli_flags[] = {
 };
 const size_t cli_n_flags = sizeof cli_flags / sizeof *cli_flags;
 
+const cli_variable_info cli_variables[CLI_N_VARIABLES] = {
+#define CLI_VARIABLE(name, what) {#name, what},
+#include "variables.def"
+};
+
+const char *cli_environment(cli_variable v) { return getenv(cli_variables[v].name); }
+
 /* One more element. `list` is the address of a pointer. */
 static bool grow(void *list, size_t n, size_t size) {
     /* By one each time: command lines are short. Without memory the old list stays, so that cli_options_free finds it. */
@@ -144,6 +151,21 @@ static int take_flag(cli_options *o, const cli_flag *f, int n, char **words, int
     return status;
 }
 
+/* Is it one of the words "a|b|c"? */
+static bool is_among(const char *words, const char *word) {
+    const size_t n = strlen(word);
+    for (const char *at = words; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+        if (n && strcspn(at, "|") == n && !strncmp(at, word, n)) return true;
+    return false;
+}
+
+static int take_operand(cli_options *o, const cli_verb *verb, const char *word) {
+    if (o->file) return cli_say(CLI_MSG_TWO_FILES, o->file, word);
+    if (verb->operand && !is_among(verb->operand, word)) return cli_say(CLI_MSG_NOT_A_WORD, verb->name, verb->operand, word);
+    o->file = word;
+    return CLI_FINE;
+}
+
 /* --help wins over what is missing, not over what is wrong before it. */
 int cli_parse(int n, char **words, const cli_verb *verb, cli_options *o) {
     int status = CLI_FINE;
@@ -154,10 +176,9 @@ int cli_parse(int n, char **words, const cli_verb *verb, cli_options *o) {
         else if (f) status = take_flag(o, f, n, words, &k);
         /* A single "-" is a file name. */
         else if (words[k][0] == '-' && words[k][1]) status = cli_say(CLI_MSG_OPTION_UNKNOWN, verb->name, words[k]);
-        else if (o->file) status = cli_say(CLI_MSG_TWO_FILES, o->file, words[k]);
-        else o->file = words[k];
+        else status = take_operand(o, verb, words[k]);
     }
-    if (status == CLI_FINE && !o->help && !o->file) status = cli_say(CLI_MSG_NO_FILE, verb->name);
+    if (status == CLI_FINE && !o->help && !o->file) status = cli_say(CLI_MSG_NO_FILE, verb->name, verb->operand ? verb->operand : "a file");
     return status;
 }
 

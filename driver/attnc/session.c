@@ -13,7 +13,7 @@ double cli_now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-bool cli_colour(FILE *to) { return isatty(fileno(to)) && !getenv("NO_COLOR"); }
+bool cli_colour(FILE *to) { return isatty(fileno(to)) && !cli_environment(CLI_NO_COLOR); }
 
 /* One line that is wiped before anything else is printed; nothing at all where stderr is a file. */
 void cli_progress(const char *text) {
@@ -49,8 +49,8 @@ int cli_open(cli_session *s, const cli_options *o) {
     s->options = o;
     c.threads = o->threads;
     /* CUDA_PATH, then CUDA_HOME: installers set either. The strings are copied by the library. */
-    c.cuda_path = getenv("CUDA_PATH") ? getenv("CUDA_PATH") : getenv("CUDA_HOME");
-    c.python_paths = getenv("VIRTUAL_ENV");
+    c.cuda_path = cli_environment(CLI_CUDA_PATH) ? cli_environment(CLI_CUDA_PATH) : cli_environment(CLI_CUDA_HOME);
+    c.python_paths = cli_environment(CLI_VIRTUAL_ENV);
     /* Without a list there is nothing to show a message from: cli_failed then says what the status is called. */
     attn_status status = attn_diagnostics_create(NULL, &s->diagnostics);
     if (status == ATTN_OK) status = attn_context_create(&c, s->diagnostics, &s->context);

@@ -10,7 +10,7 @@ static void test_usage(void **state) {
     expect(2, "error E1001: there is no verb 'frob'", "$A frob");
     expect(2, "check needs a file", "$A check");
     expect(2, "check has no option '--threads'", "$A check a.attn --threads 2");
-    expect(2, "one file at a time", "$A check a.attn b.attn");
+    expect(2, "one at a time", "$A check a.attn b.attn");
     expect(2, "--threads needs an argument", "$A run a.attn --threads");
     expect(2, "not 'x'", "$A run a.attn --threads x");
     expect(2, "not '-1'", "$A run a.attn --seed -1");

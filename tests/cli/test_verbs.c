@@ -3,7 +3,7 @@
 #include <jansson.h>
 #include <math.h>
 
-static const char *const verbs[] = {"check", "run", "bench", "verify", "ir", "explain"};
+static const char *const verbs[] = {"check", "run", "bench", "verify", "ir", "explain", "generate"};
 
 static void test_help(void **state) {
     (void)state;
@@ -16,6 +16,21 @@ static void test_help(void **state) {
     }
     expect(2, "usage: attnc VERB", "$A");
     expect(0, "passes: frontend simplify", "$A ir --help");
+}
+
+/* What is generated names every verb. */
+static void test_generate(void **state) {
+    static const char *const kinds[] = {"man", "bash", "zsh", "fish"};
+    (void)state;
+    for (size_t k = 0; k < COUNT(kinds); k++) {
+        char text[sizeof shell("true")->out];
+        strcpy(text, shell("$A generate %s", kinds[k])->out);
+        for (size_t v = 0; v < COUNT(verbs); v++) assert_non_null(strstr(text, verbs[v]));
+        assert_non_null(strstr(text, k == 3 ? "-l dims" : k == 0 ? "\\-\\-dims" : "--dims"));
+    }
+    expect(0, NULL, "$A generate bash | bash -n");
+    expect(2, "generate takes man|bash|zsh|fish, not 'tcsh'", "$A generate tcsh");
+    expect(2, "generate needs man|bash|zsh|fish", "$A generate");
 }
 
 static void test_check(void **state) {
@@ -174,7 +189,7 @@ static void test_explain(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_help),  cmocka_unit_test(test_check),         cmocka_unit_test(test_run),    cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_help), cmocka_unit_test(test_generate),  cmocka_unit_test(test_check),         cmocka_unit_test(test_run),    cmocka_unit_test(test_threads),
         cmocka_unit_test(test_try),   cmocka_unit_test(test_weights),       cmocka_unit_test(test_bench),  cmocka_unit_test(test_bench_visible),
         cmocka_unit_test(test_verify), cmocka_unit_test(test_ir),           cmocka_unit_test(test_explain),
     };

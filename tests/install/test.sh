@@ -20,6 +20,18 @@ graph double(x: f32[N]) -> (y: f32[N]) { y[n] = 2*x[n] }
 END
 "$prefix/bin/attnc" run "$place/double.attn" --seed 1 --dims N=3 --target cpu
 
+echo "== manual page and completions"
+grep -q '^.SH SYNOPSIS' "$prefix/share/man/man1/attnc.1"
+if command -v mandoc >/dev/null; then mandoc -T lint -W error "$prefix/share/man/man1/attnc.1"; fi
+complete_in_bash() { bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _attnc; echo "${COMPREPLY[@]}"' - "$prefix/share/bash-completion/completions/attnc" "$@"; }
+[ "$(complete_in_bash attnc ve)" = verify ]
+[ "$(complete_in_bash attnc ir --af)" = --after ]
+[ "$(cd "$place" && complete_in_bash attnc run dou)" = double.attn ]
+for shell in zsh fish; do
+    file=$(find "$prefix/share/$shell" -type f)
+    if command -v "$shell" >/dev/null; then "$shell" -n "$file"; fi
+done
+
 echo "== pkg-config"
 flags=$(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs attn)
 ${CC:-cc} "$source/examples/embed_jit/embed_jit.c" $flags -Wl,-rpath,"$lib" -o "$place/by_pkgconfig"
