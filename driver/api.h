@@ -36,6 +36,11 @@ void api_lock(api_call *call, pthread_mutex_t *lock);        /* until the call e
 attn_status api_status(const api_call *call);                        /* by the class of the first error; INTERNAL if there is none */
 attn_status api_argument(api_call *call, const char *what);          /* the caller broke a rule of the header */
 _Noreturn void api_no_memory(api_call *call);
+/* Structs with struct_size, of which callers may know an older version, a newer one, or this one. `first` is how many bytes the first version
+ * had, up to its last member. false: struct_size is not set. */
+#define API_UP_TO(type, last) (offsetof(type, last) + sizeof(((type *)NULL)->last))
+bool api_options(void *to, size_t bytes, size_t first, const void *from);      /* `to` holds the defaults; members that `from` lacks keep them */
+bool api_fill(void *to, const void *from, size_t bytes, size_t first);         /* the members that the caller's struct has room for */
 
 /* ---- diagnostics.c */
 void api_transfer(attn_diagnostics *out, const base_diags *from, jmp_buf *on_failure);
@@ -47,8 +52,7 @@ struct attn_context {
     base_arena *arena;
     base_allocator allocator;
     rt_pool *pool;                           /* NULL: the host's executor */
-    attn_executor host;
-    rt_executor executor;
+    rt_executor executor;                    /* the pool's or the host's */
     int threads;
     const ir_backend *cuda;                  /* NULL: not built in */
 };
@@ -136,7 +140,9 @@ struct attn_model {
     rt_blocks *blocks;
 };
 
-/* ---- run.c */
+/* ---- model_run.c */
+/* Options of this version from the caller's; false: he broke a rule that can be seen without a look at the graph. Outputs are not looked at. */
+bool drv_run_options(attn_run_options *to, const attn_run_options *from);
 /* Tensors of a call in the order of the entry; reports what is missing, twice or unknown. */
 bool drv_arguments(api_call *call, const api_entry *entry, const attn_run_options *options, const rt_array *params, rt_array *tensors);
 

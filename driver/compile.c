@@ -173,9 +173,10 @@ static bool compile_graphs(api_call *call, attn_module *m, const attn_module_opt
 /* References are taken at the very end, where nothing can fail any more: a call that fails has none to give back. */
 static attn_status create(api_call *call, void *args) {
     creation *c = args;
-    static const attn_module_options defaults = ATTN_MODULE_OPTIONS_INIT;
-    const attn_module_options *o = c->options ? c->options : &defaults;
-    if (o->struct_size < sizeof *o) return api_argument(call, "attn_module_options.struct_size is not set");
+    attn_module_options *o = BASE_NEW(call->scratch, attn_module_options);
+    *o = (attn_module_options)ATTN_MODULE_OPTIONS_INIT;
+    if (c->options && !api_options(o, sizeof *o, API_UP_TO(attn_module_options, n_dims), c->options))
+        return api_argument(call, "attn_module_options.struct_size is not set");
     if (o->n_dims && !o->dims) return api_argument(call, "attn_module_options.dims is NULL");
     double start = now();
     /* Everything of the module, plans and texts too, lies in this one arena: it ends as a whole, or not at all. */
@@ -251,10 +252,11 @@ size_t attn_module_n_kernels(const attn_module *module, const char *graph) {
 
 /* Texts belong to the module and end with it. */
 attn_status attn_module_kernel(const attn_module *module, const char *graph, size_t k, attn_kernel_info *out) {
-    if (!out || out->struct_size < sizeof *out || k >= attn_module_n_kernels(module, graph)) return ATTN_ERROR_ARGUMENT;
+    if (!out || k >= attn_module_n_kernels(module, graph)) return ATTN_ERROR_ARGUMENT;
     const api_kernel *from = &api_entry_find(module, graph)->kernels[k];
-    *out = (attn_kernel_info){sizeof *out, from->name, from->text, from->schedule, from->place.file, from->place.line, from->place.column, from->predicted_s};
-    return ATTN_OK;
+    const rt_place *place = &from->place;
+    attn_kernel_info info = {sizeof info, from->name, from->text, from->schedule, place->file, place->line, place->column, from->predicted_s};
+    return api_fill(out, &info, sizeof info, API_UP_TO(attn_kernel_info, predicted_s)) ? ATTN_OK : ATTN_ERROR_ARGUMENT;
 }
 
 /* Ends with NULL: who lists remarks counts up until then. */

@@ -15,45 +15,28 @@ const char *attn_status_text(attn_status status) {
         [ATTN_ERROR_MEMORY] = "out of memory",
         [ATTN_ERROR_CANCELLED] = "cancelled",
         [ATTN_ERROR_INTERNAL] = "internal error",
+        [ATTN_ERROR_DEADLINE] = "the deadline has passed",
     };
     return (size_t)status < sizeof texts / sizeof *texts ? texts[status] : "no such status";
 }
 
-/* ---- the host's executor, seen by the runtime */
-
-/* The host sees attn_job, which hides what a kernel is; `work` leads back to the runtime's job. */
-static bool host_run(void *self, const rt_job *job) {
-    const attn_context *c = self;
-    /* May lie on the stack: `run` of the host returns only when all items are done. */
-    attn_job seen = {sizeof seen, job->items, job->cost_of_item, job->scratch_bytes, job->cancel, job};
-    return c->host.run(c->host.self, &seen);
-}
-
-static int host_workers(void *self) {
-    const attn_context *c = self;
-    int n = c->host.workers ? c->host.workers(c->host.self) : 1;
-    /* Whatever the host says, the thread that calls computes too. */
-    return n > 0 ? n : 1;
-}
-
-/* Called by the host's threads, several at a time: it must not touch anything but the job. */
-void attn_job_run(const attn_job *job, int64_t first, int64_t end, void *scratch) {
-    const rt_job *inner = job->work;
-    inner->fn(inner->frame, first, end, scratch);
-}
-
-/* ---- */
-
-/* Arguments of attn_context_create for the body under api_run. */
-typedef struct { const attn_context_options *options; attn_context **out; } creation;
+/* What attn_context_create works on under api_run: options of this version, whatever the caller's. */
+typedef struct { attn_context_options options; attn_context **out; } creation;
 
 static void destroy_pool(void *self) { rt_pool_destroy(((attn_context *)self)->pool); }
 
+/* A host that does not say how many items can run at a time has at least the thread that calls. */
+static int one_worker(void *self) {
+    (void)self;
+    return 1;
+}
+
 /* A host that brings its own threads gets no pool: its context starts none. */
-static void choose_executor(api_call *call, attn_context *c, const attn_context_options *o) {
-    if (o->executor && o->executor->run) {
-        c->host = *o->executor;
-        c->executor = (rt_executor){c, host_run, host_workers};
+static bool choose_executor(api_call *call, attn_context *c, const attn_context_options *o) {
+    if (o->executor) {
+        if (!api_options(&c->executor, sizeof c->executor, API_UP_TO(attn_executor, n_workers), o->executor) || !c->executor.run) return false;
+        c->executor.struct_size = sizeof c->executor;
+        if (!c->executor.n_workers) c->executor.n_workers = one_worker;
     } else {
         /* Before there is a pool; rt_pool_destroy takes NULL. */
         api_defer(call, destroy_pool, c, true);
@@ -61,14 +44,15 @@ static void choose_executor(api_call *call, attn_context *c, const attn_context_
         if (!c->pool) api_no_memory(call);
         c->executor = rt_pool_executor(c->pool);
     }
-    c->threads = c->executor.n_workers(c->executor.self);
+    int n = c->executor.n_workers(c->executor.self);
+    c->threads = n > 0 ? n : 1;
+    return true;
 }
 
 static attn_status create(api_call *call, void *args) {
     creation *a = args;
-    static const attn_context_options defaults = ATTN_CONTEXT_OPTIONS_INIT;
-    const attn_context_options *o = a->options ? a->options : &defaults;
-    if (o->struct_size < sizeof *o) return api_argument(call, "attn_context_options.struct_size is not set");
+    const attn_context_options *o = &a->options;
+    if (!o->struct_size) return api_argument(call, "attn_context_options.struct_size is not set");
     if (o->threads < 0) return api_argument(call, "attn_context_options.threads is negative");
     base_arena *arena = api_keep(call);
     attn_context *c = BASE_NEW(arena, attn_context);
@@ -77,18 +61,19 @@ static attn_status create(api_call *call, void *args) {
     c->allocator = call->allocator;
     c->references = 1;
     drv_backends_create(c, o);
-    choose_executor(call, c, o);
+    if (!choose_executor(call, c, o)) return api_argument(call, "attn_context_options.executor has no struct_size or no function run");
     *a->out = c;
     return ATTN_OK;
 }
 
 /* The allocator is looked at here, before api_run, because the arena of this very call comes from it. */
 attn_status attn_context_create(const attn_context_options *options, attn_diagnostics *diagnostics, attn_context **out) {
-    creation a = {options, out};
+    creation a = {.options = ATTN_CONTEXT_OPTIONS_INIT};
     base_allocator allocator = {0};
     if (!out) return ATTN_ERROR_ARGUMENT;
     *out = NULL;
-    if (options && options->struct_size >= sizeof *options && !api_allocator(options->allocator, &allocator)) return ATTN_ERROR_ARGUMENT;
+    if (options && !api_options(&a.options, sizeof a.options, API_UP_TO(attn_context_options, cuda_driver), options)) a.options.struct_size = 0;
+    else if (!api_allocator(a.options.allocator, &allocator)) return ATTN_ERROR_ARGUMENT;
     /* The caller's pointer is set only when everything has succeeded. */
     attn_context *made = NULL;
     a.out = &made;
@@ -111,3 +96,6 @@ void attn_context_destroy(attn_context *context) {
 }
 
 int attn_context_threads(const attn_context *context) { return context ? context->threads : 0; }
+
+/* The very struct that models hold copies of, so whoever shares it shares the threads. */
+const attn_executor *attn_context_executor(const attn_context *context) { return context ? &context->executor : NULL; }

@@ -51,9 +51,9 @@ size_t attn_diagnostics_count(const attn_diagnostics *diagnostics) { return diag
 
 /* "out of memory" comes behind all others, whenever it happened. */
 attn_status attn_diagnostics_get(const attn_diagnostics *diagnostics, size_t k, attn_diagnostic *out) {
-    if (!diagnostics || !out || k >= attn_diagnostics_count(diagnostics) || out->struct_size < sizeof(attn_diagnostic)) return ATTN_ERROR_ARGUMENT;
-    *out = k < diagnostics->items.n ? diagnostics->items.at[k].info : no_memory;
-    return ATTN_OK;
+    if (!diagnostics || !out || k >= attn_diagnostics_count(diagnostics)) return ATTN_ERROR_ARGUMENT;
+    const attn_diagnostic *info = k < diagnostics->items.n ? &diagnostics->items.at[k].info : &no_memory;
+    return api_fill(out, info, sizeof *info, API_UP_TO(attn_diagnostic, hint)) ? ATTN_OK : ATTN_ERROR_ARGUMENT;
 }
 
 /* Never NULL, so that it can be printed without a look. */

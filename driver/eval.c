@@ -64,6 +64,9 @@ static void put_outputs(const ir_graph *g, const rt_call *c, const ir_frame *fra
 attn_status drv_eval(api_call *call, attn_module *module, const api_entry *entry, rt_call *run) {
     const ir_graph *g = entry->meaning;
     api_lock(call, &module->lock);
+    /* The evaluator is one piece of work: it is looked at once, after waiting for others. */
+    if (rt_cancelled(&run->terms)) return ATTN_ERROR_CANCELLED;
+    if (rt_late(&run->terms)) return ATTN_ERROR_DEADLINE;
     /* Evaluating may grow the unit, which lies in the module's arena: while the lock is held that arena jumps to this call's recovery point,
      * and messages go to this call's list. */
     api_borrow(call, module->arena);

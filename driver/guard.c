@@ -1,5 +1,6 @@
 /* How public functions start and end: the only setjmp of the driver. */
 #include <stdlib.h>
+#include <string.h>
 #include "api.h"
 
 /* The last registered first: what was acquired later may need what was acquired before. */
@@ -94,6 +95,25 @@ attn_status api_status(const api_call *call) {
 attn_status api_argument(api_call *call, const char *what) {
     base_report(call->diags, BASE_MSG_ARGUMENT, (base_span){0, 0, 0}, what);
     return ATTN_ERROR_ARGUMENT;
+}
+
+/* Members that this library does not know are left out: they mean its default, since zero always does. */
+bool api_options(void *to, size_t bytes, size_t first, const void *from) {
+    size_t given;
+    memcpy(&given, from, sizeof given);
+    if (given < first) return false;
+    memcpy(to, from, given < bytes ? given : bytes);
+    return true;
+}
+
+/* struct_size stays the caller's. */
+bool api_fill(void *to, const void *from, size_t bytes, size_t first) {
+    size_t room;
+    memcpy(&room, to, sizeof room);
+    if (room < first) return false;
+    memcpy(to, from, room < bytes ? room : bytes);
+    memcpy(to, &room, sizeof room);
+    return true;
 }
 
 _Noreturn void api_no_memory(api_call *call) { longjmp(call->on_failure, 1); }

@@ -260,11 +260,13 @@ static bool make_instances(loading *l) {
 
 static attn_status create(api_call *call, void *args) {
     creation *c = args;
-    static const attn_model_options defaults = ATTN_MODEL_OPTIONS_INIT;
+    attn_model_options *o = BASE_NEW(call->scratch, attn_model_options);
+    *o = (attn_model_options)ATTN_MODEL_OPTIONS_INIT;
     loading *l = BASE_NEW(call->scratch, loading);
     /* `loading` ends with the call; what outlives it lies in the model. */
-    *l = (loading){.call = call, .options = c->options ? c->options : &defaults};
-    if (l->options->struct_size < sizeof *l->options) return api_argument(call, "attn_model_options.struct_size is not set");
+    *l = (loading){.call = call, .options = o};
+    if (c->options && !api_options(o, sizeof *o, API_UP_TO(attn_model_options, n_params), c->options))
+        return api_argument(call, "attn_model_options.struct_size is not set");
     if (l->options->n_params && !l->options->params) return api_argument(call, "attn_model_options.params is NULL");
     base_arena *arena = api_keep(call);
     attn_model *m = l->model = BASE_NEW(arena, attn_model);

@@ -197,7 +197,17 @@ static attn_status execute(api_call *call, attn_module *m, const api_entry *e, r
     if (m->device) api_lock(call, &m->lock);
     if (rt_run(c)) return ATTN_OK;
     if (c->no_memory) api_no_memory(call);
-    return c->cancelled ? ATTN_ERROR_CANCELLED : api_status(call);
+    return c->cancelled ? ATTN_ERROR_CANCELLED : c->late ? ATTN_ERROR_DEADLINE : api_status(call);
+}
+
+/* Seconds from now on the clock of deadlines; what lies beyond its end is never reached. 0 is none; before now is late already. */
+static int64_t deadline_of(double seconds) {
+    double at = (double)rt_now_ns() + 1e9 * seconds;
+    return seconds == 0 || at >= 0x1p62 ? INT64_MAX : at <= 0 ? 0 : (int64_t)at;
+}
+
+static attn_call terms_of(const attn_run_options *o) {
+    return (attn_call){sizeof(attn_call), o->weight > 0 ? o->weight : 1, deadline_of(o->deadline_s), o->tenant, o->cancel};
 }
 
 /* Instances stand in the order of the module's entries. */
@@ -218,7 +228,7 @@ static attn_status run(api_call *call, void *args) {
     rt_array *tensors = BASE_ARRAY(call->scratch, e->n_tensors, rt_array);
     attn_tensor **out = BASE_ARRAY(call->scratch, o->n_outputs, attn_tensor *);
     rt_call *c = BASE_NEW(call->scratch, rt_call);
-    *c = (rt_call){.instance = &i->instance, .arena = call->scratch, .diags = call->diags, .tensors = tensors, .cancel = o->cancel};
+    *c = (rt_call){.instance = &i->instance, .arena = call->scratch, .diags = call->diags, .tensors = tensors, .terms = terms_of(o)};
     /* Times of this run alone: they are added to the caller's only when it has succeeded. */
     if (o->times) c->times = BASE_ARRAY(call->scratch, e->n_kernels, rt_kernel_time);
     if (!drv_arguments(call, i->entry, o, i->instance.params, tensors) || !rt_bind(c) || !dims_agree(c, o)) return api_status(call);
@@ -238,11 +248,18 @@ static attn_status run(api_call *call, void *args) {
     return ATTN_OK;
 }
 
+/* NaN is no weight and no time: comparisons with it are false. */
+bool drv_run_options(attn_run_options *to, const attn_run_options *from) {
+    *to = (attn_run_options)ATTN_RUN_OPTIONS_INIT;
+    if (!from || !api_options(to, sizeof *to, API_UP_TO(attn_run_options, cancel), from)) return false;
+    return (!to->n_inputs || to->inputs) && (!to->n_dims || to->dims) && to->weight >= 0 && to->deadline_s - to->deadline_s == 0;
+}
+
 /* What can be seen to be wrong without a message is refused before any memory is taken. */
 attn_status attn_model_run(attn_model *model, const attn_run_options *options, attn_diagnostics *diagnostics) {
-    running r = {model, options};
-    if (!model || !options || options->struct_size < sizeof *options) return ATTN_ERROR_ARGUMENT;
-    if ((options->n_inputs && !options->inputs) || (options->n_outputs && !options->outputs) || (options->n_dims && !options->dims))
-        return ATTN_ERROR_ARGUMENT;
+    running r = {model, NULL};
+    attn_run_options o;
+    if (!model || !drv_run_options(&o, options) || (o.n_outputs && !o.outputs)) return ATTN_ERROR_ARGUMENT;
+    r.options = &o;
     return api_run(&model->module->context->allocator, diagnostics, run, &r);
 }

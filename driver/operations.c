@@ -302,8 +302,9 @@ static attn_status operations(api_call *call, void *args) {
 
 attn_status attn_model_operations(attn_model *model, const attn_run_options *options, attn_diagnostics *diagnostics, double *out) {
     asking a = {model, options, 0};
-    if (!model || !options || !out || options->struct_size < sizeof *options) return ATTN_ERROR_ARGUMENT;
-    if ((options->n_inputs && !options->inputs) || (options->n_dims && !options->dims)) return ATTN_ERROR_ARGUMENT;
+    attn_run_options o;
+    if (!model || !out || !drv_run_options(&o, options)) return ATTN_ERROR_ARGUMENT;
+    a.options = &o;
     attn_status status = api_run(&model->module->context->allocator, diagnostics, operations, &a);
     *out = a.out;
     return status;

@@ -69,7 +69,7 @@ static attn_status measure(api_call *call, void *args) {
     int64_t items = (int64_t)m->context->threads * ITEMS_PER_THREAD, one = 1;
     float *out = BASE_ARRAY(call->scratch, (size_t)items, float);
     rt_frame frame = {&one, (void *[]){out}};
-    rt_job job = {sizeof job, work, &frame, items, ROUNDS * CHAINS, 0, NULL};
+    rt_job job = {.struct_size = sizeof job, .fn = work, .frame = &frame, .items = items, .cost_of_item = ROUNDS * CHAINS};
     /* Two operations for each multiply-add, as in operations.c: the two figures are compared. */
     double flops = 2.0 * LANES * CHAINS * ROUNDS * (double)items, end = now() + m->seconds;
     do {

@@ -171,18 +171,18 @@ size_t attn_program_n_graphs(const attn_program *program) { return program ? pro
 
 /* Texts in *out belong to the program. */
 attn_status attn_program_graph(const attn_program *program, size_t k, attn_graph_info *out) {
-    if (!program || !out || out->struct_size < sizeof *out || k >= program->n_graphs) return ATTN_ERROR_ARGUMENT;
-    *out = program->graphs[k].info;
-    return ATTN_OK;
+    if (!program || !out || k >= program->n_graphs) return ATTN_ERROR_ARGUMENT;
+    const attn_graph_info *info = &program->graphs[k].info;
+    return api_fill(out, info, sizeof *info, API_UP_TO(attn_graph_info, dim_names)) ? ATTN_OK : ATTN_ERROR_ARGUMENT;
 }
 
 attn_status attn_program_tensor(const attn_program *program, const char *graph, size_t k, attn_tensor_info *out) {
     static const attn_tensor_kind kinds[] = {[RT_TENSOR_INPUT] = ATTN_INPUT, [RT_TENSOR_PARAM] = ATTN_PARAM, [RT_TENSOR_OUTPUT] = ATTN_OUTPUT};
     const api_graph *g = program ? api_graph_find(program, graph) : NULL;
-    if (!g || !out || out->struct_size < sizeof *out || k >= g->signature.n_tensors) return ATTN_ERROR_ARGUMENT;
+    if (!g || !out || k >= g->signature.n_tensors) return ATTN_ERROR_ARGUMENT;
     const rt_tensor_info *t = &g->signature.tensors[k];
-    *out = (attn_tensor_info){sizeof *out, kinds[t->kind], t->name, t->storage, (attn_dtype)t->dtype, (int)t->rank, t->dim_texts, g->is_dim[k]};
-    return ATTN_OK;
+    attn_tensor_info info = {sizeof info, kinds[t->kind], t->name, t->storage, (attn_dtype)t->dtype, (int)t->rank, t->dim_texts, g->is_dim[k]};
+    return api_fill(out, &info, sizeof info, API_UP_TO(attn_tensor_info, is_dim)) ? ATTN_OK : ATTN_ERROR_ARGUMENT;
 }
 
 /* Ends with NULL, as lists of names do here. */

@@ -48,12 +48,13 @@ static bool host_zero(rt_device *self, void *at, size_t bytes) {
     return true;
 }
 
-/* An executor says no when it is cancelled or out of memory; a job that was cancelled is no failure of memory, and the
- * interpreter looks at the cancel flag first. */
+/* An executor says no when the call is over or there is no memory; a job that was cancelled is no failure of memory, and the
+ * interpreter looks at that first. */
 static bool host_launch(rt_device *self, const rt_launch *launch) {
     rt_host *host = (rt_host *)self;
     /* The frame is passed on by address: run returns when the last item is done. */
-    rt_job job = {sizeof job, launch->kernel->fn, &launch->frame, launch->items, launch->cost_of_item, launch->scratch_bytes, launch->cancel};
+    rt_job job = {.struct_size = sizeof job, .fn = launch->kernel->fn, .frame = &launch->frame, .items = launch->items, .order = launch->order,
+                  .cost_of_item = launch->cost_of_item, .scratch_bytes = launch->scratch_bytes, .period = launch->period, .call = launch->call};
     if (host->executor.run(host->executor.self, &job)) return true;
     snprintf(self->error, sizeof self->error, "out of memory");
     return false;

@@ -92,12 +92,10 @@ static void block_put(rt_pool *pool, block *b) {
 
 /* ---- items */
 
-static bool cancelled(const rt_job *job) { return job->cancel && __atomic_load_n(job->cancel, __ATOMIC_RELAXED); }
-
 /* Claims chunks until none is left. Claiming past the end is harmless: the counter only grows, by one chunk per worker. */
 static void compute(task *t, void *scratch) {
     const rt_job *job = t->job;
-    while (!cancelled(job)) {
+    while (!rt_over(job->call)) {
         int64_t first = atomic_fetch_add_explicit(&t->next, t->chunk, memory_order_relaxed);
         if (first >= job->items) return;
         int64_t last = job->items - first < t->chunk ? job->items : first + t->chunk;
@@ -110,10 +108,10 @@ static void compute(task *t, void *scratch) {
 static bool compute_alone(const base_allocator *a, const rt_job *job) {
     block *b = job->scratch_bytes ? block_create(a, (size_t)job->scratch_bytes) : NULL;
     if (job->scratch_bytes && !b) return false;
-    task t = {.job = job, .chunk = job->cancel ? 1 + job->items / 64 : job->items};
+    task t = {.job = job, .chunk = job->call ? 1 + job->items / 64 : job->items};
     compute(&t, b ? b->raw : NULL);
     block_destroy(a, b);
-    return !cancelled(job);
+    return !rt_over(job->call);
 }
 
 /* ---- workers */
@@ -226,7 +224,7 @@ static bool worth_sharing(const rt_pool *pool, const rt_job *job) {
 /* Returns when all items are done, or none is claimed any more after a cancel: true if all are done. */
 static bool pool_run(void *self, const rt_job *job) {
     rt_pool *pool = self;
-    if (job->items <= 0) return !cancelled(job);
+    if (job->items <= 0) return !rt_over(job->call);
     if (!worth_sharing(pool, job)) return compute_alone(&pool->allocator, job);
     int64_t chunk = job->items / pool->n_threads / CHUNKS_PER_SHARE;
     fenv_t mode;
@@ -247,7 +245,7 @@ static bool pool_run(void *self, const rt_job *job) {
     wait_for_others(pool, &t);
     block_put(pool, b);
     pthread_mutex_unlock(&pool->lock);
-    return !cancelled(job);
+    return !rt_over(job->call);
 }
 
 static int pool_workers(void *self) { return ((const rt_pool *)self)->n_threads; }
@@ -305,4 +303,4 @@ void rt_pool_destroy(rt_pool *pool) {
     a.free(a.self, pool, sizeof *pool);
 }
 
-rt_executor rt_pool_executor(rt_pool *pool) { return (rt_executor){pool, pool_run, pool_workers}; }
+rt_executor rt_pool_executor(rt_pool *pool) { return (rt_executor){sizeof(rt_executor), pool, pool_run, pool_workers}; }

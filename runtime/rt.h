@@ -1,6 +1,6 @@
 /* The runtime: what runs a compiled module. Arrays, files, weights, threads, the host as a device, and the interpreter of steps.
  *
- * Reading order: array -> file, npy, json, safetensors -> weights -> pool -> host -> ints -> bind -> run.
+ * Reading order: array -> file, npy, json, safetensors -> weights -> clock -> pool -> host -> ints -> bind -> run.
  * Memory: of arenas where it ends with a call or an object, of a base_allocator where threads share it. What fails reports to
  * a base_diags and returns false.
  */
@@ -80,6 +80,12 @@ typedef struct {
 /* Fills in dims that were -1 and loads the elements into `arena`. */
 bool rt_param_load(const rt_safetensors *s, rt_param *param, base_arena *arena, base_diags *diags, void **data);
 
+/* ---- clock.c: when a call has to end. NULL: a job of no call, which never has to */
+int64_t rt_now_ns(void);                         /* on CLOCK_MONOTONIC */
+bool rt_cancelled(const attn_call *call);
+bool rt_late(const attn_call *call);             /* its deadline has passed */
+bool rt_over(const attn_call *call);             /* one of both */
+
 /* ---- pool.c: threads of a context */
 typedef struct rt_pool rt_pool;
 rt_pool *rt_pool_create(const base_allocator *allocator, int n_threads);         /* 0: one per usable CPU. NULL: no memory */
@@ -115,11 +121,11 @@ typedef struct {
     base_arena *arena;
     base_diags *diags;
     const rt_array *tensors;                     /* by index of entry->tensors; outputs' data may be NULL: not wanted */
-    const bool *cancel;
+    attn_call terms;                             /* what executors are told about the call; struct_size 0: nothing but the usual */
     rt_kernel_time *times;                       /* NULL, or one per kernel: added to */
     int64_t *slots;
     struct rt_block *memory;
-    bool cancelled, no_memory;
+    bool cancelled, late, no_memory;             /* why it ended, if that is no message */
 } rt_call;
 rt_blocks *rt_blocks_create(const base_allocator *allocator, rt_device *device); /* device NULL: the host's. NULL: no memory */
 void rt_blocks_destroy(rt_blocks *blocks);

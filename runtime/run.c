@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "rt.h"
 
 /* ---- blocks of device memory between calls */
@@ -109,10 +108,11 @@ typedef struct {
 
 static const base_span nowhere = {0, 0, 0};
 
-/* Why a device said no: a cancel comes first, since a cancelled launch fails too; then memory, which the caller reports;
+/* Why a device said no: the end of the call comes first, since a cancelled launch fails too; then memory, which the caller reports;
  * the rest is the device's own message. Always false. */
 static bool failed(running *r) {
-    if (r->call->cancel && __atomic_load_n(r->call->cancel, __ATOMIC_RELAXED)) r->call->cancelled = true;
+    if (rt_cancelled(&r->call->terms)) r->call->cancelled = true;
+    else if (rt_late(&r->call->terms)) r->call->late = true;
     else if (!strcmp(r->device->error, "out of memory")) r->call->no_memory = true;
     else base_report(r->call->diags, BASE_MSG_DEVICE_FAILS, nowhere, r->device->name, r->device->error);
     return false;
@@ -207,13 +207,6 @@ static bool copy_outputs(running *r) {
 
 /* ---- steps */
 
-/* Seconds of a clock that never goes back; only differences mean something. */
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* The values of the frame are taken from the slots now: a launch inside a loop sees this turn's. A launch of no items is
  * none. */
 static bool launch(running *r, const rt_step *s) {
@@ -221,18 +214,19 @@ static bool launch(running *r, const rt_step *s) {
     const int64_t *slots = r->call->slots;
     for (uint32_t i = 0; i < k->n_ints; i++) r->ints[i] = slots[s->ints[i]];
     for (uint32_t i = 0; i < k->n_buffers; i++) r->operands[i] = r->buffers[s->buffers[i]];
-    rt_launch l = {k, {r->ints, r->operands}, slots[s->items], slots[s->cost], slots[s->scratch], r->call->cancel};
+    rt_launch l = {.kernel = k, .frame = {r->ints, r->operands}, .items = slots[s->items], .cost_of_item = slots[s->cost], .call = &r->call->terms,
+                   .scratch_bytes = slots[s->scratch], .order = s->order, .period = s->period ? slots[s->period - 1] : 0};
     return l.items <= 0 || r->device->launch(r->device, &l) || failed(r);
 }
 
 /* Timing waits for each launch, so it is done only when somebody asks: launches of a device otherwise overlap. */
 static bool step_launch(running *r, const rt_step *s) {
     rt_kernel_time *time = r->call->times ? &r->call->times[s->kernel] : NULL;
-    double start = time ? now() : 0;
+    int64_t start = time ? rt_now_ns() : 0;
     if (!launch(r, s)) return false;
     if (time) {
         if (!r->device->wait(r->device)) return failed(r);
-        time->seconds += now() - start;
+        time->seconds += 1e-9 * (double)(rt_now_ns() - start);
         time->launches++;
     }
     r->at++;
@@ -344,10 +338,10 @@ static step_fn *const step_fns[] = {
     [RT_STEP_COPY] = step_copy,     [RT_STEP_ZERO] = step_zero, [RT_STEP_CHECK] = step_check, [RT_STEP_FAIL] = step_fail,
 };
 
-/* A cancel is seen between steps; launches have the flag too. The wait at the end makes the outputs complete. */
+/* Cancel and deadline are seen between steps; executors look at them too. The wait at the end makes the outputs complete. */
 static bool run_steps(running *r) {
     while (r->at < r->entry->n_steps) {
-        if (r->call->cancel && __atomic_load_n(r->call->cancel, __ATOMIC_RELAXED)) return failed(r);
+        if (rt_over(&r->call->terms)) return failed(r);
         const rt_step *s = &r->entry->steps[r->at];
         if (!step_fns[s->kind](r, s)) return false;
     }
@@ -366,10 +360,18 @@ static void make_frames(running *r) {
     r->operands = base_alloc_array(r->call->arena, n_buffers, sizeof *r->operands);
 }
 
-/* rt_bind has filled the slots. False: reported, or cancelled or no_memory is set. The caller calls rt_release in any
+/* What executors may rely on, also for a caller that said nothing. */
+static void set_terms(attn_call *terms) {
+    if (!terms->struct_size) *terms = (attn_call){.deadline_ns = INT64_MAX, .cancel = terms->cancel};
+    terms->struct_size = sizeof *terms;
+    if (!(terms->weight > 0)) terms->weight = 1;
+}
+
+/* rt_bind has filled the slots. False: reported, or cancelled, late or no_memory is set. The caller calls rt_release in any
  * case. */
 bool rt_run(rt_call *call) {
     rt_host host;
+    set_terms(&call->terms);
     running r = {.call = call, .entry = call->instance->entry, .device = call->instance->device};
     if (!r.device) {
         rt_host_init(&host, &call->instance->executor, &call->instance->allocator);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "attn/executor.h"
 
 enum { RT_RANK = 8 };
 
@@ -32,11 +33,11 @@ typedef enum {
 typedef struct { uint32_t op, dst, a, b, c; int64_t literal; } rt_int_op;
 
 /* ---- kernels */
-typedef struct {                 /* what one launch hands to a kernel */
+typedef struct attn_frame {      /* what one launch hands to a kernel */
     const int64_t *ints;         /* dimensions, then loop counters, in the kernel's own order */
     void *const *buffers;        /* results first, then operands, in the kernel's own order; dense */
 } rt_frame;
-typedef void rt_kernel_fn(const rt_frame *frame, int64_t first, int64_t last, void *scratch);   /* items [first, last) */
+typedef attn_job_fn rt_kernel_fn;/* items [first, last); attn/executor.h */
 typedef struct {
     const char *name;
     rt_kernel_fn *fn;            /* CPU; NULL on a device that launches by `handle` */
@@ -50,6 +51,7 @@ typedef struct {
     uint32_t kind;
     uint32_t kernel;             /* LAUNCH */
     uint32_t items, cost, scratch;       /* LAUNCH: slots */
+    uint32_t order, period;      /* LAUNCH: attn_order, and 0 or 1 + the slot of the items after which costs repeat */
     const uint32_t *ints;        /* LAUNCH: slots, kernel->n_ints of them */
     const uint32_t *buffers;     /* LAUNCH: kernel->n_buffers; COPY: to, from; ZERO, TEST, CHECK: one; FAIL: position, found */
     uint32_t counter, lo, hi;    /* LOOP: slots; the counter starts at lo */
@@ -109,7 +111,13 @@ typedef struct {                 /* one compiled graph: all inputs, then params,
 
 /* ---- devices: where kernels run. The CPU is one. All functions return false, with a text in `error`, when they fail. */
 typedef struct rt_device rt_device;
-typedef struct { const rt_kernel *kernel; rt_frame frame; int64_t items, cost_of_item, scratch_bytes; const bool *cancel; } rt_launch;  /* cancel: as in rt_job */
+typedef struct {                 /* as in attn_job */
+    const rt_kernel *kernel;
+    rt_frame frame;
+    int64_t items, cost_of_item, scratch_bytes, period;
+    uint32_t order;
+    const attn_call *call;
+} rt_launch;
 struct rt_device {
     size_t struct_size;
     const char *name;
@@ -125,17 +133,7 @@ struct rt_device {
     char error[256];
 };
 
-/* ---- executors: who computes. The default is the context's pool; a host may bring its own. */
-typedef struct {
-    size_t struct_size;
-    rt_kernel_fn *fn;
-    const rt_frame *frame;
-    int64_t items, cost_of_item, scratch_bytes;
-    const bool *cancel;                                /* looked at between chunks; NULL: never */
-} rt_job;
-typedef struct rt_executor {
-    void *self;
-    bool (*run)(void *self, const rt_job *job);        /* all items done, or false: cancelled or no memory */
-    int (*n_workers)(void *self);
-} rt_executor;
+/* ---- executors: who computes. The default is the context's pool; a host may bring its own. attn/executor.h is their specification. */
+typedef attn_job rt_job;
+typedef attn_executor rt_executor;
 #endif

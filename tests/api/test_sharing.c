@@ -212,7 +212,7 @@ static bool run_backwards(void *self, const attn_job *job) {
     serial *s = self;
     void *scratch = NULL;
     if (s->fails || (job->scratch_bytes && posix_memalign(&scratch, 64, (size_t)job->scratch_bytes))) return false;
-    for (int64_t end = job->items; end > 0; end -= 7) attn_job_run(job, end > 7 ? end - 7 : 0, end, scratch);
+    for (int64_t end = job->items; end > 0; end -= 7) job->fn(job->frame, end > 7 ? end - 7 : 0, end, scratch);
     free(scratch);
     s->jobs++;
     s->items += job->items;
@@ -243,7 +243,7 @@ static float sum_with(const attn_context_options *o, int wanted_threads) {
 static void test_same_bits(void **state) {
     attn_context_options o = ATTN_CONTEXT_OPTIONS_INIT;
     serial own = {0};
-    attn_executor executor = {run_backwards, seven, &own};
+    attn_executor executor = {sizeof executor, &own, run_backwards, seven};
     (void)state;
     o.threads = 1;
     float first = sum_with(&o, 1);
@@ -262,7 +262,7 @@ static void test_same_bits(void **state) {
 static void test_executor_fails(void **state) {
     attn_context_options o = ATTN_CONTEXT_OPTIONS_INIT;
     serial own = {.fails = true};
-    attn_executor executor = {run_backwards, NULL, &own};
+    attn_executor executor = {sizeof executor, &own, run_backwards, NULL};
     attn_context *c = NULL;
     double x;
     (void)state;

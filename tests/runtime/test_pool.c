@@ -21,7 +21,7 @@ static void count(const rt_frame *frame, int64_t first, int64_t last, void *scra
     for (int64_t k = first; k < last; k++) seen[k]++;
 }
 
-static rt_job job_of(rt_kernel_fn *fn, const rt_frame *frame, int64_t items) { return (rt_job){sizeof(rt_job), fn, frame, items, 1000, 0, NULL}; }
+static rt_job job_of(rt_kernel_fn *fn, const rt_frame *frame, int64_t items) { return (rt_job){.struct_size = sizeof(rt_job), .fn = fn, .frame = frame, .items = items, .cost_of_item = 1000}; }
 
 static void assert_each_once(const _Atomic int *seen, int n, int times) {
     for (int k = 0; k < n; k++) assert_int_equal(seen[k], times);
@@ -36,7 +36,7 @@ static void each_item_once(void **state) {
         static _Atomic int seen[ITEMS];
         memset((void *)seen, 0, sizeof seen);
         rt_frame frame = {NULL, (void *[]){(void *)seen}};
-        for (int turn = 0; turn < 50; turn++) assert_true(e.run(e.self, &(rt_job){sizeof(rt_job), count, &frame, ITEMS, 100, 0, NULL}));
+        for (int turn = 0; turn < 50; turn++) assert_true(e.run(e.self, &(rt_job){.struct_size = sizeof(rt_job), .fn = count, .frame = &frame, .items = ITEMS, .cost_of_item = 100}));
         assert_each_once(seen, ITEMS, 50);
         rt_job none = job_of(count, &frame, 0);
         assert_true(e.run(e.self, &none));
@@ -60,7 +60,8 @@ static void scratch_is_private(void **state) {
     rt_executor e = rt_pool_executor(pool);
     int64_t *sums = calloc(ITEMS, sizeof *sums);
     rt_frame frame = {NULL, (void *[]){sums}};
-    rt_job job = {sizeof job, fill_scratch, &frame, ITEMS, 1000, 100 * sizeof(int64_t), NULL};
+    rt_job job = job_of(fill_scratch, &frame, ITEMS);
+    job.scratch_bytes = 100 * sizeof(int64_t);
     assert_true(e.run(e.self, &job));
     for (int64_t k = 0; k < ITEMS; k++) assert_int_equal(sums[k], 100 * k);
     free(sums);
@@ -128,7 +129,9 @@ static void cancel_leaves_items_out(void **state) {
         bool cancel = false;
         _Atomic int calls = 0;
         rt_frame frame = {NULL, (void *[]){&cancel, (void *)&calls}};
-        rt_job job = {sizeof job, cancel_now, &frame, 1 << 20, 1000, 0, &cancel};
+        const attn_call call = {sizeof call, 1, INT64_MAX, 0, &cancel};
+        rt_job job = job_of(cancel_now, &frame, 1 << 20);
+        job.call = &call;
         assert_false(e.run(e.self, &job));
         assert_true(calls <= threads);
         rt_pool_destroy(pool);
@@ -154,7 +157,8 @@ static void no_scratch_is_false(void **state) {
         rt_executor e = rt_pool_executor(pool);
         static _Atomic int seen[10];
         rt_frame frame = {NULL, (void *[]){(void *)seen}};
-        rt_job job = {sizeof job, count, &frame, 10, 100000, 1 << 21, NULL};
+        rt_job job = job_of(count, &frame, 10);
+        job.scratch_bytes = 1 << 21;
         assert_false(e.run(e.self, &job));
         rt_pool_destroy(pool);
     }

@@ -103,7 +103,7 @@ static bool apart_launch(rt_device *d, const rt_launch *l) {
 }
 static bool apart_wait(rt_device *d) { return ((apart *)d)->host.device.wait(&((apart *)d)->host.device); }
 
-static const rt_executor serial = {NULL, run_here, one};
+static const rt_executor serial = {sizeof(rt_executor), NULL, run_here, one};
 
 static void apart_init(apart *a) {
     base_allocator allocator = base_allocator_or_malloc(NULL);
@@ -131,7 +131,7 @@ static world *open_world(rt_device *device) {
     w->diags = base_diags_create(w->arena);
     w->blocks = rt_blocks_create(&allocator, device);
     w->instance = (rt_instance){.entry = &entry, .device = device, .executor = serial, .allocator = allocator, .blocks = w->blocks};
-    w->call = (rt_call){.instance = &w->instance, .arena = w->arena, .diags = w->diags, .tensors = w->tensors, .cancel = &w->cancel};
+    w->call = (rt_call){.instance = &w->instance, .arena = w->arena, .diags = w->diags, .tensors = w->tensors, .terms = {.cancel = &w->cancel}};
     return w;
 }
 

@@ -20,7 +20,7 @@ static int one(void *self) {
     (void)self;
     return 1;
 }
-const rt_executor native_serial = {NULL, serial_run, one};
+const rt_executor native_serial = {sizeof(rt_executor), NULL, serial_run, one};
 
 /* ---- tensors as kernels see them: dense, in their own types; room for one element more, so that an empty one has room */
 

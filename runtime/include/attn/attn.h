@@ -26,6 +26,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "attn/executor.h"
+
 #if defined(__GNUC__)
 #define ATTN_API __attribute__((visibility("default")))
 #else
@@ -50,7 +52,8 @@ typedef enum attn_status {
     ATTN_ERROR_ARGUMENT,    /* the caller broke a rule of this header */
     ATTN_ERROR_MEMORY,      /* out of memory; everything is as before the call */
     ATTN_ERROR_CANCELLED,   /* the host asked for it, through attn_run_options.cancel */
-    ATTN_ERROR_INTERNAL     /* the library is wrong: please report the diagnostic with the program */
+    ATTN_ERROR_INTERNAL,    /* the library is wrong: please report the diagnostic with the program */
+    ATTN_ERROR_DEADLINE     /* attn_run_options.deadline_s has passed before the run was done */
 } attn_status;
 
 /* A short English name of a status, for logs. Never NULL. */
@@ -112,35 +115,12 @@ ATTN_API const char *attn_diagnostics_render(const attn_diagnostics *diagnostics
 /* Threads, memory, devices: what everything else shares. */
 typedef struct attn_context attn_context;
 
-/* A piece of work that an executor of the host carries out: call attn_job_run on ranges that together cover 0 .. items, each
- * item exactly once, in any order, on any threads, several at a time. */
-typedef struct attn_job {
-    size_t struct_size;
-    int64_t items;
-    int64_t cost_of_item;   /* estimated arithmetic operations; 0: unknown */
-    int64_t scratch_bytes;  /* memory that each concurrent attn_job_run needs for itself, aligned to 64; 0: none */
-    const bool *cancel;     /* if it becomes true, the rest of the items may be left out; may be NULL */
-    const void *work;       /* the library's own */
-} attn_job;
-
-/* Computes items first <= k < end of a job. scratch: scratch_bytes bytes that nobody else uses meanwhile. */
-ATTN_API void attn_job_run(const attn_job *job, int64_t first, int64_t end, void *scratch);
-
-/* Who computes, if not the context's own threads. `run` returns when all items are done: true; or false if it was cancelled or could not
- * get its scratch memory. It may be called from several threads at a time, and from inside a job. `workers` is the number of items
- * that can run at a time: a hint; results never depend on it. */
-typedef struct attn_executor {
-    bool (*run)(void *self, const attn_job *job);
-    int (*workers)(void *self);
-    void *self;             /* must outlive the context and everything made with it */
-} attn_executor;
-
 typedef struct attn_context_options {
     size_t struct_size;
     int threads;                     /* that compute, the caller's included; 0: one per CPU that the process may use */
     const attn_allocator *allocator; /* copied; NULL: malloc */
-    const attn_executor *executor;   /* copied; NULL: the context's own threads, which start at the first run and do not survive fork:
-                                        a child process computes on the calling thread only */
+    const attn_executor *executor;   /* who computes: attn/executor.h. Copied; NULL: the context's own threads, which start at the first run
+                                        and do not survive fork: a child process computes on the calling thread only */
     /* Where NVIDIA's libraries are looked for beside the system's own folders, which is all the library does by itself. Copied. */
     const char *cuda_path;           /* root of a CUDA toolkit (CUDA_PATH, CUDA_HOME); NULL: none */
     const char *python_paths;        /* roots of Python installations that may hold libnvrtc, separated by ':'; NULL: the system's alone */
@@ -149,10 +129,15 @@ typedef struct attn_context_options {
 } attn_context_options;
 #define ATTN_CONTEXT_OPTIONS_INIT {sizeof(attn_context_options), 0, NULL, NULL, NULL, NULL, NULL, NULL}
 
-/* options: NULL for all defaults. Fails with ATTN_ERROR_ARGUMENT (negative threads) or ATTN_ERROR_MEMORY. */
+/* options: NULL for all defaults. Fails with ATTN_ERROR_ARGUMENT (negative threads, an executor that cannot run) or ATTN_ERROR_MEMORY. */
 ATTN_API attn_status attn_context_create(const attn_context_options *options, attn_diagnostics *diagnostics, attn_context **out);
 ATTN_API void attn_context_destroy(attn_context *context);
 ATTN_API int attn_context_threads(const attn_context *context);
+
+/* Who computes for this context: its own threads, or what its options said. Other contexts and shared objects that get it in their options
+ * share these threads, so that all of them together keep no more of them busy than the context has; the caller of each run takes
+ * part besides. It belongs to the context, which must outlive whatever uses it. NULL only for NULL. Any thread may call it and use it. */
+ATTN_API const attn_executor *attn_context_executor(const attn_context *context);
 
 /* Measures what this machine's vector units can do: f32 multiply-adds per second on all threads of the context, in Gflop/s (a multiply-add
  * counts as two). Takes about `seconds`. The ceiling that `attnc bench` compares with. */
@@ -362,9 +347,14 @@ typedef struct attn_run_options {
                                        dense, of the right type and shape, and must not overlap an input or another output */
     size_t n_outputs;
     attn_kernel_time *times;        /* NULL, or room for attn_module_n_kernels of them: seconds and launches are added */
-    const bool *cancel;             /* NULL, or looked at between pieces of work; when true the run ends with ATTN_ERROR_CANCELLED */
+    const bool *cancel;             /* NULL, or looked at between pieces of work; when true the run ends with ATTN_ERROR_CANCELLED. It must
+                                       stay true until the run returns */
+    double weight;                  /* share of the threads while several runs want them, in proportion; 0: 1 */
+    double deadline_s;              /* seconds from the start of the call, looked at where cancel is: then the run ends with
+                                       ATTN_ERROR_DEADLINE; negative: at once. 0: none */
+    uint64_t tenant;                /* your number for whoever the run is for: runs of one tenant together count as one. 0: nobody's */
 } attn_run_options;
-#define ATTN_RUN_OPTIONS_INIT {sizeof(attn_run_options), NULL, NULL, 0, NULL, 0, NULL, 0, NULL, NULL}
+#define ATTN_RUN_OPTIONS_INIT {sizeof(attn_run_options), NULL, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, 0, 0, 0}
 
 /* Computes one graph. Dimensions follow from the shapes of inputs; what does not fit is ATTN_ERROR_DATA with tensor, axis, expected and
  * found. So is an index out of range, with tensor, position and the place in the program. Results are bit-equal for any number of threads.
