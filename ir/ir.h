@@ -271,6 +271,26 @@ typedef struct {                 /* one line, $k. Later lines may read earlier o
     ir_expr a, b;                /* TERM: row factor, column factor; ACC: b is the value factor */
 } ir_let;
 typedef struct { ir_store at; ir_expr e; } ir_kernel_store;                     /* e: a let or something trivial; places filled in */
+/* Which pairs of a row and a column take part in the folds of a kernel, judged for tiles: may and must are the guard of its folds with every
+ * row and column replaced by the two corners of a tile, inclusive. They are ordinary expressions over corner variables, items,
+ * dimensions, counters and reads of kernel->values: an emitter binds lo[a] and hi[a] of each row and column axis a to the tile at hand
+ * (clipped to the extent; a single index: both to it), has items and dimensions as ever, and evaluates them like any other expression.
+ * A tile is full if `must`, empty if not `may`, else partial: the guard is tested pair by pair. A READ may lie out of range, and is clamped as ever. */
+typedef struct { ir_expr may, must; } ir_truth;  /* some pair of the tile can be visible; every pair is */
+typedef struct {                 /* columns along one axis, inclusive, over corners of rows, whatever the other columns are */
+    uint32_t axis;               /* index of the column */
+    ir_expr first, last;         /* what some row of the tile may see lies in there: nothing if first > last */
+    ir_expr full_first, full_last;   /* every row of the tile sees all of these */
+    bool exact;                  /* these four decide every tile, at least as well as may and must: three loops, partial, full, partial */
+} ir_keys;
+typedef struct ir_mask {
+    ir_expr visible;             /* the guard over axes, as the lines have it: of several folds, what any takes */
+    ir_var *lo, *hi;             /* by axis: corner variables; 0 for items, values and features, which stand still */
+    ir_truth tile;
+    ir_keys *keys; uint32_t n_keys;                  /* one per column axis that the folds run over, in the order of axes */
+    ir_expr seen;                /* over items and dims: some pair of the item may be visible. False: its folds take nothing */
+    ir_expr rows_seen;           /* over items and dims: every row sees a column, proved */
+} ir_mask;
 typedef struct ir_kernel {
     ir_unit *unit;
     const char *name;            /* of its first result */
@@ -284,6 +304,7 @@ typedef struct ir_kernel {
     ir_var *counters;   uint32_t n_counters;     /* then counters of the loops around it */
     uint8_t n_sweeps, real;      /* real: IR_TYPE_F64 if any read or result is f64, else IR_TYPE_F32 */
     ir_expr inside;              /* rows that exist where a split does not divide; true if all do */
+    const ir_mask *mask;         /* after the pass `mask`, of kernels whose folds have a guard; NULL: every pair takes part */
 } ir_kernel;
 /* kernel.c */
 const ir_access *ir_kernel_access(const ir_kernel *k, ir_expr read);
