@@ -1,4 +1,5 @@
-/* The task pool: every item once, jobs inside jobs, several callers, cancelling, no memory for scratch, fork. */
+/* The task pool: every item once and in which order, jobs inside jobs, several callers and their shares, cancelling, deadlines, no memory for
+ * scratch, idleness, fork. */
 #include <fenv.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -90,6 +91,55 @@ static void jobs_run_jobs(void **state) {
     rt_pool_destroy(pool);
 }
 
+/* ---- order */
+
+static void each_item_once_in_any_order(void **state) {
+    (void)state;
+    static const int64_t items[] = {1, 2, 12, 96, 1000, 5040}, periods[] = {0, 1, 2, 3, 7, 12, 48, 1000, 5040, -4};
+    rt_pool *pool = rt_pool_create(NULL, 3);
+    rt_executor e = rt_pool_executor(pool);
+    for (size_t n = 0; n < sizeof items / sizeof *items; n++)
+        for (size_t p = 0; p < 2 * sizeof periods / sizeof *periods; p++) {
+            static _Atomic int seen[5040];
+            memset((void *)seen, 0, sizeof seen);
+            rt_frame frame = {NULL, (void *[]){(void *)seen}};
+            rt_job job = job_of(count, &frame, items[n]);
+            job.cost_of_item = 0, job.period = periods[p / 2], job.order = p % 2;
+            assert_true(e.run(e.self, &job));
+            assert_each_once(seen, (int)items[n], 1);
+            assert_each_once(seen + items[n], (int)(5040 - items[n]), 0);
+        }
+    rt_pool_destroy(pool);
+}
+
+static void note(const rt_frame *frame, int64_t first, int64_t last, void *scratch) {
+    int64_t *list = frame->buffers[0];
+    (void)scratch;
+    for (int64_t k = first; k < last; k++) list[1 + list[0]++] = k;
+}
+
+/* One thread that looks for a cancel between chunks shows the order in which they are claimed. */
+static void costly_items_first(void **state) {
+    (void)state;
+    static const struct { int64_t period; uint32_t order; int64_t wanted[7]; } cases[] = {
+        {0, ATTN_ORDER_LEVEL, {6, 0, 1, 2, 3, 4, 5}},  {0, ATTN_ORDER_RISING, {6, 5, 4, 3, 2, 1, 0}}, {3, ATTN_ORDER_LEVEL, {6, 0, 3, 1, 4, 2, 5}},
+        {3, ATTN_ORDER_RISING, {6, 2, 5, 1, 4, 0, 3}}, {4, ATTN_ORDER_RISING, {6, 5, 4, 3, 2, 1, 0}},
+    };
+    rt_pool *pool = rt_pool_create(NULL, 1);
+    rt_executor e = rt_pool_executor(pool);
+    bool cancel = false;
+    const attn_call call = {sizeof call, 1, INT64_MAX, 0, &cancel};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        int64_t list[7] = {0};
+        rt_frame frame = {NULL, (void *[]){list}};
+        rt_job job = job_of(note, &frame, 6);
+        job.call = &call, job.period = cases[k].period, job.order = cases[k].order;
+        assert_true(e.run(e.self, &job));
+        assert_memory_equal(list, cases[k].wanted, sizeof list);
+    }
+    rt_pool_destroy(pool);
+}
+
 typedef struct { rt_executor e; _Atomic int *seen; } caller;
 
 static void *call_often(void *self) {
@@ -115,6 +165,94 @@ static void several_callers(void **state) {
     rt_pool_destroy(pool);
 }
 
+/* ---- shares */
+
+/* Jobs whose items sleep, so that who computes is decided by the pool and not by the processors. Each notes how many threads are in it while it
+ * is watched, and goes on until it is cancelled. */
+typedef struct { rt_executor e; double weight; uint64_t tenant; _Atomic int inside, most, done; _Atomic bool watched; bool cancel, ran_to_end; } sleeper;
+
+static void doze(const rt_frame *frame, int64_t first, int64_t last, void *scratch) {
+    sleeper *s = frame->buffers[0];
+    (void)scratch;
+    int inside = ++s->inside;
+    if (s->watched)
+        for (int most = s->most; inside > most && !atomic_compare_exchange_weak(&s->most, &most, inside);) {}
+    for (int64_t k = first; k < last; k++) usleep(1000);
+    s->done += (int)(last - first);
+    s->inside--;
+}
+
+static void *sleep_long(void *self) {
+    sleeper *s = self;
+    rt_frame frame = {NULL, (void *[]){s}};
+    const attn_call call = {sizeof call, s->weight, INT64_MAX, s->tenant, &s->cancel};
+    rt_job job = job_of(doze, &frame, 100000);
+    /* Chunks of one item, so that workers look often. */
+    job.call = &call, job.period = 1;
+    s->ran_to_end = s->e.run(s->e.self, &job);
+    return NULL;
+}
+
+/* Starts jobs one after the other, each when the one before is under way, and watches them when all have found their threads. */
+static void sleep_together(sleeper *jobs, int n) {
+    rt_pool *pool = rt_pool_create(NULL, 4);
+    pthread_t threads[4];
+    for (int k = 0; k < n; k++) {
+        jobs[k].e = rt_pool_executor(pool);
+        assert_int_equal(pthread_create(&threads[k], NULL, sleep_long, &jobs[k]), 0);
+        while (jobs[k].done < 5) usleep(500);
+    }
+    usleep(50000);
+    for (int k = 0; k < n; k++) jobs[k].watched = true;
+    usleep(50000);
+    for (int k = 0; k < n; k++) jobs[k].watched = false;
+    usleep(10000);
+    for (int k = 0; k < n; k++) __atomic_store_n(&jobs[k].cancel, true, __ATOMIC_RELAXED);
+    for (int k = 0; k < n; k++) pthread_join(threads[k], NULL);
+    for (int k = 0; k < n; k++) assert_false(jobs[k].ran_to_end);
+    rt_pool_destroy(pool);
+}
+
+/* Two callers and two workers: both workers leave the first job for the second, which weighs ten times as much, and no more than four compute. */
+static void workers_follow_weights(void **state) {
+    (void)state;
+    sleeper jobs[2] = {{.weight = 1}, {.weight = 10}};
+    sleep_together(jobs, 2);
+    assert_int_equal(jobs[0].most, 1);
+    assert_int_equal(jobs[1].most, 3);
+}
+
+/* Three callers and one worker. Jobs of one tenant count together, so the worker helps the other one, though it is the oldest. */
+static void tenants_share_once(void **state) {
+    (void)state;
+    sleeper jobs[3] = {{.weight = 1, .tenant = 8}, {.weight = 1, .tenant = 7}, {.weight = 1, .tenant = 7}};
+    sleep_together(jobs, 3);
+    assert_int_equal(jobs[0].most, 2);
+    assert_int_equal(jobs[1].most, 1);
+    assert_int_equal(jobs[2].most, 1);
+}
+
+static double cpu_seconds(void) {
+    struct rusage u;
+    assert_int_equal(getrusage(RUSAGE_SELF, &u), 0);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
+static void idle_threads_take_no_time(void **state) {
+    (void)state;
+    rt_pool *pool = rt_pool_create(NULL, 4);
+    rt_executor e = rt_pool_executor(pool);
+    static _Atomic int seen[1000];
+    rt_frame frame = {NULL, (void *[]){(void *)seen}};
+    rt_job job = job_of(count, &frame, 1000);
+    for (int turn = 0; turn < 100; turn++) assert_true(e.run(e.self, &job));
+    usleep(20000);
+    double before = cpu_seconds();
+    usleep(300000);
+    assert_true(cpu_seconds() - before < 0.003);
+    rt_pool_destroy(pool);
+}
+
 static void cancel_now(const rt_frame *frame, int64_t first, int64_t last, void *scratch) {
     (void)first, (void)last, (void)scratch;
     __atomic_store_n((bool *)frame->buffers[0], true, __ATOMIC_RELAXED);
@@ -134,6 +272,23 @@ static void cancel_leaves_items_out(void **state) {
         job.call = &call;
         assert_false(e.run(e.self, &job));
         assert_true(calls <= threads);
+        rt_pool_destroy(pool);
+    }
+}
+
+static void late_items_are_left_out(void **state) {
+    (void)state;
+    for (int threads = 1; threads < 4; threads++) {
+        rt_pool *pool = rt_pool_create(NULL, threads);
+        rt_executor e = rt_pool_executor(pool);
+        sleeper s = {.weight = 1};
+        rt_frame frame = {NULL, (void *[]){&s}};
+        const attn_call call = {sizeof call, 1, rt_now_ns() + 20000000, 0, NULL};
+        rt_job job = job_of(doze, &frame, 640);
+        job.call = &call;
+        assert_false(e.run(e.self, &job));
+        assert_true(s.done > 0 && s.done < 640 && s.inside == 0);
+        assert_true(rt_now_ns() >= call.deadline_ns);
         rt_pool_destroy(pool);
     }
 }
@@ -250,7 +405,9 @@ static void no_threads_is_no_failure(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_item_once),     cmocka_unit_test(scratch_is_private),      cmocka_unit_test(jobs_run_jobs),
+        cmocka_unit_test(each_item_once),     cmocka_unit_test(each_item_once_in_any_order), cmocka_unit_test(costly_items_first),
+        cmocka_unit_test(workers_follow_weights), cmocka_unit_test(tenants_share_once), cmocka_unit_test(idle_threads_take_no_time),
+        cmocka_unit_test(late_items_are_left_out), cmocka_unit_test(scratch_is_private), cmocka_unit_test(jobs_run_jobs),
         cmocka_unit_test(several_callers),    cmocka_unit_test(cancel_leaves_items_out), cmocka_unit_test(no_scratch_is_false),
         cmocka_unit_test(child_computes_alone), cmocka_unit_test(rounding_is_the_callers), cmocka_unit_test(no_threads_is_no_failure),
     };
