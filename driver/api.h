@@ -66,10 +66,18 @@ void drv_backends_create(attn_context *context, const attn_context_options *opti
 
 /* ---- tensor.c */
 struct attn_tensor {
+    _Atomic int references;                  /* the owner's, and one for each DLPack tensor over it */
     base_arena *arena;
     rt_array array;
+    rt_file file;                            /* mapped, with the elements in it; else closed */
+    struct DLManagedTensor *managed;         /* whose elements these are; else NULL */
 };
+attn_tensor *api_tensor_blank(api_call *call);                       /* without elements, in an arena of its own: call->keep */
+rt_array api_dense(api_call *call, const rt_array *from);            /* itself, or a copy in scratch */
 attn_tensor *api_tensor_new(api_call *call, uint32_t dtype, uint32_t rank, const int64_t *dim);    /* zeroed, in an arena of its own: call->keep */
+
+/* ---- dlpack.c */
+void api_managed_delete(struct DLManagedTensor *managed);            /* by its own deleter */
 
 /* ---- program.c */
 typedef struct {
@@ -137,6 +145,7 @@ struct attn_model {
     uint32_t n_instances;
     void *device_memory;                     /* of params and constants, one block; NULL on the host */
     size_t device_bytes;
+    rt_file weights;                         /* mapped, with params in it; else closed */
     rt_blocks *blocks;
 };
 

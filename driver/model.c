@@ -16,7 +16,7 @@ typedef struct {
     api_call *call;
     attn_model *model;
     const attn_model_options *options;
-    /* Open for this call; valid if has_file. */
+    /* Open for this call, or for as long as the model if params lie in it; valid if has_file. */
     rt_safetensors file;
     bool has_file;
     /* Each param once, in the order of first use; device blocks follow this order too. */
@@ -217,16 +217,14 @@ static void release(void *self) {
     attn_model *m = self;
     rt_device *d = m->module->device;
     rt_blocks_destroy(m->blocks);
+    rt_file_close(&m->weights);
     if (m->device_memory) d->free(d, m->device_memory, m->device_bytes);
 }
 
-static void close_file(void *self) { rt_safetensors_close(self); }
+static void close_file(void *self) { rt_file_close(self); }
 
-/* The file stays open for the call only: all that is wanted has been read then. */
 static bool open_file(loading *l) {
-    /* Closing is registered before opening, and -1 is nothing to close. */
-    l->file.fd = -1;
-    api_defer(l->call, close_file, &l->file, false);
+    api_defer(l->call, close_file, &l->file.file, false);      /* before opening */
     /* Without a file a model can still be made, if it has no params or all are given. */
     l->has_file = l->options->weights != NULL;
     return !l->has_file || rt_safetensors_open(&l->file, l->options->weights, l->call->scratch, l->call->diags);
@@ -235,6 +233,19 @@ static bool open_file(loading *l) {
 /* On the host constants are read where the compiler has put them; a device replaces the pointer in upload_consts. The cast drops a const
  * that kernels keep: no kernel writes a constant. */
 static void *const_data(const rt_buffer *b) { return b->kind == RT_BUFFER_CONST ? (void *)(uintptr_t)b->data : NULL; }
+
+/* A mapped file stays open if a param was left in it. On a device of its own all have been copied. */
+static void keep_file(loading *l) {
+    const rt_file *f = &l->file.file;
+    bool used = false;
+    for (uint32_t k = 0; k < l->params.n && f->mapped; k++) {
+        uintptr_t at = (uintptr_t)l->params.at[k].array.data, first = (uintptr_t)f->at;
+        used |= at >= first && at - first < f->n;
+    }
+    if (!used) return;
+    l->model->weights = *f;
+    l->file.file = (rt_file){0};
+}
 
 /* One instance for each entry: params and constants of that graph, by its own numbers. */
 static bool make_instance(loading *l, api_instance *i, const api_entry *e) {
@@ -279,6 +290,7 @@ static attn_status create(api_call *call, void *args) {
     if (!m->blocks) api_no_memory(call);
     /* Moved when all have been loaded, since one block for everything needs the sum of their sizes. */
     if (!open_file(l) || !make_instances(l) || !move_to_device(l, m->module->device)) return api_status(call);
+    keep_file(l);
     api_module_retain(m->module);
     c->out = m;
     return ATTN_OK;

@@ -27,9 +27,10 @@ static attn_status check_shape(api_call *call, const making *m) {
 }
 
 /* A tensor is its own arena: giving it back needs no context, which may be gone. */
-static attn_tensor *tensor_new(api_call *call) {
+attn_tensor *api_tensor_blank(api_call *call) {
     base_arena *arena = api_keep(call);
     attn_tensor *t = BASE_NEW(arena, attn_tensor);
+    t->references = 1;
     t->arena = arena;
     return t;
 }
@@ -38,7 +39,7 @@ static attn_tensor *tensor_new(api_call *call) {
 attn_tensor *api_tensor_new(api_call *call, uint32_t dtype, uint32_t rank, const int64_t *dim) {
     int64_t n = 0, bytes;
     if (!rt_count(rank, dim, &n) || !base_mul(n, rt_dtypes[dtype].bytes, &bytes)) api_no_memory(call);
-    attn_tensor *t = tensor_new(call);
+    attn_tensor *t = api_tensor_blank(call);
     /* Zeroed by the arena, also where there are no elements: an address of its own, since NULL means that there are no data. */
     rt_array_dense(&t->array, dtype, rank, dim, base_alloc(t->arena, (size_t)bytes));
     return t;
@@ -58,7 +59,7 @@ static attn_status wrap(api_call *call, void *args) {
     /* In elements, may be 0 or negative; dense if none are given. */
     if (m->strides) memcpy(a.stride, m->strides, (size_t)m->rank * sizeof *m->strides);
     if (!rt_array_span(&a, &first, &last)) return api_argument(call, "strides reach beyond memory");
-    attn_tensor *t = tensor_new(call);
+    attn_tensor *t = api_tensor_blank(call);
     t->array = a;
     if (!m->data) t->array.data = base_alloc(t->arena, 1);      /* of no elements: still an address, NULL means "not wanted" elsewhere */
     m->out = t;
@@ -73,18 +74,24 @@ static attn_status create(api_call *call, void *args) {
     return status;
 }
 
-/* The file is in scratch memory, the elements in the tensor's, so that the tensor is not twice its size. */
+static void close_file(void *self) { rt_file_close(self); }
+
+/* A mapped file stays open for as long as the tensor, if the elements can be used where they are. A file that was read is in scratch memory, and
+ * the elements are copied to the tensor's. */
 static attn_status read_npy(api_call *call, void *args) {
     making *m = args;
-    const unsigned char *bytes;
-    size_t n;
-    rt_array a;
+    rt_file *f = BASE_NEW(call->scratch, rt_file);
+    api_defer(call, close_file, f, false);
     /* What is wrong with the file is reported with its path. */
-    if (!rt_file_read(m->path, call->scratch, call->diags, &bytes, &n)) return api_status(call);
-    attn_tensor *t = tensor_new(call);
+    if (!rt_file_open(m->path, call->scratch, call->diags, f)) return api_status(call);
+    attn_tensor *t = api_tensor_blank(call);
     /* A failure takes the tensor's arena along: it is call->keep. */
-    if (!rt_npy_parse(m->path, bytes, n, t->arena, call->diags, &a)) return api_status(call);
-    t->array = a;
+    if (!rt_npy_parse(m->path, f->at, f->n, f->mapped, t->arena, call->diags, &t->array)) return api_status(call);
+    uintptr_t at = (uintptr_t)t->array.data, first = (uintptr_t)f->at;
+    if (f->mapped && at >= first && at - first <= f->n) {
+        t->file = *f;
+        *f = (rt_file){0};
+    }
     m->out = t;
     return ATTN_OK;
 }
@@ -93,7 +100,7 @@ static attn_status read_npy(api_call *call, void *args) {
 typedef struct { const attn_tensor_file *files; size_t n; } writing;
 
 /* The tensor itself if it is dense, else a copy. */
-static rt_array dense(api_call *call, const rt_array *from) {
+rt_array api_dense(api_call *call, const rt_array *from) {
     rt_array a = *from;
     int64_t n = 0;
     if (rt_array_is_dense(from)) return a;
@@ -111,7 +118,7 @@ static attn_status write_npys(api_call *call, void *args) {
     for (size_t k = 0; k < w->n; k++) {
         if (!w->files[k].path || !w->files[k].tensor) return api_argument(call, "a file without path or tensor");
         /* Files are written in row-major order, whatever the strides. */
-        rt_array a = dense(call, &w->files[k].tensor->array);
+        rt_array a = api_dense(call, &w->files[k].tensor->array);
         out[k] = rt_npy_output(w->files[k].path, &a, call->scratch);
     }
     return rt_files_write(out, w->n, call->scratch, call->diags) ? ATTN_OK : api_status(call);
@@ -156,9 +163,13 @@ attn_status attn_tensors_write_npy(attn_context *context, const attn_tensor_file
     return context && (files || n_files == 0) ? api_run(&context->allocator, diagnostics, write_npys, &w) : ATTN_ERROR_ARGUMENT;
 }
 
-/* Memory that the tensor was wrapped around is the caller's and stays. */
+/* Memory that the tensor was wrapped around is the caller's and stays. The count is atomic although a tensor belongs to one thread at a time: who
+ * got it as a DLPack tensor gives it back whenever and wherever they like. */
 void attn_tensor_destroy(attn_tensor *tensor) {
-    if (tensor) base_arena_destroy(tensor->arena);
+    if (!tensor || atomic_fetch_sub(&tensor->references, 1) != 1) return;
+    rt_file_close(&tensor->file);
+    if (tensor->managed) api_managed_delete(tensor->managed);
+    base_arena_destroy(tensor->arena);
 }
 
 attn_dtype attn_tensor_dtype(const attn_tensor *tensor) { return tensor ? (attn_dtype)tensor->array.dtype : ATTN_F32; }

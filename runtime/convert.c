@@ -26,7 +26,8 @@ static double from_bf16(uint16_t h) {
     return (double)out;
 }
 
-#define LOAD(type, at, k) (((const type *)(at))[k])      /* arenas align what they hand out */
+/* The bytes of a file are aligned to nothing. */
+#define LOAD(type, at, k) (((const struct __attribute__((packed, may_alias)) { type value; } *)(at))[k].value)
 
 /* A double holds every stored real exactly, so one way through the middle serves all pairs. */
 static double load_real(uint8_t stored, const void *from, int64_t k) {

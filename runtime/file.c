@@ -1,4 +1,5 @@
-/* Whole files. Only regular ones are read: a pipe or a device could keep a reader waiting. A file that is written appears under its
+/* Whole files. Small ones are read, large ones are mapped, so that what nobody looks at is not read at all. A mapped file that somebody cuts short
+ * ends the process when its missing part is read, which is why small ones, where mapping gains nothing, are never mapped. Only regular ones are read: a pipe or a device could keep a reader waiting. A file that is written appears under its
  * name when it, and all that are written with it, are complete: it is written beside it and renamed. What is no regular file (/dev/null,
  * /dev/stdout) is written directly.
  * errno becomes a diagnostic here and nowhere else.
@@ -6,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "rt.h"
@@ -60,6 +62,36 @@ bool rt_file_read(const char *path, base_arena *arena, base_diags *diags, const 
     return fine || rt_cannot(diags, BASE_MSG_FILE_READ, path, error);
 }
 
+/* False: it cannot be mapped, or has become shorter than a mapping is worth. A private mapping that may be written: what a host changes stays
+ * in this process, and takes memory only then. */
+static bool map(const char *path, rt_file *out) {
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return false;
+    void *at = MAP_FAILED;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= RT_MAPPED_FROM)
+        at = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+    close(fd);                                   /* the mapping stays */
+    if (at != MAP_FAILED) *out = (rt_file){at, (size_t)st.st_size, true};
+    return at != MAP_FAILED;
+}
+
+/* Not every file system maps its files: reading serves all of them, and says what is wrong with a path. */
+bool rt_file_open(const char *path, base_arena *arena, base_diags *diags, rt_file *out) {
+    const unsigned char *bytes;
+    size_t n;
+    if (!file_size(path, diags, &n)) return false;
+    if (n >= RT_MAPPED_FROM && map(path, out)) return true;
+    if (!rt_file_read(path, arena, diags, &bytes, &n)) return false;
+    *out = (rt_file){(unsigned char *)(uintptr_t)bytes, n, false};       /* the arena's: the const is for others */
+    return true;
+}
+
+void rt_file_close(rt_file *f) {
+    if (f->mapped) munmap(f->at, f->n);
+    *f = (rt_file){0};
+}
+
 /* All parts, one after the other. False: errno says why. A write may take less than it was given. */
 static bool write_all(int fd, const rt_bytes *parts, size_t n_parts) {
     for (size_t k = 0; k < n_parts; k++) {
@@ -97,9 +129,11 @@ static int open_beside(const char *path, char *name, size_t n) {
     return -1;
 }
 
-/* Closes fd in any case. close may be the first to say that the disk is full; the first error is the one that counts. */
-static bool fill(int fd, const rt_output *out) {
-    bool fine = write_all(fd, out->parts, RT_PARTS);
+/* Closes fd in any case. close may be the first to say that the disk is full; the first error is the one that counts. keep: the bytes must have
+ * reached the disk before the name does, or a crash of the machine could leave an empty file under it. */
+static bool fill(int fd, const rt_output *out, bool keep) {
+    bool fine = write_all(fd, out->parts, out->n_parts);
+    if (fine && keep) fine = fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP;    /* some file systems have no such thing */
     int error = errno;
     if (close(fd) && fine) fine = false, error = errno;
     errno = error;
@@ -110,12 +144,12 @@ static bool fill(int fd, const rt_output *out) {
 static bool stage(staging *s) {
     int fd = open_beside(s->out->path, s->staged, s->room);
     if (fd < 0) s->staged[0] = 0;
-    return fd >= 0 && fill(fd, s->out);
+    return fd >= 0 && fill(fd, s->out, true);
 }
 
 static bool write_special(const staging *s) {
     int fd = open(s->out->path, O_WRONLY | O_CLOEXEC);
-    return fd >= 0 && fill(fd, s->out);
+    return fd >= 0 && fill(fd, s->out, false);
 }
 
 /* From here on there is nothing to remove. */

@@ -155,13 +155,11 @@ static void fortran_strides(rt_array *a, int64_t n) {
     }
 }
 
-/* The elements are exactly what is left of the file: fewer or more means that the shape is not that of the data. They
- * are copied, since the bytes of a file are aligned to nothing. */
-static bool take_elements(const char *name, const header *h, const unsigned char *bytes, size_t n, base_arena *arena, base_diags *diags,
-                          rt_array *out) {
+/* The elements are exactly what is left of the file: fewer or more means that the shape is not that of the data. *out lies over them, in the
+ * file's order. */
+static bool find_elements(const char *name, const header *h, unsigned char *bytes, size_t n, base_diags *diags, rt_array *out, bool *swap) {
     uint32_t dtype;
-    bool swap;
-    if (!find_dtype(h->descr, &dtype, &swap)) {
+    if (!find_dtype(h->descr, &dtype, swap)) {
         base_report(diags, BASE_MSG_NPY_DTYPE, nowhere, name, h->descr)->expected = "one of <f4 <f8 <i4 <i8 |b1";
         return false;
     }
@@ -172,34 +170,33 @@ static bool take_elements(const char *name, const header *h, const unsigned char
         damaged(diags, name, base_printf(diags->arena, "its shape needs %lld bytes of elements, it has %zu", (long long)size, n));
         return false;
     }
-    unsigned char *data = base_copy(arena, bytes, n);
-    if (swap) swap_bytes(data, (size_t)elements, rt_dtypes[dtype].bytes);
-    rt_array_dense(out, dtype, h->rank, h->dim, data);
-    /* Kernels compute with truth values as bytes, so nothing but 0 and 1 comes in. */
-    uint8_t other;
-    return dtype != RT_BOOL || rt_array_bools(out, &other) || damaged(diags, name, "a truth value is neither 0 nor 1");
+    rt_array_dense(out, dtype, h->rank, h->dim, bytes);
+    if (h->fortran && h->rank > 1) fortran_strides(out, elements);     /* with one axis both orders are the same */
+    return true;
 }
 
-/* Fortran order is C order with strides the other way round: packed once, so that every array read is row-major. */
-static void reorder(rt_array *a, size_t bytes, base_arena *arena) {
-    int64_t n;
+/* Row-major, aligned and in the machine's byte order: in the arena, whatever the file has. */
+static void copy_elements(rt_array *a, bool swap, base_arena *arena) {
+    int64_t n = 0;
     rt_count(a->rank, a->dim, &n);
-    fortran_strides(a, n);
-    void *packed = base_alloc(arena, bytes);
-    rt_array_pack(a, packed);
-    rt_array_dense(a, a->dtype, a->rank, a->dim, packed);
+    void *to = base_alloc_array(arena, (size_t)n, rt_dtypes[a->dtype].bytes);
+    rt_array_pack(a, to);
+    if (swap) swap_bytes(to, (size_t)n, rt_dtypes[a->dtype].bytes);
+    rt_array_dense(a, a->dtype, a->rank, a->dim, to);
 }
 
-/* `name` is for messages. `bytes` may be freed afterwards. */
-bool rt_npy_parse(const char *name, const unsigned char *bytes, size_t n, base_arena *arena, base_diags *diags, rt_array *out) {
+/* `name` is for messages. */
+bool rt_npy_parse(const char *name, unsigned char *bytes, size_t n, bool in_place, base_arena *arena, base_diags *diags, rt_array *out) {
     size_t start, end;
+    bool swap;
     if (!find_header(bytes, n, &start, &end)) return damaged(diags, name, "it does not start like one");
     header h = {.at = (const char *)bytes + start, .end = (const char *)bytes + end};
     if (!take_header(&h)) return damaged(diags, name, "its header is no dictionary of descr, fortran_order and a shape of at most 8 axes");
-    if (!take_elements(name, &h, bytes + end, n - end, arena, diags, out)) return false;
-    /* With one axis both orders are the same. */
-    if (h.fortran && h.rank > 1) reorder(out, n - end, arena);
-    return true;
+    if (!find_elements(name, &h, bytes + end, n - end, diags, out, &swap)) return false;
+    if (!in_place || swap || !rt_array_is_dense(out)) copy_elements(out, swap, arena);
+    /* Kernels compute with truth values as bytes, so nothing but 0 and 1 comes in. */
+    uint8_t other;
+    return out->dtype != RT_BOOL || rt_array_bools(out, &other) || damaged(diags, name, "a truth value is neither 0 nor 1");
 }
 
 /* Version 1: with at most 8 axes the header is far shorter than the 65535 bytes that its length can say. The elements
@@ -221,5 +218,8 @@ rt_output rt_npy_output(const char *path, const rt_array *dense, base_arena *are
     base_text_add(&head, "%s%*s\n", dict.at, (int)(length - dict.n - 1), "");
     int64_t n = 0;
     rt_count(dense->rank, dense->dim, &n);
-    return (rt_output){path, {{head.at, head.n}, {dense->data, (size_t)n * rt_dtypes[dense->dtype].bytes}}};
+    rt_bytes *parts = BASE_ARRAY(arena, 2, rt_bytes);
+    parts[0] = (rt_bytes){head.at, head.n};
+    parts[1] = (rt_bytes){dense->data, (size_t)n * rt_dtypes[dense->dtype].bytes};
+    return (rt_output){path, parts, 2};
 }

@@ -28,13 +28,20 @@ bool rt_array_span(const rt_array *a, int64_t *first, int64_t *last);           
 /* ---- file.c: whole files */
 bool rt_cannot(base_diags *diags, base_message message, const char *path, int error);   /* reports an errno; false */
 bool rt_file_read(const char *path, base_arena *arena, base_diags *diags, const unsigned char **bytes, size_t *n);
+/* A file's bytes for as long as it is open: in the arena, or, of a large one, mapped; changing them does not change the file. What is mapped must
+ * not become shorter meanwhile: reading beyond its end is a signal. Start from {0}; close also after a failure. */
+enum { RT_MAPPED_FROM = 1 << 20 };
+typedef struct { unsigned char *at; size_t n; bool mapped; } rt_file;
+bool rt_file_open(const char *path, base_arena *arena, base_diags *diags, rt_file *out);
+void rt_file_close(rt_file *f);                  /* may be called twice */
 typedef struct { const void *at; size_t n; } rt_bytes;
-enum { RT_PARTS = 2 };
-typedef struct { const char *path; rt_bytes parts[RT_PARTS]; } rt_output;        /* parts: one after the other */
+typedef struct { const char *path; const rt_bytes *parts; size_t n_parts; } rt_output;             /* parts: one after the other */
 bool rt_files_write(const rt_output *files, size_t n, base_arena *arena, base_diags *diags);        /* all of them appear, complete, or none */
 
 /* ---- npy.c: .npy files */
-bool rt_npy_parse(const char *name, const unsigned char *bytes, size_t n, base_arena *arena, base_diags *diags, rt_array *out);  /* data in the arena */
+/* Dense, row-major, in the machine's byte order. in_place: where they are that in the file, the elements stay there, and `bytes` must too;
+ * all others are copied to the arena. */
+bool rt_npy_parse(const char *name, unsigned char *bytes, size_t n, bool in_place, base_arena *arena, base_diags *diags, rt_array *out);
 rt_output rt_npy_output(const char *path, const rt_array *dense, base_arena *arena);               /* what is to be written for it */
 
 /* ---- json.c: as much JSON as the headers of files have. Each reads one thing behind blanks and says whether it was there */
@@ -59,15 +66,13 @@ typedef struct {
 } rt_stored_tensor;
 typedef struct {
     const char *path;
-    int fd;                                      /* -1: closed */
+    rt_file file;
     rt_stored_tensor *tensors; uint32_t n_tensors;         /* sorted by name: a hash could be led into collisions by a file made for it */
 } rt_safetensors;
-/* Opens and checks everything that the header says. The caller sets fd to -1 before and closes afterwards, also on failure. */
+/* Opens and checks everything that the header says. Start from {0}; close the file afterwards, also on failure. */
 bool rt_safetensors_open(rt_safetensors *s, const char *path, base_arena *arena, base_diags *diags);
-void rt_safetensors_close(rt_safetensors *s);
 const rt_stored_tensor *rt_safetensors_find(const rt_safetensors *s, const char *name);            /* NULL: none */
-bool rt_safetensors_read(const rt_safetensors *s, const rt_stored_tensor *t, void *out, base_diags *diags);  /* t->bytes bytes as stored */
-/* Elements of a stored type to a dtype. false: that pair is refused, or a value does not fit. */
+/* Elements of a stored type, aligned to nothing, to a dtype. false: that pair is refused, or a value does not fit. */
 bool rt_convert(uint8_t stored, const void *from, uint32_t dtype, void *to, int64_t n);
 
 /* ---- weights.c: from stored tensors to params */
@@ -77,7 +82,7 @@ typedef struct {
     int64_t dim[RT_RANK];                        /* -1: as stored */
     const char *const *dim_texts;
 } rt_param;
-/* Fills in dims that were -1 and loads the elements into `arena`. */
+/* Fills in dims that were -1 and loads the elements into `arena`. Those of a mapped file that are as the program wants them stay there. */
 bool rt_param_load(const rt_safetensors *s, rt_param *param, base_arena *arena, base_diags *diags, void **data);
 
 /* ---- clock.c: when a call has to end. NULL: a job of no call, which never has to */

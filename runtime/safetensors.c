@@ -2,14 +2,10 @@
  * Format: https://huggingface.co/docs/safetensors
  *
  * Nothing in the file is believed: the header must fit the file, every tensor must lie inside it, have exactly the bytes that its shape
- * and type need, and overlap no other. Elements are read when asked for, straight to where they are wanted.
+ * and type need, and overlap no other. Elements stay in the file until somebody looks at them.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "rt.h"
 
 enum { MAX_HEADER = 100 << 20 };     /* as the reference implementation has it */
@@ -29,7 +25,7 @@ typedef struct {
     rt_json json;                    /* the header; names stay in its text */
     bool metadata;                   /* __metadata__ was met */
     BASE_VEC(rt_stored_tensor) tensors;
-    char why[200];                   /* what is wrong; "": errno says it */
+    char why[200];                   /* what is wrong */
 } reading;
 
 static const base_span nowhere = {0, 0, 0};
@@ -43,21 +39,6 @@ static bool damaged(reading *r, const char *why) {
 static bool damaged_at(reading *r, const char *name, const char *why) {
     snprintf(r->why, sizeof r->why, "tensor '%.100s' %s", name, why);
     return false;
-}
-
-/* pread: several threads may load from one file. At most 2^30 bytes at a time, since Linux gives no more than 2^31 - 4096. */
-static bool read_at(int fd, void *out, uint64_t n, uint64_t offset) {
-    unsigned char *to = out;
-    while (n) {
-        ssize_t got = pread(fd, to, n < (1u << 30) ? (size_t)n : 1u << 30, (off_t)offset);
-        if (got < 0 && errno == EINTR) continue;
-        if (got == 0) errno = EIO;   /* it has become shorter since it was opened */
-        if (got <= 0) return false;
-        to += got;
-        n -= (uint64_t)got;
-        offset += (uint64_t)got;
-    }
-    return true;
 }
 
 /* ---- one tensor of the header */
@@ -198,52 +179,34 @@ static bool sort_names(reading *r) {
     return true;
 }
 
-/* false: r->why says what is wrong, or it is empty and errno does. */
-static bool read_header(reading *r, uint64_t file_bytes) {
-    unsigned char head[8];
-    if (file_bytes < 8) return damaged(r, "it is shorter than a header");
-    if (!read_at(r->s->fd, head, 8, 0)) return false;
+/* The text is copied, since reading it decodes strings in place and the file's bytes stay as they are. */
+static bool read_header(reading *r) {
+    const rt_file *f = &r->s->file;
     uint64_t n = 0;
+    if (f->n < 8) return damaged(r, "it is shorter than a header");
     /* The length is stored with the least byte first, whatever the machine's order is. */
-    for (int k = 8; k-- > 0;) n = n << 8 | head[k];
-    if (n > file_bytes - 8 || n > MAX_HEADER) return damaged(r, "its header is longer than the file");
-    char *text = base_alloc(r->arena, (size_t)n + 1);
-    if (!read_at(r->s->fd, text, n, 8)) return false;
+    for (int k = 8; k-- > 0;) n = n << 8 | f->at[k];
+    if (n > f->n - 8 || n > MAX_HEADER) return damaged(r, "its header is longer than the file");
+    char *text = base_copy(r->arena, f->at + 8, (size_t)n);
     r->json = (rt_json){text, text + n};
     r->data = 8 + n;
-    r->data_bytes = file_bytes - r->data;
+    r->data_bytes = f->n - r->data;
     if (!take_header(r)) return false;
     r->s->tensors = r->tensors.at;
     r->s->n_tensors = r->tensors.n;
     return r->tensors.n == 0 || (no_overlap(r) && sort_names(r));
 }
 
-/* The size is that of the file that was opened: its name may have come to mean another one in between. */
 bool rt_safetensors_open(rt_safetensors *s, const char *path, base_arena *arena, base_diags *diags) {
     reading r = {.s = s, .arena = arena};
-    struct stat st;
     s->path = base_strdup(arena, path);
-    if (stat(path, &st)) return rt_cannot(diags, BASE_MSG_FILE_READ, path, errno);       /* before opening: a pipe would wait for a writer */
-    if (!S_ISREG(st.st_mode)) return rt_cannot(diags, BASE_MSG_FILE_READ, path, S_ISDIR(st.st_mode) ? EISDIR : EINVAL);
-    s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (s->fd < 0 || fstat(s->fd, &st)) return rt_cannot(diags, BASE_MSG_FILE_READ, path, errno);
-    if (read_header(&r, (uint64_t)st.st_size)) return true;
-    if (!r.why[0]) return rt_cannot(diags, BASE_MSG_FILE_READ, path, errno);
+    if (!rt_file_open(path, arena, diags, &s->file)) return false;
+    if (read_header(&r)) return true;
     base_report(diags, BASE_MSG_WEIGHTS_DAMAGED, nowhere, path, r.why);
     return false;
-}
-
-/* May be called twice, and for a file that was never opened. */
-void rt_safetensors_close(rt_safetensors *s) {
-    if (s->fd >= 0) close(s->fd);
-    s->fd = -1;
 }
 
 const rt_stored_tensor *rt_safetensors_find(const rt_safetensors *s, const char *name) {
     const rt_stored_tensor key = {.name = name};
     return bsearch(&key, s->tensors, s->n_tensors, sizeof key, by_name);
-}
-
-bool rt_safetensors_read(const rt_safetensors *s, const rt_stored_tensor *t, void *out, base_diags *diags) {
-    return read_at(s->fd, out, t->bytes, t->offset) || rt_cannot(diags, BASE_MSG_FILE_READ, s->path, errno);
 }

@@ -148,20 +148,20 @@ static bool fits(loading *l, const rt_stored_tensor *t) {
 
 /* ---- elements */
 
-/* Stored as the program wants it: the bytes are read straight to their place. Truth values take the other way, which
- * looks at them one by one. */
+/* Stored as the program wants it. Truth values are not: they are looked at one by one. */
 static bool same_layout(uint8_t stored, uint32_t dtype) {
     static const uint8_t plain[RT_N_DTYPES] = {[RT_F32] = RT_STORED_F32, [RT_F64] = RT_STORED_F64, [RT_I32] = RT_STORED_I32, [RT_I64] = RT_STORED_I64,
                                                [RT_BOOL] = RT_STORED_BOOL};
     return plain[dtype] == stored && stored != RT_STORED_BOOL;
 }
 
+static unsigned char *stored_data(const loading *l, const rt_stored_tensor *t) { return l->s->file.at + t->offset; }
+
 static bool load_slice(loading *l, const rt_stored_tensor *t, void *to) {
     if (t->type == RT_N_STORED) return wrong_type(l, t);
-    if (same_layout(t->type, l->param->dtype)) return rt_safetensors_read(l->s, t, to, l->diags);
-    void *raw = base_alloc(l->arena, (size_t)t->bytes);
-    if (!rt_safetensors_read(l->s, t, raw, l->diags)) return false;
-    return rt_convert(t->type, raw, l->param->dtype, to, t->elements) || wrong_type(l, t);
+    if (!same_layout(t->type, l->param->dtype)) return rt_convert(t->type, stored_data(l, t), l->param->dtype, to, t->elements) || wrong_type(l, t);
+    if (t->bytes) memcpy(to, stored_data(l, t), (size_t)t->bytes);
+    return true;
 }
 
 /* NULL after a report. */
@@ -187,11 +187,19 @@ static bool load_slices(loading *l, int64_t n_slices, unsigned char *to, size_t 
     return true;
 }
 
-/* Dims are complete before memory is taken: the first slice says what is unknown. */
-static bool first_fits(loading *l) {
+/* Dims are complete before memory is taken: the first slice says what is unknown. NULL after a report. */
+static const rt_stored_tensor *find_first(loading *l) {
     int64_t index[RT_RANK] = {0};
     const rt_stored_tensor *t = find(l, index);
-    return t && fits(l, t);
+    return t && fits(l, t) ? t : NULL;
+}
+
+/* The elements of a param that is one stored tensor, where they stand; NULL if they must be copied. Those of a small file are always copied: it ends
+ * with the call. */
+static void *in_place(const loading *l, const rt_stored_tensor *t) {
+    void *at = t ? stored_data(l, t) : NULL;
+    bool fine = t && l->n_stacked == 0 && l->s->file.mapped && same_layout(t->type, l->param->dtype);
+    return fine && (uintptr_t)at % rt_dtypes[l->param->dtype].bytes == 0 ? at : NULL;
 }
 
 bool rt_param_load(const rt_safetensors *s, rt_param *param, base_arena *arena, base_diags *diags, void **data) {
@@ -205,12 +213,15 @@ bool rt_param_load(const rt_safetensors *s, rt_param *param, base_arena *arena, 
     probe_stacked(&l);
     int64_t n_slices, n_slice, bytes, all;
     bool counted = rt_count(l.n_stacked, param->dim, &n_slices);
-    if (counted && (n_slices > 0 || probed) && !first_fits(&l)) return false;    /* without places in the name there is one slice */
+    const rt_stored_tensor *first = NULL;
+    if (counted && (n_slices > 0 || probed) && !(first = find_first(&l))) return false;      /* without places in the name there is one slice */
     if (!counted || !rt_count(param->rank - l.n_stacked, param->dim + l.n_stacked, &n_slice) || !base_mul(n_slice, rt_dtypes[param->dtype].bytes, &bytes) ||
         !base_mul(bytes, n_slices, &all)) {
         base_report(diags, BASE_MSG_TENSOR_LARGE, nowhere, param->name);
         return false;
     }
+    *data = in_place(&l, first);
+    if (*data) return true;
     *data = base_alloc(arena, (size_t)all);
     return load_slices(&l, n_slices, *data, (size_t)bytes);
 }

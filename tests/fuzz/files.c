@@ -47,7 +47,7 @@ static const char *run_npy(fuzz_round *f) {
     if (!exact) return NULL;
     memcpy(exact, f->at, f->n);
     rt_array a;
-    bool fine = rt_npy_parse("x.npy", exact, f->n, f->arena, diags, &a);
+    bool fine = rt_npy_parse("x.npy", exact, f->n, false, f->arena, diags, &a);
     free(exact);
     fuzz_reports(f->arena, diags);
     if (fine) return look(&a);
@@ -102,10 +102,10 @@ static const char *run_safetensors(fuzz_round *f) {
     if (fd < 0 || ftruncate(fd, 0) || pwrite(fd, f->at, f->n, 0) != (ssize_t)f->n) return "no file to write to";
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     base_diags *diags = base_diags_create(f->arena);
-    rt_safetensors s = {.fd = -1};
+    rt_safetensors s = {0};
     bool fine = rt_safetensors_open(&s, path, f->arena, diags);
     const char *fault = fine ? load_params(f, &s, diags) : diags->n_errors ? NULL : "refused without a report";
-    rt_safetensors_close(&s);
+    rt_file_close(&s.file);
     fuzz_reports(f->arena, diags);
     return fault;
 }

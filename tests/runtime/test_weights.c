@@ -21,7 +21,6 @@ static int set_up(void **state) {
     if (setjmp(w->on_failure)) return -1;
     w->arena = base_arena_create(NULL, &w->on_failure);
     w->diags = base_diags_create(w->arena);
-    w->s.fd = -1;
     strcpy(w->path, "/tmp/attn_weights_XXXXXX");
     close(mkstemp(w->path));
     *state = w;
@@ -30,7 +29,7 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     world *w = *state;
-    rt_safetensors_close(&w->s);
+    rt_file_close(&w->s.file);
     unlink(w->path);
     base_arena_destroy(w->arena);
     free(w);
@@ -38,10 +37,10 @@ static int tear_down(void **state) {
 }
 
 static bool open_bytes(world *w, const void *bytes, size_t n) {
-    rt_safetensors_close(&w->s);
-    w->s = (rt_safetensors){.fd = -1};
+    rt_file_close(&w->s.file);
+    w->s = (rt_safetensors){0};
     rt_bytes part = {bytes, n};
-    assert_true(rt_files_write(&(rt_output){w->path, {part}}, 1, w->arena, w->diags));
+    assert_true(rt_files_write(&(rt_output){w->path, &part, 1}, 1, w->arena, w->diags));
     return rt_safetensors_open(&w->s, w->path, w->arena, w->diags);
 }
 

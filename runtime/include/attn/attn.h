@@ -64,7 +64,7 @@ ATTN_API const char *attn_version(void);
 
 /* ------------------------------------------------------------------------------------------------------------- memory */
 
-/* Where the library takes its memory from: all of it but thread stacks and what LLVM and CUDA take for themselves. `alloc` returns at
+/* Where the library takes its memory from: all of it but thread stacks, mapped files, and what LLVM, CUDA and libzip take for themselves. `alloc` returns at
  * least `bytes` bytes, aligned to 16, or NULL when there are none; `free` gets the same number back. Both may be called by any thread,
  * several at a time. NULL functions: malloc and free; one of the two alone is ATTN_ERROR_ARGUMENT. The struct is copied; `self` must
  * outlive every object made with it. */
@@ -179,9 +179,26 @@ ATTN_API int64_t attn_tensor_stride(const attn_tensor *tensor, int axis);
 ATTN_API int64_t attn_tensor_elements(const attn_tensor *tensor);
 ATTN_API void *attn_tensor_data(const attn_tensor *tensor);                /* of the element at position 0 */
 
+/* DLPack (dlpack/dlpack.h, which a host that exchanges tensors includes itself): the same elements, seen by another library. Nothing is copied.
+ *
+ * from: a tensor over the elements of `managed`, which it owns from then on: its deleter, where it has one, is called once, when the tensor is
+ * destroyed, on the thread that does so. If the call fails, `managed` is the caller's as before. Wanted are elements that this processor reaches
+ * (kDLCPU, kDLCUDAHost, kDLROCMHost), of one lane and a type of attn_dtype (bool is code 6 with 8 bits), at most ATTN_MAX_RANK axes; all else is
+ * ATTN_ERROR_DATA. Strides, byte_offset and addresses that are aligned to nothing are fine, as for attn_tensor_wrap. DLPack does not say
+ * whether elements may be written: the library writes to those of outputs alone.
+ *
+ * to: *out keeps the tensor alive, beyond attn_tensor_destroy, until its deleter is called, which may be on any thread. What a tensor of
+ * attn_tensor_wrap lies over must live as long. Strides are always given. */
+struct DLManagedTensor;
+ATTN_API attn_status attn_tensor_from_dlpack(attn_context *context, struct DLManagedTensor *managed, attn_diagnostics *diagnostics, attn_tensor **out);
+ATTN_API attn_status attn_tensor_to_dlpack(attn_context *context, attn_tensor *tensor, attn_diagnostics *diagnostics, struct DLManagedTensor **out);
+
 /* NumPy's .npy files, versions 1 to 3. Read: C and Fortran order, either byte order; the result is dense row-major in the machine's byte
- * order. Element types beside the library's own are refused. Nothing in a file can make the library read or write outside of it. Write:
- * version 1, C order, into a temporary file beside `path` that is renamed when complete, so that `path` is never half a file. */
+ * order. Element types beside the library's own are refused. Nothing in a file can make the library read or write outside of it.
+ * A file of 1 MiB and more is mapped, and its elements stay in it where they are in that order already: they are read from disk when they are
+ * looked at, and what a host writes to them stays in the process. While such a tensor lives the file may be replaced or removed, but
+ * must not be cut short in place: reading what has gone ends the process with SIGBUS. Write: version 1, C order, into a temporary file beside
+ * `path` that is renamed when complete, so that `path` is never half a file. */
 ATTN_API attn_status attn_tensor_read_npy(attn_context *context, const char *path, attn_diagnostics *diagnostics, attn_tensor **out);
 ATTN_API attn_status attn_tensor_write_npy(attn_context *context, const attn_tensor *tensor, const char *path, attn_diagnostics *diagnostics);
 
@@ -325,7 +342,9 @@ typedef struct attn_model_options {
 
 /* options: NULL for a program without params. A param named "w.{l}.q" is stacked from "w.0.q", "w.1.q", ... along its leading axis; a param
  * that only splits or joins stored axes is a view; f16, bf16, f32, f64 and integers are converted. Every missing or unfit tensor is
- * reported. A safetensors file is believed in nothing: offsets, sizes, overlaps and types are checked before use. */
+ * reported. A safetensors file is believed in nothing: offsets, sizes, overlaps and types are checked before use. One of 1 MiB and more
+ * is mapped, and a param that stands in it just as the program wants it stays there, with the rule of attn_tensor_read_npy: while the model
+ * lives, the file must not be cut short in place. */
 ATTN_API attn_status attn_model_create(attn_context *context, const attn_module *module, const attn_model_options *options,
                                        attn_diagnostics *diagnostics, attn_model **out);
 ATTN_API void attn_model_destroy(attn_model *model);
