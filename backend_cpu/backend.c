@@ -83,25 +83,20 @@ static bool emit(const ir_backend *self, const ir_target *t, uint32_t n, const i
     const cpu_half *half = half_need(diags);
     return half && half->emit(t, n, schedules, out, diags);
 }
-static ir_code *compile(const ir_backend *self, const ir_target *t, uint32_t n, const ir_schedule *const *schedules, rt_kernel *kernels,
-                        base_diags *diags) {
+/* The plug-in writes objects, this half makes images of them: what comes later (cache, files, loading) needs no LLVM. */
+static bool compile(const ir_backend *self, const ir_target *t, uint32_t n, const ir_schedule *const *schedules, const rt_executor *executor,
+                    base_arena *arena, rt_image *images, base_diags *diags) {
     (void)self;
     const cpu_half *half = half_need(diags);
-    return half ? half->compile(t, n, schedules, kernels, diags) : NULL;
-}
-/* Code exists, so the plug-in is loaded and its place known to the loader; the arena is only for the names tried. */
-static void release(const ir_backend *self, ir_code *code) {
-    (void)self;
-    if (!code) return;
-    jmp_buf out;
-    base_arena *arena = base_arena_create(NULL, &out);
-    if (!arena) return;
-    if (setjmp(out) == 0) {
-        const char *why = NULL;
-        const cpu_half *half = half_open(arena, &why);
-        if (half) half->release(code);
+    cpu_object *objects = BASE_ARRAY(diags->arena, n, cpu_object);
+    if (!half || !half->objects(t, n, schedules, executor, diags->arena, objects, diags)) return false;
+    for (uint32_t k = 0; k < n; k++) {
+        const char *wrong = cpu_image(objects[k].bytes, objects[k].n, objects[k].entry, arena, &images[k]);
+        if (!wrong) continue;
+        base_report(diags, BASE_MSG_CODE_GENERATION, (base_span){0, 0, 0}, base_printf(diags->arena, "kernel %s: %s", schedules[k]->kernel->name, wrong));
+        return false;
     }
-    base_arena_destroy(arena);
+    return true;
 }
 
 const ir_backend *cpu_backend(void) {
@@ -110,7 +105,6 @@ const ir_backend *cpu_backend(void) {
                                        .unavailable = cpu_unavailable,
                                        .target = target,
                                        .emit = emit,
-                                       .compile = compile,
-                                       .release = release};
+                                       .compile = compile};
     return &backend;
 }

@@ -5,17 +5,18 @@
 #include "cpu.h"
 
 typedef struct {
-    const char *arch, *cpu, *features;   /* what users call it; LLVM's names of the same */
+    const char *arch, *triple, *cpu, *features;      /* what users call it; LLVM's names of the same */
     int32_t lanes, regs;         /* f32 per vector register; vector registers */
     double flops_per_cycle;          /* f32, of one core */
 } level;
 
+#define X86_64 "x86_64-unknown-linux-gnu"
 static const level levels[] = {
-    {"x86-64-v4", "x86-64-v4", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+popcnt", 16, 32, 64},
-    {"x86-64-v3", "x86-64-v3", "+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+popcnt", 8, 16, 32},
-    {"x86-64-v2", "x86-64-v2", "+sse4.2,+popcnt,+ssse3", 4, 16, 8},
-    {"x86-64", "x86-64", "+sse2", 4, 16, 8},
-    {"aarch64", "generic", "+neon,+fp-armv8", 4, 32, 16},
+    {"x86-64-v4", X86_64, "x86-64-v4", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+popcnt", 16, 32, 64},
+    {"x86-64-v3", X86_64, "x86-64-v3", "+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+popcnt", 8, 16, 32},
+    {"x86-64-v2", X86_64, "x86-64-v2", "+sse4.2,+popcnt,+ssse3", 4, 16, 8},
+    {"x86-64", X86_64, "x86-64", "+sse2", 4, 16, 8},
+    {"aarch64", "aarch64-unknown-linux-gnu", "generic", "+neon,+fp-armv8", 4, 32, 16},
 };
 
 /* By exact name; NULL: unknown, which the caller reports. */
@@ -57,6 +58,7 @@ const ir_target *cpu_target(const char *arch, base_arena *arena) {
     const double cycles = 3.5e9;
     ir_target *t = BASE_NEW(arena, ir_target);
     t->name = "cpu";
+    t->triple = l->triple;
     t->cpu = l->cpu;
     t->features = l->features;
     t->lanes = l->lanes;

@@ -1,5 +1,4 @@
 /* The backend "cuda" as one struct of functions: what is missing here, what a target is, text, machine code, device. */
-#include <stdlib.h>
 #include <string.h>
 #include "cuda_internal.h"
 
@@ -49,32 +48,9 @@ static bool emit(const ir_backend *self, const ir_target *t, uint32_t n, const i
 
 /* ---- machine code */
 
-struct ir_code {                 /* keeps the primary context alive as long as its module is loaded in it */
-    cuda_driver driver;
-    struct CUmod_st *module;     /* NULL: not loaded (yet) */
-    cuda_function *functions;    /* by kernel; rt_kernel.handle points into it, so it never moves */
-    char **names;                /* copies: kernels outlive the arena of the compile */
-    uint32_t n;
-};
-
-/* Also of a code that is half made: what is not there is NULL, and the driver's struct all zero. The module goes while its context is current. */
-static void release(const ir_backend *self, ir_code *code) {
-    (void)self;
-    if (!code) return;
-    struct CUctx_st *context = NULL;
-    if (code->module && code->driver.cuCtxPushCurrent(code->driver.context) == 0) {
-        code->driver.cuModuleUnload(code->module);
-        code->driver.cuCtxPopCurrent(&context);
-    }
-    cuda_driver_close(&code->driver);
-    for (uint32_t i = 0; code->names && i < code->n; i++) free(code->names[i]);
-    free(code->names);
-    free(code->functions);
-    free(code);
-}
-
-/* Text, NVRTC, machine code; each failure is reported here. What it makes lies in the arena of the diagnostics. */
-static bool image_of(const ir_backend *self, const ir_target *t, uint32_t n, const ir_schedule *const *schedules, base_diags *diags, cuda_image *image) {
+/* Text, NVRTC, machine code; each failure is reported here. The image lies in the arena. */
+static bool cubin_of(const ir_backend *self, const ir_target *t, uint32_t n, const ir_schedule *const *schedules, base_arena *arena, cuda_image *image,
+                     base_diags *diags) {
     char error[ERROR_TEXT];
     cuda_nvrtc nvrtc;
     base_text text;
@@ -85,73 +61,31 @@ static bool image_of(const ir_backend *self, const ir_target *t, uint32_t n, con
         return false;
     }
     /* The image is a copy, so the library may be closed behind it. */
-    *image = cuda_nvrtc_compile(&nvrtc, text.at, t->cpu, diags->arena);
+    *image = cuda_nvrtc_compile(&nvrtc, text.at, t->cpu, arena);
     cuda_nvrtc_close(&nvrtc);
     if (!image->cubin) base_report(diags, BASE_MSG_CUDA_COMPILE, (base_span){0}, t->cpu, image->log);
     return image->cubin != NULL;
 }
 
-/* Kernels are found by the names that cuda_emit gave them: the index in the list is part of each. */
-static bool load(ir_code *code, const cuda_image *image, uint32_t n, const ir_schedule *const *schedules, base_arena *arena, char *error, size_t error_n) {
-    const cuda_driver *d = &code->driver;
-    if (!cuda_driver_ok(d, d->cuModuleLoadData(&code->module, image->cubin), "load the kernels", error, error_n)) return false;
-    for (uint32_t i = 0; i < n; i++)
-        if (!cuda_driver_ok(d, d->cuModuleGetFunction(&code->functions[i].function, code->module, cuda_symbol(arena, i, schedules[i]->kernel)), "find a kernel", error, error_n)) return false;
+/* One CUBIN for all kernels, which share its bytes: a compile of NVRTC begins with work that does not depend on how much text follows. Kernels are found by
+   the names that cuda_emit gave them: the index in the list is part of each. The driver is asked first: without a GPU there is nothing to compile
+   for, and that is the better message. */
+static bool compile(const ir_backend *self, const ir_target *t, uint32_t n, const ir_schedule *const *schedules, const rt_executor *executor,
+                    base_arena *arena, rt_image *images, base_diags *diags) {
+    char error[ERROR_TEXT];
+    cuda_driver driver;
+    cuda_image image = {0};
+    (void)executor;              /* NVRTC has no parts that could be shared out */
+    if (!cuda_driver_open(&driver, options_of(self), error, sizeof error)) {
+        base_report(diags, BASE_MSG_CUDA_UNAVAILABLE, (base_span){0}, error);
+        return false;
+    }
+    cuda_driver_close(&driver);
+    if (!cubin_of(self, t, n, schedules, arena, &image, diags)) return false;
+    for (uint32_t i = 0; i < n; i++) images[i] = (rt_image){image.cubin, image.n, 0, cuda_symbol(arena, i, schedules[i]->kernel)};
     return true;
 }
 
-/* The context is popped whatever happens: the thread belongs to the caller. */
-static bool load_in_context(ir_code *code, const cuda_image *image, uint32_t n, const ir_schedule *const *schedules, base_arena *arena, char *error, size_t error_n) {
-    struct CUctx_st *context = NULL;
-    if (!cuda_driver_ok(&code->driver, code->driver.cuCtxPushCurrent(code->driver.context), "make its context current", error, error_n)) return false;
-    bool ok = load(code, image, n, schedules, arena, error, error_n);
-    code->driver.cuCtxPopCurrent(&context);
-    return ok;
-}
-
-static ir_code *code_create(uint32_t n, const ir_schedule *const *schedules) {
-    ir_code *code = calloc(1, sizeof *code);
-    if (!code) return NULL;
-    code->n = n;
-    code->functions = calloc(n ? n : 1, sizeof *code->functions);
-    code->names = calloc(n ? n : 1, sizeof *code->names);
-    /* calloc, not the arena: code outlives the compile. What was made before memory ran out is taken apart by release. */
-    bool ok = code->functions && code->names;
-    for (uint32_t i = 0; ok && i < n; i++) ok = (code->names[i] = strdup(schedules[i]->kernel->name)) != NULL;
-    if (ok) return code;
-    release(NULL, code);
-    return NULL;
-}
-
-/* The order of ints and buffers is that of the struct that emit.c prints (parameters), and of the words that device.c fills. */
-static void describe(const ir_code *code, const ir_schedule *const *schedules, rt_kernel *kernels) {
-    for (uint32_t i = 0; i < code->n; i++) {
-        const ir_kernel *k = schedules[i]->kernel;
-        kernels[i] = (rt_kernel){.name = code->names[i], .fn = NULL, .handle = &code->functions[i], .n_ints = k->n_dims + k->n_counters, .n_buffers = k->n_values};
-    }
-}
-
-/* The driver is asked first: without a GPU there is nothing to compile for, and that is the better message. */
-static ir_code *compile(const ir_backend *self, const ir_target *t, uint32_t n, const ir_schedule *const *schedules, rt_kernel *kernels, base_diags *diags) {
-    char error[ERROR_TEXT];
-    cuda_image image;
-    ir_code *code = code_create(n, schedules);
-    /* Nothing is held yet, so the jump out of a compile without memory leaves nothing behind. */
-    if (!code) base_arena_fail(diags->arena);
-    if (!cuda_driver_open(&code->driver, options_of(self), error, sizeof error)) {
-        base_report(diags, BASE_MSG_CUDA_UNAVAILABLE, (base_span){0}, error);
-    } else if (image_of(self, t, n, schedules, diags, &image)) {
-        if (load_in_context(code, &image, n, schedules, diags->arena, error, sizeof error)) {
-            describe(code, schedules, kernels);
-            return code;
-        }
-        base_report(diags, BASE_MSG_CUDA_LOAD, (base_span){0}, error);
-    }
-    release(self, code);
-    return NULL;
-}
-
-/* A device has a driver of its own, so it may outlive the code, and the code it. */
 static rt_device *device_create(const ir_backend *self, const rt_executor *executor, char *error, size_t n) {
     (void)executor;              /* the GPU shares out its own work */
     return cuda_device_create(options_of(self), error, n);
@@ -164,7 +98,7 @@ static void device_destroy(const ir_backend *self, rt_device *device) {
 
 const ir_backend *cuda_backend_create(base_arena *arena, const cuda_options *options) {
     cuda_backend *b = BASE_NEW(arena, cuda_backend);
-    b->base = (ir_backend){.struct_size = sizeof(ir_backend), .name = "cuda", .unavailable = unavailable, .target = target, .emit = emit, .compile = compile, .release = release,
+    b->base = (ir_backend){.struct_size = sizeof(ir_backend), .name = "cuda", .unavailable = unavailable, .target = target, .emit = emit, .compile = compile,
                            .device_create = device_create, .device_destroy = device_destroy};
     /* All NULL by the arena: search the usual places. */
     if (!options) return &b->base;

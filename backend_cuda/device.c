@@ -36,6 +36,72 @@ static bool leave(cuda_device *d, bool ok) {
     return check(d, d->driver.cuCtxPopCurrent(&context), "release its context") && ok;
 }
 
+/* ---- kernels */
+
+typedef struct {                 /* what one load has brought, in one piece of memory */
+    cuda_function *functions;    /* by kernel; rt_kernel.handle points into it, so it never moves */
+    struct CUmod_st **modules;   /* n_modules of n places */
+    uint32_t n_modules;
+} loaded;
+
+static loaded *loaded_create(uint32_t n) {
+    loaded *l = calloc(1, sizeof *l + n * (sizeof *l->functions + sizeof *l->modules));
+    if (!l) return NULL;
+    l->functions = (cuda_function *)(void *)(l + 1);
+    l->modules = (struct CUmod_st **)(void *)(l->functions + n);
+    return l;
+}
+
+/* The context is current. */
+static void modules_unload(cuda_device *d, loaded *l) {
+    while (l->n_modules) d->driver.cuModuleUnload(l->modules[--l->n_modules]);
+}
+
+/* A kernel that shares its bytes with the one before is in the module that was loaded last: that is how a compile hands them out. */
+static bool load_kernels(cuda_device *d, loaded *l, uint32_t n, const rt_kernel *kernels) {
+    for (uint32_t k = 0; k < n; k++) {
+        const rt_image *image = &kernels[k].image;
+        const bool same = k > 0 && image->bytes == kernels[k - 1].image.bytes;
+        if (!same) {
+            if (!check(d, d->driver.cuModuleLoadData(&l->modules[l->n_modules], image->bytes), "load the kernels")) return false;
+            l->n_modules++;
+        }
+        if (!check(d, d->driver.cuModuleGetFunction(&l->functions[k].function, l->modules[l->n_modules - 1], image->symbol), "find a kernel")) return false;
+    }
+    return true;
+}
+
+static bool device_load(rt_device *self, uint32_t n, rt_kernel *kernels, void **out) {
+    cuda_device *d = of(self);
+    loaded *l = loaded_create(n);
+    *out = NULL;
+    if (!l) {
+        snprintf(self->error, sizeof self->error, "out of memory");
+        return false;
+    }
+    bool ok = enter(d);
+    if (ok) {
+        ok = load_kernels(d, l, n, kernels);
+        if (!ok) modules_unload(d, l);
+        ok = leave(d, ok);
+    }
+    for (uint32_t k = 0; ok && k < n; k++) kernels[k].handle = &l->functions[k];
+    if (ok) *out = l;
+    else free(l);
+    return ok;
+}
+
+static void device_unload(rt_device *self, void *what) {
+    cuda_device *d = of(self);
+    if (what && enter(d)) {
+        modules_unload(d, what);
+        leave(d, true);
+    }
+    free(what);
+}
+
+/* ---- memory */
+
 /* An empty tensor has an address and room for one element too. */
 static bool device_alloc(rt_device *self, size_t bytes, void **out) {
     cuda_device *d = of(self);
@@ -129,7 +195,7 @@ rt_device *cuda_device_create(const cuda_options *options, char *error, size_t n
     int processors = cuda_driver_attribute(&d->driver, CUDA_ATTRIBUTE_PROCESSORS);
     /* A driver that does not tell counts as one processor: slow, and right. */
     d->processors = processors > 0 ? processors : 1;
-    d->base = (rt_device){.struct_size = sizeof(rt_device), .name = "cuda", .host_memory = false, .alloc = device_alloc, .free = device_free, .copy_in = device_copy_in,
+    d->base = (rt_device){.struct_size = sizeof(rt_device), .name = "cuda", .host_memory = false, .load = device_load, .unload = device_unload, .alloc = device_alloc, .free = device_free, .copy_in = device_copy_in,
                           .copy_out = device_copy_out, .copy = device_copy, .zero = device_zero, .launch = device_launch, .wait = device_wait};
     return &d->base;
 }

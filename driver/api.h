@@ -113,7 +113,7 @@ typedef struct {
     rt_entry entry;
     ir_graph *meaning;                       /* for the evaluator; else NULL */
     ir_plan *plan;                           /* else */
-    ir_code *code;
+    void *code;                              /* what the device has loaded; NULL: nothing */
     api_kernel *kernels;
     const char **remarks; uint32_t n_remarks;
 } api_entry;

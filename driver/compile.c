@@ -51,12 +51,26 @@ bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, u
 
 /* ---- one entry */
 
-/* Code lives outside of arenas, so a jump between compiling it and the end of the call would lose it. */
-typedef struct { const ir_backend *backend; ir_code *code; } held_code;
+/* Kernels of the host are loaded by a device that is made on the spot: loading is all that it is asked for, and it needs no executor. */
+static rt_device *loader(const attn_module *m, rt_host *host) {
+    if (m->device) return m->device;
+    rt_host_init(host, &m->context->executor, &m->context->allocator);
+    return &host->device;
+}
+
+/* Loaded code is no memory of the arena: a jump between loading it and the end of the call would lose it. */
+typedef struct { const attn_module *module; api_entry *entry; } held_code;
+
+static void unload(const attn_module *m, api_entry *e) {
+    rt_host host;
+    rt_device *device = loader(m, &host);
+    device->unload(device, e->code);
+    e->code = NULL;
+}
 
 static void release_code(void *self) {
-    held_code *h = self;
-    if (h->code) h->backend->release(h->backend, h->code);
+    const held_code *h = self;
+    unload(h->module, h->entry);
 }
 
 /* What explain shows is made into text at once: kernels point into a unit whose spans need the program's files. */
@@ -93,16 +107,33 @@ static void keep_remarks(attn_module *m, const pass_state *s, api_entry *e, cons
     for (uint32_t k = 0; k < s->remarks.n; k++) e->remarks[e->n_remarks++] = remark_text(m, &s->remarks.at[k], diags);
 }
 
-/* All kernels of a graph in one go: a backend shares what they have in common. A graph that only passes inputs on has none. */
-static bool compile_kernels(api_call *call, attn_module *m, const pass_state *s, api_entry *e, rt_kernel *kernels) {
+/* What a device says when it cannot load: memory is told as memory everywhere, the rest is the device's own message. */
+static bool cannot_load(api_call *call, const attn_module *m, const rt_device *device) {
+    if (!strcmp(device->error, "out of memory")) api_no_memory(call);
+    base_report(call->diags, BASE_MSG_CODE_LOAD, (base_span){0, 0, 0}, m->target, base_strdup(call->scratch, device->error));
+    return false;
+}
+
+static bool load_kernels(api_call *call, attn_module *m, api_entry *e, uint32_t n, rt_kernel *kernels) {
+    rt_host host;
+    rt_device *device = loader(m, &host);
     held_code *held = BASE_NEW(call->scratch, held_code);
-    held->backend = m->backend;
-    /* Registered before there is code: registering takes memory, and running out of it then would leave code that nobody releases. */
+    *held = (held_code){m, e};
+    /* Registered before there is code: registering takes memory, and running out of it then would leave code that nobody unloads. */
     api_defer(call, release_code, held, true);
+    return device->load(device, n, kernels, &e->code) || cannot_load(call, m, device);
+}
+
+/* All kernels of a graph in one go: a backend shares what they have in common. A graph that only passes inputs on has none. The images stay
+ * with the module: who writes it to a file writes these bytes. */
+static bool compile_kernels(api_call *call, attn_module *m, const pass_state *s, api_entry *e, rt_kernel *kernels) {
+    rt_image *images = BASE_ARRAY(call->scratch, s->n_kernels, rt_image);
     if (s->n_kernels == 0) return true;
-    e->code = held->code =
-        m->backend->compile(m->backend, s->target, s->n_kernels, (const ir_schedule *const *)s->schedules, kernels, call->diags);
-    return e->code != NULL;
+    if (!m->backend->compile(m->backend, s->target, s->n_kernels, (const ir_schedule *const *)s->schedules, &m->context->executor, m->arena, images,
+                             call->diags))
+        return false;
+    for (uint32_t k = 0; k < s->n_kernels; k++) kernels[k] = ir_kernel_contract(s->schedules[k]->kernel, images[k]);
+    return load_kernels(call, m, e, s->n_kernels, kernels);
 }
 
 /* The evaluator needs nothing but the graph and its signature. */
@@ -219,8 +250,7 @@ attn_module *api_module_retain(attn_module *module) {
 /* Order of the end: code and device first, since they need the backend; the arena, which holds the module itself; then what it kept alive. */
 void attn_module_destroy(attn_module *module) {
     if (!module || atomic_fetch_sub(&module->references, 1) != 1) return;
-    for (uint32_t k = 0; k < module->n_entries; k++)
-        if (module->entries[k].code) module->backend->release(module->backend, module->entries[k].code);
+    for (uint32_t k = 0; k < module->n_entries; k++) unload(module, &module->entries[k]);
     destroy_device(module);
     pthread_mutex_destroy(&module->lock);
     /* Read before the arena goes, in which the module lies. */

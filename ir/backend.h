@@ -5,7 +5,6 @@
 #include "module.h"
 
 typedef struct ir_backend ir_backend;
-typedef struct ir_code ir_code;                        /* compiled kernels; lives until released */
 struct ir_backend {
     size_t struct_size;
     const char *name;                                  /* "cpu", "cuda" */
@@ -14,11 +13,17 @@ struct ir_backend {
     const ir_target *(*target)(const ir_backend *self, const char *arch, base_arena *arena);   /* arch NULL: this machine's */
     /* One text for all kernels, as handed to the target's compiler: LLVM IR or CUDA C. */
     bool (*emit)(const ir_backend *self, const ir_target *target, uint32_t n, const ir_schedule *const *schedules, base_text *out, base_diags *diags);
-    /* Machine code for the kernels, in the order given. kernels: n of them, filled in. */
-    ir_code *(*compile)(const ir_backend *self, const ir_target *target, uint32_t n, const ir_schedule *const *schedules, rt_kernel *kernels, base_diags *diags);
-    void (*release)(const ir_backend *self, ir_code *code);
-    /* Both NULL where kernels are functions of the host: the runtime's own device (runtime/rt.h, rt_host) calls them. */
+    /* Machine code for the kernels, in the order given: n images, filled in, their bytes in the arena. executor: compiles with its threads; NULL: with
+     * this one alone. On the CPU a kernel gives the same bytes whatever is compiled beside it, on any number of threads. */
+    bool (*compile)(const ir_backend *self, const ir_target *target, uint32_t n, const ir_schedule *const *schedules, const rt_executor *executor,
+                    base_arena *arena, rt_image *images, base_diags *diags);
+    /* Both NULL where kernels are functions of the host: the runtime's own device (runtime/rt.h, rt_host) loads and calls them. */
     rt_device *(*device_create)(const ir_backend *self, const rt_executor *executor, char *error, size_t n);   /* NULL and a text if there is none */
     void (*device_destroy)(const ir_backend *self, rt_device *device);
 };
+
+/* A kernel as the contract knows it: what a launch hands to it is listed in the kernel's own order. To be loaded by a device. */
+static inline rt_kernel ir_kernel_contract(const ir_kernel *k, rt_image image) {
+    return (rt_kernel){.name = k->name, .image = image, .n_ints = k->n_dims + k->n_counters, .n_buffers = k->n_values};
+}
 #endif

@@ -322,7 +322,7 @@ bool ir_kernel_run(const ir_kernel *k, ir_frame *frame, const int64_t *counters,
 
 typedef struct ir_target {       /* the only place where a machine's numbers stand */
     const char *name;            /* "cpu", "cuda" */
-    const char *cpu, *features;  /* for LLVM; "" where not used */
+    const char *triple, *cpu, *features;             /* for LLVM; "" where not used */
     bool lacks[IR_N_OPS];        /* operators to expand */
     int32_t lanes;               /* f32 elements of a vector; 1 on a scalar target */
     int32_t regs, cores;

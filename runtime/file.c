@@ -2,7 +2,7 @@
  * ends the process when its missing part is read, which is why small ones, where mapping gains nothing, are never mapped. Only regular ones are read: a pipe or a device could keep a reader waiting. A file that is written appears under its
  * name when it, and all that are written with it, are complete: it is written beside it and renamed. What is no regular file (/dev/null,
  * /dev/stdout) is written directly.
- * errno becomes a diagnostic here and nowhere else.
+ * errno becomes a text and a diagnostic here and nowhere else.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,9 +16,13 @@ static const base_span nowhere = {0, 0, 0};
 
 /* strerror_r, since threads of a host may fail at the same time. `error` is given, not read from errno: what lies
  * between may change that. */
+void rt_error_text(int error, char *text, size_t n) {
+    if (strerror_r(error, text, n)) snprintf(text, n, "error %d", error);
+}
+
 bool rt_cannot(base_diags *diags, base_message message, const char *path, int error) {
     char text[128];
-    if (strerror_r(error, text, sizeof text)) snprintf(text, sizeof text, "error %d", error);
+    rt_error_text(error, text, sizeof text);
     base_report(diags, message, nowhere, path, text);
     return false;
 }

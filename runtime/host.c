@@ -60,6 +60,15 @@ static bool host_launch(rt_device *self, const rt_launch *launch) {
     return false;
 }
 
+static bool host_load(rt_device *self, uint32_t n, rt_kernel *kernels, void **out) {
+    return rt_code_load(n, kernels, out, self->error, sizeof self->error);
+}
+
+static void host_unload(rt_device *self, void *loaded) {
+    (void)self;
+    rt_code_unload(loaded);
+}
+
 /* A launch returns when it is done. */
 static bool host_wait(rt_device *self) {
     (void)self;
@@ -70,7 +79,7 @@ static bool host_wait(rt_device *self) {
 void rt_host_init(rt_host *host, const rt_executor *executor, const base_allocator *allocator) {
     *host = (rt_host){.executor = *executor, .allocator = base_allocator_or_malloc(allocator)};
     host->device = (rt_device){
-        .struct_size = sizeof(rt_device), .name = "cpu", .host_memory = true, .alloc = host_alloc, .free = host_free, .copy_in = host_copy,
+        .struct_size = sizeof(rt_device), .name = "cpu", .host_memory = true, .load = host_load, .unload = host_unload, .alloc = host_alloc, .free = host_free, .copy_in = host_copy,
         .copy_out = host_copy, .copy = host_copy, .zero = host_zero, .launch = host_launch, .wait = host_wait,
     };
 }

@@ -1,6 +1,6 @@
 /* The runtime: what runs a compiled module. Arrays, files, weights, threads, the host as a device, and the interpreter of steps.
  *
- * Reading order: array -> file, npy, json, safetensors -> weights -> clock -> pool -> host -> ints -> bind -> run.
+ * Reading order: array -> file, npy, json, safetensors -> weights -> clock -> pool -> code -> host -> ints -> bind -> run.
  * Memory: of arenas where it ends with a call or an object, of a base_allocator where threads share it. What fails reports to
  * a base_diags and returns false.
  */
@@ -26,6 +26,7 @@ bool rt_array_bools(const rt_array *a, uint8_t *other);                         
 bool rt_array_span(const rt_array *a, int64_t *first, int64_t *last);            /* bytes relative to data, last excluded; false: beyond int64 */
 
 /* ---- file.c: whole files */
+void rt_error_text(int error, char *text, size_t n);                             /* an errno in words */
 bool rt_cannot(base_diags *diags, base_message message, const char *path, int error);   /* reports an errno; false */
 bool rt_file_read(const char *path, base_arena *arena, base_diags *diags, const unsigned char **bytes, size_t *n);
 /* A file's bytes for as long as it is open: in the arena, or, of a large one, mapped; changing them does not change the file. What is mapped must
@@ -96,6 +97,12 @@ typedef struct rt_pool rt_pool;
 rt_pool *rt_pool_create(const base_allocator *allocator, int n_threads);         /* 0: one per usable CPU. NULL: no memory */
 void rt_pool_destroy(rt_pool *pool);             /* when no job runs */
 rt_executor rt_pool_executor(rt_pool *pool);
+
+/* ---- code.c: machine code of the host */
+/* Kernels whose fn is NULL get one: their images are copied into one mapping, which is then executable and no longer writable.
+ * *out: NULL if there was nothing to place. false: error says why ("out of memory" if it is that). */
+bool rt_code_load(uint32_t n, rt_kernel *kernels, void **out, char *error, size_t error_n);
+void rt_code_unload(void *code);                 /* when none of the kernels runs any more; NULL is allowed */
 
 /* ---- host.c: the CPU as a device */
 typedef struct { rt_device device; rt_executor executor; base_allocator allocator; } rt_host;

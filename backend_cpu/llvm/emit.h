@@ -168,7 +168,4 @@ void cpu_each_row(cpu_emitter *e, cpu_body *body, void *env);
 void cpu_nest(cpu_emitter *e);
 void cpu_block(cpu_emitter *e);
 uint32_t cpu_axes_of_places(cpu_emitter *e, const ir_store *at);        /* nest.c: columns and values that a store runs over, as bits */
-
-/* object.c */
-const char *cpu_undefined_symbol(const void *object, size_t bytes);     /* NULL: there is none */
 #endif

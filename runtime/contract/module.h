@@ -38,10 +38,22 @@ typedef struct attn_frame {      /* what one launch hands to a kernel */
     void *const *buffers;        /* results first, then operands, in the kernel's own order; dense */
 } rt_frame;
 typedef attn_job_fn rt_kernel_fn;/* items [first, last); attn/executor.h */
+
+/* Machine code as data: the same bytes from the compiler, the cache, a file and a shared object. For the CPU they run wherever they lie, at any multiple
+ * of RT_IMAGE_ALIGN: no relocation is left, no symbol is wanted, nothing in them is written. For another device they are what its driver loads
+ * (a CUBIN), and several kernels may share them: images with the same address are loaded once. */
+enum { RT_IMAGE_ALIGN = 64 };
+typedef struct {
+    const void *bytes;
+    size_t n;
+    size_t entry;                /* CPU: offset of the function in the bytes */
+    const char *symbol;          /* a device: the function's name in the bytes; the CPU: "" */
+} rt_image;
 typedef struct {
     const char *name;
-    rt_kernel_fn *fn;            /* CPU; NULL on a device that launches by `handle` */
-    void *handle;                /* the device's own */
+    rt_image image;              /* needed by load alone; no bytes where fn is linked in already */
+    rt_kernel_fn *fn;            /* CPU: filled in by load; NULL on a device that launches by `handle` */
+    void *handle;                /* the device's own, filled in by load */
     uint32_t n_ints, n_buffers;
 } rt_kernel;
 
@@ -122,6 +134,10 @@ struct rt_device {
     size_t struct_size;
     const char *name;
     bool host_memory;                                  /* buffers may be the host's own */
+    /* Places the images of n kernels and fills in fn or handle of each. *out goes to unload when none of them runs any more; NULL: nothing to unload.
+     * Kernels that have a function already are left alone. */
+    bool (*load)(rt_device *self, uint32_t n, rt_kernel *kernels, void **out);
+    void (*unload)(rt_device *self, void *loaded);     /* NULL is allowed */
     bool (*alloc)(rt_device *self, size_t bytes, void **out);
     void (*free)(rt_device *self, void *at, size_t bytes);
     bool (*copy_in)(rt_device *self, void *to, const void *from, size_t bytes);

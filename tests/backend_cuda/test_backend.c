@@ -45,7 +45,25 @@ static void begin(world *w, const char *text) {
     assert_non_null(w->schedule.kernel);
 }
 
-static ir_code *compile(world *w) { return w->backend->compile(w->backend, w->backend->target(w->backend, NULL, w->arena), 1, w->schedules, &w->kernel, w->diags); }
+static bool compile(world *w) {
+    rt_image image;
+    if (!w->backend->compile(w->backend, w->backend->target(w->backend, NULL, w->arena), 1, w->schedules, NULL, w->arena, &image, w->diags)) return false;
+    w->kernel = ir_kernel_contract(w->schedule.kernel, image);
+    return true;
+}
+/* A device with the kernel on it. */
+static rt_device *open_device(world *w, void **code) {
+    char error[256];
+    assert_true(compile(w));
+    rt_device *d = w->backend->device_create(w->backend, NULL, error, sizeof error);
+    assert_non_null(d);
+    assert_true(d->load(d, 1, &w->kernel, code));
+    return d;
+}
+static void close_device(world *w, rt_device *d, void *code) {
+    d->unload(d, code);
+    w->backend->device_destroy(w->backend, d);
+}
 static const char *message(const world *w) { return w->diags->first ? w->diags->first->text : ""; }
 static const char *code(const world *w) { return w->diags->first ? base_messages[w->diags->first->message].code : ""; }
 
@@ -87,7 +105,7 @@ static void test_missing(void **state) {
     why = why_not(&(cuda_options){.driver = ATTN_FAKE_CUDA, .nvrtc = "/nowhere/libnvrtc.so.12"}, w.arena);
     assert_string_equal(why, "no NVRTC library; tried /nowhere/libnvrtc.so.12");
     w.backend = cuda_backend_create(w.arena, &(cuda_options){.driver = "/nowhere/libcuda.so.1"});
-    assert_null(compile(&w));
+    assert_false(compile(&w));
     assert_string_equal(code(&w), "E0811");
     assert_non_null(strstr(message(&w), "tried /nowhere/libcuda.so.1"));
     char error[256];
@@ -157,35 +175,62 @@ static void test_compile(void **state) {
     if (!setlocale(LC_ALL, "C.UTF-8")) print_message("no locale C.UTF-8 here: that it is put back is not seen\n");
     char before[64];
     snprintf(before, sizeof before, "%s", setlocale(LC_ALL, NULL));
-    ir_code *c = compile(&w);
-    assert_non_null(c);
+    assert_true(compile(&w));
+    assert_int_equal(emulated_alive(), 0);
     assert_string_equal(setlocale(LC_ALL, NULL), before);        /* the fake is of a version that leaves "C" behind */
     assert_string_equal(w.kernel.name, "y");
-    assert_null(w.kernel.fn);
-    assert_non_null(w.kernel.handle);
+    assert_true(w.kernel.image.n > 0 && w.kernel.image.bytes);
+    assert_string_equal(w.kernel.image.symbol, "k0_y");
     assert_int_equal(w.kernel.n_ints, 1);
     assert_int_equal(w.kernel.n_buffers, 2);
-    w.backend->release(w.backend, c);
-    w.backend->release(w.backend, NULL);
+    char error[256];
+    void *code;
+    rt_device *d = w.backend->device_create(w.backend, NULL, error, sizeof error);
+    assert_true(d->load(d, 1, &w.kernel, &code));
+    assert_null(w.kernel.fn);
+    assert_non_null(w.kernel.handle);
+    d->unload(d, NULL);
+    close_device(&w, d, code);
     assert_int_equal(emulated_alive(), 0);
     setlocale(LC_ALL, "C");
     base_arena_destroy(w.arena);
 }
 
+/* Without a driver nothing is compiled; what the driver refuses to load stays nowhere. */
+static void test_compile_fails(void **state) {
+    (void)state;
+    world w;
+    begin(&w, source);
+    emulated_fail("cuDevicePrimaryCtxRetain", 2);
+    assert_false(compile(&w));
+    emulated_fail("cuDevicePrimaryCtxRetain", 0);
+    assert_string_equal(code(&w), "E0811");
+    assert_non_null(strstr(message(&w), "retain the primary context: CUDA_ERROR_OUT_OF_MEMORY"));
+    assert_int_equal(emulated_alive(), 0);
+    base_arena_destroy(w.arena);
+}
+
 static void test_load_fails(void **state) {
     (void)state;
-    static const struct { const char *function; unsigned result; const char *code, *text; } cases[] = {
-        {"cuDevicePrimaryCtxRetain", 2, "E0811", "retain the primary context: CUDA_ERROR_OUT_OF_MEMORY"}, {"cuModuleLoadData", 200, "E0813", "load the kernels: CUDA_ERROR_INVALID_IMAGE"},
-        {"cuModuleGetFunction", 500, "E0813", "find a kernel: CUDA_ERROR_NOT_FOUND"},                    {"cuCtxPushCurrent", 201, "E0813", "current: CUDA_ERROR_INVALID_CONTEXT"},
+    static const struct { const char *function; unsigned result; const char *text; } cases[] = {
+        {"cuModuleLoadData", 200, "load the kernels: CUDA_ERROR_INVALID_IMAGE"},
+        {"cuModuleGetFunction", 500, "find a kernel: CUDA_ERROR_NOT_FOUND"},
+        {"cuCtxPushCurrent", 201, "current: CUDA_ERROR_INVALID_CONTEXT"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         world w;
         begin(&w, source);
+        char error[256];
+        void *code = &w;
+        assert_true(compile(&w));
+        rt_device *d = w.backend->device_create(w.backend, NULL, error, sizeof error);
         emulated_fail(cases[i].function, cases[i].result);
-        assert_null(compile(&w));
+        assert_false(d->load(d, 1, &w.kernel, &code));
         emulated_fail(cases[i].function, 0);
-        assert_string_equal(code(&w), cases[i].code);
-        if (!strstr(message(&w), cases[i].text)) fail_msg("%s: %s", cases[i].function, message(&w));
+        assert_null(code);
+        assert_null(w.kernel.handle);
+        if (!strstr(d->error, cases[i].text)) fail_msg("%s: %s", cases[i].function, d->error);
+        w.backend->device_destroy(w.backend, d);
         assert_int_equal(emulated_alive(), 0);
         base_arena_destroy(w.arena);
     }
@@ -197,10 +242,8 @@ static void test_device(void **state) {
     (void)state;
     world w;
     begin(&w, source);
-    char error[256];
-    ir_code *c = compile(&w);
-    rt_device *d = w.backend->device_create(w.backend, NULL, error, sizeof error);
-    assert_non_null(d);
+    void *c;
+    rt_device *d = open_device(&w, &c);
     assert_false(d->host_memory);
     float in[5] = {1, 2, 3, 4, 5}, out[5] = {0};
     void *x = NULL, *y = NULL, *z = NULL;
@@ -216,8 +259,7 @@ static void test_device(void **state) {
     assert_true(out[0] == 0 && out[1] == 0 && in[0] == 3);
     assert_true(d->copy_in(d, z, in, 0) && d->copy_out(d, out, z, 0) && d->copy(d, z, z, 0) && d->zero(d, z, 0));
     d->free(d, x, sizeof in), d->free(d, y, sizeof out), d->free(d, z, 0), d->free(d, NULL, 0);
-    w.backend->device_destroy(w.backend, d);
-    w.backend->release(w.backend, c);
+    close_device(&w, d, c);
     assert_int_equal(emulated_alive(), 0);
     base_arena_destroy(w.arena);
 }
@@ -227,9 +269,8 @@ static void test_grid(void **state) {
     (void)state;
     world w;
     begin(&w, source);
-    char error[256];
-    ir_code *c = compile(&w);
-    rt_device *d = w.backend->device_create(w.backend, NULL, error, sizeof error);
+    void *c;
+    rt_device *d = open_device(&w, &c);
     float in[5] = {0};
     void *x;
     assert_true(d->alloc(d, sizeof in, &x) && d->copy_in(d, x, in, sizeof in));
@@ -242,8 +283,7 @@ static void test_grid(void **state) {
         assert_int_equal(emulated_last_blocks(), cases[i].blocks);
     }
     d->free(d, x, 0);
-    w.backend->device_destroy(w.backend, d);
-    w.backend->release(w.backend, c);
+    close_device(&w, d, c);
     base_arena_destroy(w.arena);
 }
 
@@ -251,9 +291,8 @@ static void test_device_errors(void **state) {
     (void)state;
     world w;
     begin(&w, fold_source);
-    char error[256];
-    ir_code *c = compile(&w);
-    rt_device *d = w.backend->device_create(w.backend, NULL, error, sizeof error);
+    void *c;
+    rt_device *d = open_device(&w, &c);
     void *x = NULL, *y = NULL;
     assert_true(d->alloc(d, 40, &x) && d->alloc(d, 4, &y) && d->zero(d, x, 40));
     emulated_fail("cuMemAlloc", 2);
@@ -276,9 +315,8 @@ static void test_device_errors(void **state) {
     assert_false(d->launch(d, &launch));
     assert_non_null(strstr(d->error, "more than 512 parameters"));
     d->free(d, x, 40), d->free(d, y, 4);
-    w.backend->device_destroy(w.backend, d);
+    close_device(&w, d, c);
     w.backend->device_destroy(w.backend, NULL);
-    w.backend->release(w.backend, c);
     assert_int_equal(emulated_alive(), 0);
     base_arena_destroy(w.arena);
 }
@@ -289,7 +327,7 @@ static void test_unknown_template(void **state) {
     world w;
     begin(&w, source);
     w.schedule.form = IR_NEST + 77;
-    assert_null(compile(&w));
+    assert_false(compile(&w));
     assert_string_equal(code(&w), "E0814");
     assert_true(w.diags->first->span.file != 0);
     assert_int_equal(emulated_alive(), 0);
@@ -300,7 +338,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_available, clean),   cmocka_unit_test_setup(test_missing, clean),       cmocka_unit_test_setup(test_names_tried, clean), cmocka_unit_test_setup(test_here, clean),
         cmocka_unit_test_setup(test_wrong_library, clean), cmocka_unit_test_setup(test_no_gpu, clean),      cmocka_unit_test_setup(test_compile, clean),
-        cmocka_unit_test_setup(test_load_fails, clean),  cmocka_unit_test_setup(test_device, clean),        cmocka_unit_test_setup(test_grid, clean),
+        cmocka_unit_test_setup(test_compile_fails, clean), cmocka_unit_test_setup(test_load_fails, clean),  cmocka_unit_test_setup(test_device, clean),        cmocka_unit_test_setup(test_grid, clean),
         cmocka_unit_test_setup(test_device_errors, clean), cmocka_unit_test_setup(test_unknown_template, clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@ typedef struct {                 /* one program, compiled */
     base_diags *diags;
     pass_state state;
     rt_kernel *kernels;
-    ir_code *code;
+    void *code;
     rt_entry entry;
     rt_device *device;           /* NULL: the host */
     rt_pool *pool;
@@ -44,10 +44,27 @@ static const base_allocator poisoned = {poisoned_alloc, poisoned_free, NULL};
 static bool pass_and_compile(compiled *c, ir_graph *g) {
     c->state = (pass_state){.arena = c->arena, .diags = c->diags, .target = c->target, .graph = g};
     if (!pass_run_all(&c->state, &(pass_options){.stop_after = NULL})) return false;
-    c->kernels = BASE_ARRAY(c->arena, c->state.n_kernels + 1, rt_kernel);
-    if (c->state.n_kernels)
-        c->code = c->backend->compile(c->backend, c->target, c->state.n_kernels, (const ir_schedule *const *)c->state.schedules, c->kernels, c->diags);
-    return (c->code || !c->state.n_kernels) && drv_encode(c->state.plan, c->kernels, c->arena, c->diags, &c->entry);
+    const uint32_t n = c->state.n_kernels;
+    rt_image *images = BASE_ARRAY(c->arena, n + 1, rt_image);
+    c->kernels = BASE_ARRAY(c->arena, n + 1, rt_kernel);
+    if (n && !c->backend->compile(c->backend, c->target, n, (const ir_schedule *const *)c->state.schedules, NULL, c->arena, images, c->diags)) return false;
+    for (uint32_t k = 0; k < n; k++) c->kernels[k] = ir_kernel_contract(c->state.schedules[k]->kernel, images[k]);
+    return drv_encode(c->state.plan, c->kernels, c->arena, c->diags, &c->entry);
+}
+
+/* The device that loads: that of the backend, or the host's. */
+static rt_device *loader(const compiled *c, rt_host *host) {
+    if (c->device) return c->device;
+    rt_host_init(host, &native_serial, &poisoned);
+    return &host->device;
+}
+
+static bool load(compiled *c) {
+    rt_host host;
+    rt_device *device = loader(c, &host);
+    if (device->load(device, c->state.n_kernels, c->kernels, &c->code)) return true;
+    base_report(c->diags, BASE_MSG_DEVICE_FAILS, (base_span){0}, device->name, base_strdup(c->arena, device->error));
+    return false;
 }
 
 static bool open_device(compiled *c) {
@@ -63,7 +80,9 @@ static void close_program(const diff_target *self, void *opened) {
     compiled *c = opened;
     if (c->blocks) rt_blocks_destroy(c->blocks);
     if (c->pool) rt_pool_destroy(c->pool);
-    if (c->code) c->backend->release(c->backend, c->code);
+    rt_host host;
+    rt_device *device = loader(c, &host);
+    device->unload(device, c->code);
     if (c->device) c->backend->device_destroy(c->backend, c->device);
 }
 
@@ -72,7 +91,7 @@ static void *open_program(const diff_target *self, ir_graph *g, base_arena *aren
     *c = (compiled){.on = self->env, .arena = arena, .diags = diags};
     c->backend = c->on->backend(arena);
     c->target = c->backend->target(c->backend, c->on->arch, arena);
-    bool ok = c->target && pass_and_compile(c, g) && open_device(c);
+    bool ok = c->target && pass_and_compile(c, g) && open_device(c) && load(c);
     c->pool = ok ? rt_pool_create(NULL, THREADS) : NULL;
     c->blocks = ok ? rt_blocks_create(&poisoned, c->device) : NULL;
     if (c->pool && c->blocks) return c;

@@ -49,7 +49,7 @@ static const rt_int_op bind[] = {
     {.op = RT_INT_LITERAL, .dst = WORKSPACE, .literal = 128},
     {.op = RT_INT_LITERAL, .dst = NO_SCRATCH, .literal = 0},
 };
-static const rt_kernel kernels[] = {{"y", add_one, NULL, 1, 1}, {"y_at", find_99, NULL, 1, 2}, {"y_found", fetch_99, NULL, 1, 3}};
+static const rt_kernel kernels[] = {{"y", {0}, add_one, NULL, 1, 1}, {"y_at", {0}, find_99, NULL, 1, 2}, {"y_found", {0}, fetch_99, NULL, 1, 3}};
 static const rt_buffer buffers[] = {
     {RT_BUFFER_TENSOR, 0, NULL, 0, BYTES}, {RT_BUFFER_TENSOR, 1, NULL, 0, BYTES}, {RT_BUFFER_WORK, 0, NULL, AT, EIGHT}, {RT_BUFFER_WORK, 0, NULL, FOUND, EIGHT}};
 static const rt_check checks[] = {{"divisor", NULL, 0, 0, 1, dims, names, {0}}};
@@ -107,7 +107,8 @@ static const rt_executor serial = {sizeof(rt_executor), NULL, run_here, one};
 
 static void apart_init(apart *a) {
     base_allocator allocator = base_allocator_or_malloc(NULL);
-    *a = (apart){.device = {sizeof a->device, "apart", false, apart_alloc, apart_free, apart_in, apart_out, apart_copy, apart_zero, apart_launch, apart_wait, ""}};
+    *a = (apart){.device = {.struct_size = sizeof a->device, .name = "apart", .alloc = apart_alloc, .free = apart_free, .copy_in = apart_in, .copy_out = apart_out,
+                            .copy = apart_copy, .zero = apart_zero, .launch = apart_launch, .wait = apart_wait}};
     rt_host_init(&a->host, &serial, &allocator);
 }
 

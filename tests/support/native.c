@@ -104,7 +104,7 @@ struct native_kernel {
     native how;
     const ir_kernel *k;
     const ir_schedule *schedule;
-    ir_code *code;
+    void *code;
     rt_kernel kernel;
 };
 
@@ -114,11 +114,13 @@ native_kernel *native_open(const native *n, const ir_kernel *k, base_arena *aren
     x->k = pass_legalize_kernel(k, n->target);
     x->schedule = pass_schedule_kernel(x->k, n->target, NULL);
     if (!ir_schedule_verify(x->schedule)) return NULL;
-    x->code = n->backend->compile(n->backend, n->target, 1, &x->schedule, &x->kernel, diags);
-    return x->code ? x : NULL;
+    rt_image image;
+    if (!n->backend->compile(n->backend, n->target, 1, &x->schedule, NULL, arena, &image, diags)) return NULL;
+    x->kernel = ir_kernel_contract(x->k, image);
+    return n->device->load(n->device, 1, &x->kernel, &x->code) ? x : NULL;
 }
 
-void native_close(native_kernel *n) { n->how.backend->release(n->how.backend, n->code); }
+void native_close(native_kernel *n) { n->how.device->unload(n->how.device, n->code); }
 
 bool native_launch(const native_kernel *n, ir_frame *frame, const int64_t *counters, base_arena *arena, base_diags *diags) {
     const ir_kernel *k = n->k;

@@ -181,10 +181,14 @@ bool emulated_graph_eval(const ir_graph *g, ir_frame *frame, base_arena *arena, 
     program p = {.graph = g, .backend = emulated_backend(arena), .arena = arena, .diags = diags};
     if (!lower(&p)) return false;
     p.kernels = BASE_ARRAY(arena, p.maps.n + 1, rt_kernel);
-    ir_code *code = p.backend->compile(p.backend, p.target, p.maps.n, (const ir_schedule *const *)p.schedules.at, p.kernels, diags);
-    p.device = code ? p.backend->device_create(p.backend, NULL, error, sizeof error) : NULL;
-    bool ok = p.device && ir_graph_eval_with(g, frame, arena, diags, run_map, &p);
-    if (p.device) p.backend->device_destroy(p.backend, p.device);
-    p.backend->release(p.backend, code);
+    rt_image *images = BASE_ARRAY(arena, p.maps.n + 1, rt_image);
+    void *code = NULL;
+    if (!p.backend->compile(p.backend, p.target, p.maps.n, (const ir_schedule *const *)p.schedules.at, NULL, arena, images, diags)) return false;
+    for (uint32_t i = 0; i < p.maps.n; i++) p.kernels[i] = ir_kernel_contract(p.schedules.at[i]->kernel, images[i]);
+    p.device = p.backend->device_create(p.backend, NULL, error, sizeof error);
+    if (!p.device) return false;
+    bool ok = p.device->load(p.device, p.maps.n, p.kernels, &code) && ir_graph_eval_with(g, frame, arena, diags, run_map, &p);
+    p.device->unload(p.device, code);
+    p.backend->device_destroy(p.backend, p.device);
     return ok;
 }
