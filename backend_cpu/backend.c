@@ -99,6 +99,16 @@ static bool compile(const ir_backend *self, const ir_target *t, uint32_t n, cons
     return true;
 }
 
+bool cpu_assembly(const ir_target *t, uint32_t n, const ir_schedule *const *schedules, base_text *out, base_diags *diags) {
+    const cpu_half *half = half_need(diags);
+    return half && half->assembly(t, n, schedules, out, diags);
+}
+
+const void *cpu_bundle(const char *triple, const char *text, uint32_t n, const cpu_blob *blobs, base_arena *arena, size_t *bytes, base_diags *diags) {
+    const cpu_half *half = half_need(diags);
+    return half ? half->bundle(triple, text, n, blobs, arena, bytes, diags) : NULL;
+}
+
 const ir_backend *cpu_backend(void) {
     static const ir_backend backend = {.struct_size = sizeof backend,
                                        .name = "cpu",

@@ -1,7 +1,7 @@
 /* What the half with LLVM hands to the half without it: one struct of functions, found by one name. */
 #ifndef ATTN_CPU_HALF_H
 #define ATTN_CPU_HALF_H
-#include "backend.h"
+#include "cpu.h"
 
 enum { CPU_HALF_ABI = 2 };
 #define CPU_HALF_FILE "libattn_llvm.so"
@@ -21,6 +21,8 @@ typedef struct {
     /* One object per kernel, in the arena. executor: compiles with its threads; NULL: with this one alone. */
     bool (*objects)(const ir_target *target, uint32_t n, const ir_schedule *const *schedules, const rt_executor *executor, base_arena *arena,
                     cpu_object *objects, base_diags *diags);
+    bool (*assembly)(const ir_target *target, uint32_t n, const ir_schedule *const *schedules, base_text *out, base_diags *diags);
+    const void *(*bundle)(const char *triple, const char *text, uint32_t n, const cpu_blob *blobs, base_arena *arena, size_t *bytes, base_diags *diags);
 } cpu_half;
 typedef const cpu_half *cpu_half_entry(void);
 #endif

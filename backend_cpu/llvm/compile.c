@@ -134,7 +134,7 @@ static void initialize_all(void) {
     LLVMInitializeAllAsmPrinters();
 }
 
-static bool find_target(const char *triple, LLVMTargetRef *out, char **error) {
+bool cpu_find_target(const char *triple, LLVMTargetRef *out, char **error) {
     static pthread_once_t native = PTHREAD_ONCE_INIT, all = PTHREAD_ONCE_INIT;
     pthread_once(&native, initialize_native);
     if (!LLVMGetTargetFromTriple(triple, out, error)) return true;
@@ -151,7 +151,7 @@ static LLVMTargetMachineRef machine_create(const ir_target *target, part *p) {
     LLVMTargetRef t = NULL;
     LLVMTargetMachineRef machine = NULL;
     const LLVMCodeModel model = strncmp(target->triple, "aarch64", 7) == 0 ? LLVMCodeModelTiny : LLVMCodeModelDefault;
-    const bool found = find_target(target->triple, &t, &error);
+    const bool found = cpu_find_target(target->triple, &t, &error);
     if (found) machine = LLVMCreateTargetMachine(t, target->triple, target->cpu, target->features, LLVMCodeGenLevelDefault, LLVMRelocPIC, model);
     if (!keep_message(p, !found, error) && !machine) snprintf(p->wrong, sizeof p->wrong, "no target machine");
     return machine;
@@ -268,6 +268,23 @@ static bool make_text(build *b) {
     return true;
 }
 
+/* As the objects have it, but for names: all kernels stand in one text. */
+static bool make_assembly(build *b) {
+    part *p = NULL;
+    char *text = NULL;
+    if (!begin(b, 1) || !emit_part(b, p = &b->parts[0], 0, b->n)) return false;
+    if (!verify(p) || !optimize(p, b->machine)) return !say_kept(b->diags, p);
+    const bool failed = LLVMTargetMachineEmitToMemoryBuffer(b->machine, p->module, LLVMAssemblyFile, &text, &b->printed) != 0;
+    if (keep_message(p, failed, text)) return !say_kept(b->diags, p);
+    base_text_put(b->text, LLVMGetBufferStart(b->printed), LLVMGetBufferSize(b->printed));
+    return true;
+}
+
+static bool assembly(const ir_target *target, uint32_t n, const ir_schedule *const *schedules, base_text *out, base_diags *diags) {
+    build b = {.target = target, .n = n, .schedules = schedules, .arena = out->arena, .diags = diags, .text = out};
+    return run(&b, make_assembly);
+}
+
 /* All kernels in one module. The text is what the emitter wrote, before any pass: names of phases and lines are still those of the kernel. */
 static bool emit(const ir_target *target, uint32_t n, const ir_schedule *const *schedules, base_text *out, base_diags *diags) {
     build b = {.target = target, .n = n, .schedules = schedules, .arena = out->arena, .diags = diags, .text = out};
@@ -299,6 +316,7 @@ static const char *version(void) { return CPU_LLVM_VERSION; }
 __attribute__((visibility("default"))) cpu_half_entry attn_cpu_half;
 /* Found by its name; the other half checks size and ABI before it calls anything behind it. */
 const cpu_half *attn_cpu_half(void) {
-    static const cpu_half half = {.struct_size = sizeof half, .abi = CPU_HALF_ABI, .version = version, .emit = emit, .objects = objects};
+    static const cpu_half half = {.struct_size = sizeof half, .abi = CPU_HALF_ABI, .version = version, .emit = emit, .objects = objects,
+                                  .assembly = assembly, .bundle = cpu_bundle_make};
     return &half;
 }

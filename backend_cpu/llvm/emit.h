@@ -9,7 +9,8 @@
 #ifndef ATTN_CPU_EMIT_H
 #define ATTN_CPU_EMIT_H
 #include <llvm-c/Core.h>
-#include "ir.h"
+#include <llvm-c/TargetMachine.h>
+#include "cpu.h"
 
 /* LLVM in a few words. A *value* is the result of an instruction, a constant or an argument; it is given its meaning once and never changes (SSA). A
  * *basic block* is a run of instructions that ends with a jump; the *builder* `b` appends instructions to the block it stands at. A value may be used
@@ -168,4 +169,10 @@ void cpu_each_row(cpu_emitter *e, cpu_body *body, void *env);
 void cpu_nest(cpu_emitter *e);
 void cpu_block(cpu_emitter *e);
 uint32_t cpu_axes_of_places(cpu_emitter *e, const ir_store *at);        /* nest.c: columns and values that a store runs over, as bits */
+
+/* compile.c */
+bool cpu_find_target(const char *triple, LLVMTargetRef *out, char **error);
+
+/* bundle.c: cpu.h, cpu_bundle */
+const void *cpu_bundle_make(const char *triple, const char *text, uint32_t n, const cpu_blob *blobs, base_arena *arena, size_t *bytes, base_diags *diags);
 #endif

@@ -1,4 +1,5 @@
 /* The plug-in with LLVM: opened by the first compile and no sooner; and what it writes: objects that need nothing from outside. */
+#define _GNU_SOURCE                  /* memmem */
 #include <dlfcn.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -98,7 +99,50 @@ static void test_nothing_from_outside(void **state) {
     for (size_t k = 0; k < sizeof archs / sizeof *archs; k++) check_objects(archs[k]);
 }
 
+/* All kernels in one text of the assembler, for any architecture. */
+static void test_assembly(void **state) {
+    (void)state;
+    static const char *const archs[] = {"x86-64-v4", "aarch64"}, *const words[] = {"zmm", "fmla"};
+    for (size_t k = 0; k < 2; k++) {
+        base_arena *arena = base_arena_create(NULL, NULL);
+        const ir_target *target = cpu_target(archs[k], arena);
+        program p = read_program(target);
+        base_text out;
+        base_text_init(&out, arena);
+        assert_true(cpu_assembly(target, p.n, p.schedules, &out, p.diags));
+        assert_non_null(strstr(out.at, "k0_a:"));
+        assert_non_null(strstr(out.at, "k3_s:"));
+        assert_non_null(strstr(out.at, words[k]));
+        base_arena_destroy(p.arena);
+        base_arena_destroy(arena);
+    }
+}
+
+/* Functions of a text and bytes beside it; what is no LLVM IR is reported. */
+static void test_bundle(void **state) {
+    (void)state;
+    static const char text_of[] = "@data = external hidden constant [6 x i8]\ndefine ptr @where() {\n  ret ptr @data\n}\n";
+    const cpu_blob blob = {"data", "a\0b\0c!", 6};
+    base_arena *arena = base_arena_create(NULL, NULL);
+    base_diags *diags = base_diags_create(arena);
+    static const char *const archs[] = {"x86-64", "aarch64"};
+    for (size_t k = 0; k < 2; k++) {
+        const char *triple = cpu_target(archs[k], arena)->triple;
+        size_t n = 0;
+        const char *object = cpu_bundle(triple, text_of, 1, &blob, arena, &n, diags);
+        assert_non_null(object);
+        assert_memory_equal(object, "\177ELF", 4);
+        assert_non_null(memmem(object, n, blob.bytes, blob.n));
+        assert_non_null(memmem(object, n, "where", 6));
+        assert_null(cpu_bundle(triple, "define nonsense", 0, NULL, arena, &n, diags));
+        assert_null(cpu_bundle(triple, "", 1, &blob, arena, &n, diags));       /* it declares no such global */
+        assert_int_equal(diags->n_errors, 2 * (k + 1));
+    }
+    base_arena_destroy(arena);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_opened_by_the_first_compile), cmocka_unit_test(test_nothing_from_outside)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_opened_by_the_first_compile), cmocka_unit_test(test_nothing_from_outside),
+                                       cmocka_unit_test(test_assembly), cmocka_unit_test(test_bundle)};
     return cmocka_run_group_tests_name("half", tests, NULL, NULL);
 }
