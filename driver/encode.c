@@ -30,6 +30,8 @@ static void encode_launch(entry *n, const ir_step *from, rt_step *to) {
     to->ints = ints;
     to->items = enc_slot(e, s->items);
     to->cost = cost_slot(e, s->cost_of_item);
+    to->order = s->rising ? ATTN_ORDER_RISING : ATTN_ORDER_LEVEL;
+    to->period = s->period ? 1 + enc_slot(e, s->period) : 0;
     to->scratch = enc_slot(e, s->scratch_bytes ? s->scratch_bytes : ir_int(e->unit, 0));
     to->predicted_s = s->predicted_s;
 }

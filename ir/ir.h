@@ -368,6 +368,8 @@ typedef struct ir_schedule {     /* all that an emitter needs beside the kernel;
     ir_let_schedule *lets;       /* one per let */
     ir_expr items;               /* items of a launch: product over ITEM axes and tiles of TILE axes; 1 if a store must be serial */
     ir_expr cost_of_item;        /* operations, over dims */
+    bool rising;                 /* items cost more and more within each period: the last first */
+    ir_expr period;              /* items after which costs repeat, over dims; 0: none */
     ir_expr scratch_bytes;       /* per worker */
     double predicted_s;          /* at the representative dimensions */
 } ir_schedule;

@@ -74,6 +74,7 @@ void ir_schedule_print(const ir_schedule *s, base_text *out) {
     for (uint32_t i = 0; i < s->kernel->n_lets; i++) print_let(&w, i);
     print_expr(&w, "items", s->items);
     print_expr(&w, "cost of an item", s->cost_of_item);
+    if (s->rising) print_expr(&w, "costs rise over items", s->period);
     print_expr(&w, "scratch bytes", s->scratch_bytes);
     base_text_add(out, "  predicted %.3g s\n", s->predicted_s);
 }

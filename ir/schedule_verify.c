@@ -69,6 +69,7 @@ static void check_axis(checking *c, uint32_t a) {
 static void check_items(checking *c) {
     for (uint32_t a = 0; a < c->k->n_axes; a++) check_axis(c, a);
     rule(c, known_outside(c, c->s->items) && known_outside(c, c->s->cost_of_item), "items and costs are known before the launch");
+    rule(c, !c->s->period || known_outside(c, c->s->period), "the period of costs is known before the launch");
     rule(c, known_outside(c, c->s->scratch_bytes), "scratch is known before the launch");
     rule(c, !serial(c->k) || c->s->width == 1, "a serial store has no lanes");
 }

@@ -347,9 +347,7 @@ static ir_expr items_of(const pass_planner *p) {
         const ir_axis_schedule *w = &p->s->axes[a];
         /* inside the item; it counts in turns_of */
         if (w->walk == IR_WALK_LOOP) continue;
-        ir_expr extent = p->k->axes[a].extent;
-        if (w->walk == IR_WALK_TILE) extent = ir_op2(u, IR_FDIV, ir_add(u, extent, ir_int(u, w->tile - 1)), ir_int(u, w->tile));
-        n = ir_mul(u, n, extent);
+        n = ir_mul(u, n, pass_items_along(p, a));
     }
     return can_fail(p->k) ? ir_select(u, ir_kernel_does(p->k), n, ir_int(u, 0)) : n;
 }
@@ -414,6 +412,7 @@ ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, c
     for (uint32_t i = 0; i < k->n_lets; i++) choose_let(&p, i);
     s->items = items_of(&p);
     s->cost_of_item = cost_of(&p);
+    pass_choose_order(&p);
     s->scratch_bytes = p.scratch;
     s->predicted_s = pass_seconds(k, target, representative);
     return s;

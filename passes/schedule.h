@@ -1,6 +1,6 @@
 /* What the files of the pass `schedule` share: the state while one kernel is planned, and questions about the kernel that several templates ask.
  *
- * Reading order: schedule.c (the nest, items, costs; which template) -> schedule_attend.c. */
+ * Reading order: schedule.c (the nest, items, costs; which template) -> schedule_order.c -> schedule_attend.c. */
 #ifndef ATTN_PASSES_SCHEDULE_H
 #define ATTN_PASSES_SCHEDULE_H
 #include "passes.h"
@@ -26,4 +26,8 @@ int64_t pass_bytes_of(const pass_planner *p, uint8_t sort);                     
 ir_expr pass_features(const pass_planner *p, const ir_let *l);                  /* how many of them a line runs over */
 uint8_t pass_place_of(uint8_t rank);                                            /* an ir_let_place */
 int32_t pass_column_of_sweep(const pass_planner *p, const ir_let *l);           /* the column that a sweep takes in blocks */
+
+/* schedule_order.c */
+ir_expr pass_items_along(const pass_planner *p, uint32_t a);                    /* how many items an axis has that is not a loop */
+void pass_choose_order(pass_planner *p);                                        /* which items first; after items */
 #endif
