@@ -144,22 +144,13 @@ static bool take_output(api_call *call, const rt_call *c, const attn_argument *w
 
 /* ---- overlaps: a kernel may write an output before another reads the input that lies there */
 
-/* Ranges of bytes, last excluded. Interleaved strides that miss each other count as sharing: telling them apart is not worth it.
- * As integers, since comparing pointers into different objects means nothing in C. */
-static bool share_memory(const rt_array *a, const rt_array *b) {
-    int64_t a_first, a_last, b_first, b_last;
-    if (!a->data || !b->data || !rt_array_span(a, &a_first, &a_last) || !rt_array_span(b, &b_first, &b_last)) return false;
-    intptr_t at = (intptr_t)a->data, bt = (intptr_t)b->data;
-    return a_first < a_last && b_first < b_last && at + a_first < bt + b_last && bt + b_first < at + a_last;
-}
-
 /* Whether output `out`, which the caller gave, shares memory with no input and no other output. */
 static bool alone(const rt_call *c, uint32_t out) {
     const rt_entry *e = c->instance->entry;
     for (uint32_t k = 0; k < e->n_tensors; k++) {
         /* Params cannot be reached by a host: the model holds copies. */
         bool output = e->tensors[k].kind == RT_TENSOR_OUTPUT;
-        if (k == out || e->tensors[k].kind == RT_TENSOR_PARAM || !share_memory(&c->tensors[out], &c->tensors[k])) continue;
+        if (k == out || e->tensors[k].kind == RT_TENSOR_PARAM || !rt_array_overlaps(&c->tensors[out], &c->tensors[k])) continue;
         base_report(c->diags, BASE_MSG_OUTPUT_OVERLAPS, (base_span){0, 0, 0}, e->tensors[out].name, output ? "output" : "input", e->tensors[k].name);
         return false;
     }

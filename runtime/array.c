@@ -141,3 +141,12 @@ const char *rt_array_text(base_arena *arena, const rt_array *a) {
     base_text_add(&out, "]");
     return out.at;
 }
+
+/* Ranges of bytes, last excluded. Interleaved strides that miss each other count as sharing: telling them apart is not worth it.
+ * As integers, since comparing pointers into different objects means nothing in C. */
+bool rt_array_overlaps(const rt_array *a, const rt_array *b) {
+    int64_t a_first, a_last, b_first, b_last;
+    if (!a->data || !b->data || !rt_array_span(a, &a_first, &a_last) || !rt_array_span(b, &b_first, &b_last)) return false;
+    intptr_t at = (intptr_t)a->data, bt = (intptr_t)b->data;
+    return a_first < a_last && b_first < b_last && at + a_first < bt + b_last && bt + b_first < at + a_last;
+}

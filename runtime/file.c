@@ -76,7 +76,7 @@ static bool map(const char *path, rt_file *out) {
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= RT_MAPPED_FROM)
         at = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
     close(fd);                                   /* the mapping stays */
-    if (at != MAP_FAILED) *out = (rt_file){at, (size_t)st.st_size, true};
+    if (at != MAP_FAILED) *out = (rt_file){.at = at, .n = (size_t)st.st_size, .mapped = true};
     return at != MAP_FAILED;
 }
 
@@ -87,7 +87,7 @@ bool rt_file_open(const char *path, base_arena *arena, base_diags *diags, rt_fil
     if (!file_size(path, diags, &n)) return false;
     if (n >= RT_MAPPED_FROM && map(path, out)) return true;
     if (!rt_file_read(path, arena, diags, &bytes, &n)) return false;
-    *out = (rt_file){(unsigned char *)(uintptr_t)bytes, n, false};       /* the arena's: the const is for others */
+    *out = (rt_file){.at = (unsigned char *)(uintptr_t)bytes, .n = n};       /* the arena's: the const is for others */
     return true;
 }
 

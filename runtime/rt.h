@@ -24,6 +24,7 @@ void rt_array_pack(const rt_array *a, void *out);/* its elements in row-major or
 const char *rt_array_text(base_arena *arena, const rt_array *a);                 /* "f32[2, 3]" */
 bool rt_array_bools(const rt_array *a, uint8_t *other);                          /* every element of a bool array is 0 or 1; else one that is not */
 bool rt_array_span(const rt_array *a, int64_t *first, int64_t *last);            /* bytes relative to data, last excluded; false: beyond int64 */
+bool rt_array_overlaps(const rt_array *a, const rt_array *b);                    /* some byte between first and last element belongs to both */
 
 /* ---- file.c: whole files */
 void rt_error_text(int error, char *text, size_t n);                             /* an errno in words */
@@ -32,7 +33,7 @@ bool rt_file_read(const char *path, base_arena *arena, base_diags *diags, const 
 /* A file's bytes for as long as it is open: in the arena, or, of a large one, mapped; changing them does not change the file. What is mapped must
  * not become shorter meanwhile: reading beyond its end is a signal. Start from {0}; close also after a failure. */
 enum { RT_MAPPED_FROM = 1 << 20 };
-typedef struct { unsigned char *at; size_t n; bool mapped; } rt_file;
+typedef struct { unsigned char *at; size_t n; bool mapped, stays; } rt_file;         /* stays: the bytes outlive the file, as those inside of a shared object do */
 bool rt_file_open(const char *path, base_arena *arena, base_diags *diags, rt_file *out);
 void rt_file_close(rt_file *f);                  /* may be called twice */
 typedef struct { const void *at; size_t n; } rt_bytes;
@@ -72,6 +73,8 @@ typedef struct {
 } rt_safetensors;
 /* Opens and checks everything that the header says. Start from {0}; close the file afterwards, also on failure. */
 bool rt_safetensors_open(rt_safetensors *s, const char *path, base_arena *arena, base_diags *diags);
+/* The same of bytes that outlive everything. name: what messages call them. */
+bool rt_safetensors_open_bytes(rt_safetensors *s, const char *name, const void *bytes, size_t n, base_arena *arena, base_diags *diags);
 const rt_stored_tensor *rt_safetensors_find(const rt_safetensors *s, const char *name);            /* NULL: none */
 /* Elements of a stored type, aligned to nothing, to a dtype. false: that pair is refused, or a value does not fit. */
 bool rt_convert(uint8_t stored, const void *from, uint32_t dtype, void *to, int64_t n);

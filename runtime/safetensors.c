@@ -197,13 +197,23 @@ static bool read_header(reading *r) {
     return r->tensors.n == 0 || (no_overlap(r) && sort_names(r));
 }
 
-bool rt_safetensors_open(rt_safetensors *s, const char *path, base_arena *arena, base_diags *diags) {
+static bool take_file(rt_safetensors *s, base_arena *arena, base_diags *diags) {
     reading r = {.s = s, .arena = arena};
-    s->path = base_strdup(arena, path);
-    if (!rt_file_open(path, arena, diags, &s->file)) return false;
     if (read_header(&r)) return true;
-    base_report(diags, BASE_MSG_WEIGHTS_DAMAGED, nowhere, path, r.why);
+    base_report(diags, BASE_MSG_WEIGHTS_DAMAGED, nowhere, s->path, r.why);
     return false;
+}
+
+bool rt_safetensors_open(rt_safetensors *s, const char *path, base_arena *arena, base_diags *diags) {
+    s->path = base_strdup(arena, path);
+    return rt_file_open(path, arena, diags, &s->file) && take_file(s, arena, diags);
+}
+
+/* Nothing writes through rt_file.at but what a host does to mapped tensors of its own, and params are not such. */
+bool rt_safetensors_open_bytes(rt_safetensors *s, const char *name, const void *bytes, size_t n, base_arena *arena, base_diags *diags) {
+    s->path = name;
+    s->file = (rt_file){.at = (unsigned char *)(uintptr_t)bytes, .n = n, .stays = true};
+    return take_file(s, arena, diags);
 }
 
 const rt_stored_tensor *rt_safetensors_find(const rt_safetensors *s, const char *name) {

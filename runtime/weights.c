@@ -194,11 +194,11 @@ static const rt_stored_tensor *find_first(loading *l) {
     return t && fits(l, t) ? t : NULL;
 }
 
-/* The elements of a param that is one stored tensor, where they stand; NULL if they must be copied. Those of a small file are always copied: it ends
- * with the call. */
+/* The elements of a param that is one stored tensor, where they stand; NULL if they must be copied. Those of a small file that was read are always
+ * copied: it ends with the call. */
 static void *in_place(const loading *l, const rt_stored_tensor *t) {
     void *at = t ? stored_data(l, t) : NULL;
-    bool fine = t && l->n_stacked == 0 && l->s->file.mapped && same_layout(t->type, l->param->dtype);
+    bool fine = t && l->n_stacked == 0 && (l->s->file.mapped || l->s->file.stays) && same_layout(t->type, l->param->dtype);
     return fine && (uintptr_t)at % rt_dtypes[l->param->dtype].bytes == 0 ? at : NULL;
 }
 

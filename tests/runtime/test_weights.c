@@ -210,10 +210,29 @@ static void survives_damage(void **state) {
     }
 }
 
+/* Bytes that outlive everything: params stay in them, and what is damaged is told under the name that was given. */
+static void stays_in_bytes(void **state) {
+    world *w = *state;
+    static const float elements[] = {1, 2, 3, 4};
+    static _Alignas(8) unsigned char bytes[256];
+    /* 56 bytes of header, so that the elements are aligned. */
+    size_t n = image(bytes, "{\"w\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}} ", elements, sizeof elements);
+    rt_param p = {.name = "w", .storage = "w", .dtype = RT_F32, .rank = 1, .dim = {-1}};
+    void *data = NULL;
+    assert_true(rt_safetensors_open_bytes(&w->s, "inside", bytes, n, w->arena, w->diags));
+    assert_true(rt_param_load(&w->s, &p, w->arena, w->diags, &data));
+    assert_ptr_equal(data, bytes + n - sizeof elements);
+    assert_int_equal(p.dim[0], 4);
+    rt_file_close(&w->s.file);                   /* leaves them where they are */
+    assert_memory_equal(data, elements, sizeof elements);
+    assert_false(rt_safetensors_open_bytes(&w->s, "inside", bytes, 7, w->arena, w->diags));
+    assert_non_null(strstr(last_message(w), "'inside'"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-        TEST(loads_and_views), TEST(stacks), TEST(converts), TEST(refuses_hostile_headers), TEST(reads_names), TEST(survives_damage),
+        TEST(loads_and_views), TEST(stacks), TEST(converts), TEST(refuses_hostile_headers), TEST(reads_names), TEST(survives_damage), TEST(stays_in_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
