@@ -142,14 +142,24 @@ static bool take_output(api_call *call, const rt_call *c, const attn_argument *w
     return false;
 }
 
-/* ---- overlaps: a kernel may write an output before another reads the input that lies there */
+/* ---- overlaps: a kernel may write an output before another reads the input that lies there. The output of an input's name may be that very
+ * tensor: rt_run computes it apart and writes it when all has gone well. */
 
-/* Whether output `out`, which the caller gave, shares memory with no input and no other output. */
+/* Dense, at the same place, of the same type and shape. */
+static bool same_array(const rt_array *a, const rt_array *b) {
+    if (a->data != b->data || a->dtype != b->dtype || a->rank != b->rank) return false;
+    for (uint32_t k = 0; k < a->rank; k++)
+        if (a->dim[k] != b->dim[k]) return false;
+    return rt_array_is_dense(a) && rt_array_is_dense(b);
+}
+
+/* Whether output `out`, which the caller gave, shares memory with no input but its own and no other output. */
 static bool alone(const rt_call *c, uint32_t out) {
     const rt_entry *e = c->instance->entry;
     for (uint32_t k = 0; k < e->n_tensors; k++) {
         /* Params cannot be reached by a host: the model holds copies. */
         bool output = e->tensors[k].kind == RT_TENSOR_OUTPUT;
+        if (!output && !strcmp(e->tensors[k].name, e->tensors[out].name) && same_array(&c->tensors[out], &c->tensors[k])) continue;
         if (k == out || e->tensors[k].kind == RT_TENSOR_PARAM || !rt_array_overlaps(&c->tensors[out], &c->tensors[k])) continue;
         base_report(c->diags, BASE_MSG_OUTPUT_OVERLAPS, (base_span){0, 0, 0}, e->tensors[out].name, output ? "output" : "input", e->tensors[k].name);
         return false;

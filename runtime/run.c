@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "rt.h"
 
 /* ---- blocks of device memory between calls */
@@ -19,6 +20,7 @@ struct rt_blocks {
     base_allocator allocator;
     rt_device *device;               /* NULL: the host */
     pthread_mutex_t lock;
+    pid_t pid;                       /* a child after fork may find the lock held by a thread that it does not have: it keeps no blocks */
     block *free;
 };
 
@@ -26,7 +28,7 @@ rt_blocks *rt_blocks_create(const base_allocator *allocator, rt_device *device) 
     base_allocator used = base_allocator_or_malloc(allocator);
     rt_blocks *blocks = used.alloc(used.self, sizeof *blocks);
     if (!blocks) return NULL;
-    *blocks = (rt_blocks){.allocator = used, .device = device};
+    *blocks = (rt_blocks){.allocator = used, .device = device, .pid = getpid()};
     pthread_mutex_init(&blocks->lock, NULL);
     return blocks;
 }
@@ -74,6 +76,7 @@ static block *block_create(rt_blocks *blocks, size_t bytes) {
  * Only the first of the list is looked at; creating and destroying happen outside of the lock, as they may be slow on a
  * device. */
 static block *block_take(rt_blocks *blocks, size_t bytes) {
+    if (blocks->pid != getpid()) return block_create(blocks, bytes);
     pthread_mutex_lock(&blocks->lock);
     block *b = blocks->free;
     if (b) blocks->free = b->next;
@@ -85,6 +88,10 @@ static block *block_take(rt_blocks *blocks, size_t bytes) {
 
 static void block_put(rt_blocks *blocks, block *b) {
     if (!b) return;
+    if (blocks->pid != getpid()) {
+        block_destroy(blocks, b);
+        return;
+    }
     pthread_mutex_lock(&blocks->lock);
     b->next = blocks->free;
     blocks->free = b;
@@ -131,12 +138,21 @@ static bool reserve(running *r, int64_t bytes, int64_t *offset) {
     return base_add(r->total, bytes, &r->total) && base_add(r->total, 63, &r->total) && (r->total &= ~(int64_t)63, true);
 }
 
+/* Whether an output lies where an input does. It must be as it was if the call fails, and kernels read the input while others write the
+ * output: it is computed apart. */
+static bool in_place(const running *r, uint32_t k) {
+    const rt_array *all = r->call->tensors;
+    for (uint32_t i = 0; i < r->entry->n_tensors && r->entry->tensors[k].kind == RT_TENSOR_OUTPUT; i++)
+        if (r->entry->tensors[i].kind == RT_TENSOR_INPUT && all[i].data == all[k].data) return true;
+    return false;
+}
+
 /* Params are never copied: they were put where the device reads them when the model was made. Anything else needs a copy if the
  * device cannot read the host's memory, if the host gave no memory (an output that it does not want), or if kernels could not index it. */
 static bool needs_copy(const running *r, uint32_t k) {
     const rt_array *a = &r->call->tensors[k];
     if (r->entry->tensors[k].kind == RT_TENSOR_PARAM) return false;
-    return !r->device->host_memory || !a->data || !rt_array_is_dense(a);
+    return !r->device->host_memory || !a->data || !rt_array_is_dense(a) || in_place(r, k);
 }
 
 /* The block: workspace first, then copies.
@@ -195,7 +211,8 @@ static bool copy_inputs(running *r) {
     return true;
 }
 
-/* What the host does not want, or what the kernels wrote straight into its memory, is not copied. */
+/* What the host does not want, or what the kernels wrote straight into its memory, is not copied. All else has gone well: what lies in place of an
+ * input changes here at once. */
 static bool copy_outputs(running *r) {
     for (uint32_t k = 0; k < r->entry->n_tensors; k++) {
         void *to = r->call->tensors[k].data;

@@ -363,7 +363,8 @@ typedef struct attn_run_options {
     const attn_dim *dims;           /* values of inputs `K: dim`, in place of a tensor; other dimensions are compared with what shapes say */
     size_t n_dims;
     attn_argument *outputs;         /* wanted results. tensor NULL: the run makes one, owned by the caller from then on; else it must be
-                                       dense, of the right type and shape, and must not overlap an input or another output */
+                                       dense, of the right type and shape, and must not overlap another output, or an input, but for
+                                       the dense input of its own name: given the very memory of that, it is updated in place */
     size_t n_outputs;
     attn_kernel_time *times;        /* NULL, or room for attn_module_n_kernels of them: seconds and launches are added */
     const bool *cancel;             /* NULL, or looked at between pieces of work; when true the run ends with ATTN_ERROR_CANCELLED. It must
@@ -377,7 +378,8 @@ typedef struct attn_run_options {
 
 /* Computes one graph. Dimensions follow from the shapes of inputs; what does not fit is ATTN_ERROR_DATA with tensor, axis, expected and
  * found. So is an index out of range, with tensor, position and the place in the program. Results are bit-equal for any number of threads.
- * On failure the contents of outputs are not specified, and none has been made. */
+ * On failure, a cancel and a deadline included, everything is as before: inputs, and so outputs in place of an input, are untouched, times are
+ * not added, and no output has been made. Only the contents of other outputs that the caller gave are not specified. */
 ATTN_API attn_status attn_model_run(attn_model *model, const attn_run_options *options, attn_diagnostics *diagnostics);
 
 /* Shapes without computing: dims of the k-th tensor of the graph (attn_program_tensor) for these values of dimensions, `dims_out` with room
