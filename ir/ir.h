@@ -329,8 +329,9 @@ typedef struct ir_target {       /* the only place where a machine's numbers sta
     double matmul_rate, vector_rate, mem_bytes_per_s, launch_s;   /* of one core (CPU) or the device: flop/s, op/s, B/s, s */
     double overlap;              /* of the lesser of arithmetic and memory, the share that is not hidden */
     int64_t value_tile_bytes;    /* place for the value tile of one row tile */
+    int32_t tile_keys, tile_vectors, tile_block;     /* ATTEND: columns and vectors of rows of a register tile, columns of a block; 0: what the rule of the template gives */
 } ir_target;
-typedef enum { IR_NEST } ir_template;
+typedef enum { IR_NEST, IR_ATTEND } ir_template;
 enum { IR_MICRO = 8 };           /* rows, and columns or vectors, of a tile in registers at most */
 typedef enum { IR_PLACE_CONST, IR_PLACE_ROW, IR_PLACE_COL, IR_PLACE_PAIR, IR_PLACE_VALUE, IR_PLACE_ROW_VALUE, IR_PLACE_COL_VALUE, IR_PLACE_PAIR_VALUE } ir_let_place;
 typedef struct {                 /* how one let is computed */
@@ -346,6 +347,8 @@ typedef struct {                 /* how one let is computed */
     bool packed;                 /* TERM: its row factor is computed once per row, into scratch */
     ir_expr factor_at;           /* packed: per (row of the tile, feature), the lanes' feature innermost */
     ir_expr weight_at;           /* ACC: weights of one block, per (row of the tile, column of the block) */
+    ir_expr col_at;              /* ATTEND: the column factor of a TERM (per column of the block and feature), the value factor of an ACC (per column and
+                                    value) is computed once per block into scratch; 0: it is read where it lies */
 } ir_let_schedule;
 typedef enum { IR_WALK_ITEM, IR_WALK_TILE, IR_WALK_LOOP } ir_axis_walk;
 typedef struct {                 /* how one axis is walked */
@@ -355,7 +358,7 @@ typedef struct {                 /* how one axis is walked */
 typedef struct ir_schedule {     /* all that an emitter needs beside the kernel; it decides nothing itself */
     const ir_kernel *kernel;
     uint8_t form;                /* ir_template */
-    uint8_t lanes;               /* NEST: role in the lanes of everything but tiles of TERMs and ACCs. IR_COL: blocks of columns, rows of a tile one
+    uint8_t lanes;               /* ATTEND: IR_ROW, a tile of the row lane_axis; NEST: role in the lanes of everything but tiles of TERMs and ACCs. IR_COL: blocks of columns, rows of a tile one
                                     after the other. IR_ROW: the axis lane_axis (a row or an item; pure maps too), all else is a loop around.
                                     0: scalar */
     int32_t lane_axis;           /* index of the axis whose neighbours share a vector; -1: none */
@@ -363,7 +366,11 @@ typedef struct ir_schedule {     /* all that an emitter needs beside the kernel;
     int32_t width;               /* lanes of a vector */
     int32_t row_tile;            /* rows whose kept lets live in scratch together; 1 if lanes != IR_COL */
     int32_t col_block;           /* columns of lane_axis that are handled together, a multiple of width; 0: whole */
-    int32_t micro_rows, micro_cols;                  /* powers of two up to IR_MICRO: accumulators of a TERM tile: rows x columns (lanes along features) or vectors of columns */
+    int32_t micro_rows, micro_cols;                  /* powers of two up to IR_MICRO: accumulators of a TERM tile: rows x columns (lanes along features) or vectors of columns.
+                                    ATTEND: columns (values in an ACC) x vectors of rows */
+    ir_expr rows_at;             /* ATTEND: rows of the tile on their way into the lanes or out of them, per (row, feature or value) */
+    ir_expr out_at;              /* ATTEND: a result over values before it leaves the lanes, per (value, row); 0: stores run along the lanes */
+    int32_t out_axis;            /* ATTEND: the value axis that such stores run along; else -1 */
     ir_axis_schedule *axes;      /* one per axis of the kernel; items count them row-major, in order, ITEM and TILE ones only */
     ir_let_schedule *lets;       /* one per let */
     ir_expr items;               /* items of a launch: product over ITEM axes and tiles of TILE axes; 1 if a store must be serial */

@@ -30,7 +30,7 @@ static void print_expr(const writer *w, const char *what, ir_expr e) {
 /* Only tiles along columns have blocks and register tiles; elsewhere these numbers mean nothing. */
 static void print_form(const writer *w) {
     const ir_schedule *s = w->s;
-    base_text_add(w->out, "schedule %s: nest", s->kernel->name ? s->kernel->name : "?");
+    base_text_add(w->out, "schedule %s: %s", s->kernel->name ? s->kernel->name : "?", s->form == IR_ATTEND ? "attend" : "nest");
     if (s->width == 1) base_text_add(w->out, ", scalar");
     else base_text_add(w->out, ", %d lanes along %s %s", s->width, s->lanes == IR_COL ? "columns" : "rows", axis_name(w, s->lane_axis));
     if (s->lanes == IR_COL) {
@@ -38,6 +38,7 @@ static void print_form(const writer *w) {
         if (s->row_axis >= 0) base_text_add(w->out, ", rows %s by %d", axis_name(w, s->row_axis), s->row_tile);
         base_text_add(w->out, ", tiles of %d x %d", s->micro_rows, s->micro_cols);
     }
+    if (s->form == IR_ATTEND) base_text_add(w->out, ", columns by %d, tiles of %d x %d", s->col_block, s->micro_rows, s->micro_cols * s->width);
     base_text_add(w->out, "\n");
 }
 

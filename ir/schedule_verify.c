@@ -93,6 +93,19 @@ static void check_tiles(checking *c) {
     /* Rows of a tile share one loop over columns, so they cannot each have an end of their own. */
     rule(c, !shapes(c, s->row_axis, IR_COL | IR_FEAT), "rows of a tile that end their own columns");
 }
+/* Rows in the lanes, some vectors of them in a tile; register tiles of columns never run past the room of a block by more than one. */
+static void check_attend(checking *c) {
+    const ir_schedule *s = c->s;
+    rule(c, s->lanes == IR_ROW && s->width > 1, "attention without rows in the lanes");
+    rule(c, s->row_axis == -1 && s->row_tile == s->micro_cols * s->width, "a tile of rows that vectors do not fill");
+    rule(c, s->micro_rows > 0 && s->micro_rows <= IR_MICRO && s->micro_cols > 0 && s->micro_cols <= IR_MICRO, "a register tile beyond its bounds");
+    rule(c, s->col_block > 0, "a block without columns");
+    rule(c, s->rows_at, "rows without a place to be turned");
+    rule(c, s->out_axis < 0 ? s->out_axis == -1 : is_axis(c, s->out_axis) && c->k->axes[s->out_axis].role == IR_VAL && s->out_at, "results leave along an axis that is no value");
+    const ir_axis_schedule *w = is_axis(c, s->lane_axis) ? &s->axes[s->lane_axis] : NULL;
+    rule(c, w && w->walk == IR_WALK_TILE && w->tile == s->row_tile, "an item's rows are not its tile");
+    rule(c, c->k->n_sweeps > 0, "attention without folds");
+}
 /* With lanes along columns lane_axis may be -1: lines then name their axes themselves (their col_axis and lane_axis). */
 static void check_lanes(checking *c) {
     const ir_schedule *s = c->s;
@@ -114,7 +127,8 @@ static void check_lanes(checking *c) {
         break;
     default: rule(c, false, "lanes along a role that has none");
     }
-    rule(c, s->row_tile == 1 && s->row_axis == -1, "a row tile without lanes along columns");
+    if (s->form == IR_ATTEND) check_attend(c);
+    else rule(c, s->row_tile == 1 && s->row_axis == -1, "a row tile without lanes along columns");
 }
 
 /* ---- lines */
@@ -122,6 +136,11 @@ static void check_lanes(checking *c) {
 /* Of a line that is a sum over features: computed where it is mentioned, or kept for a block of rows and columns. */
 static void check_term(checking *c, const ir_let *l, const ir_let_schedule *s) {
     if (s->lanes == IR_FEAT) rule(c, over(c, l, s->lane_axis), "lanes along a feature that the term does not run over");
+    if (c->s->form == IR_ATTEND) {
+        rule(c, s->kept == s->packed && (!s->kept || s->factor_at), "a product without a place for its rows");
+        rule(c, !s->kept || (l->a && l->rank & IR_COL && !(ir_kernel_rank(c->k, l->a) & IR_COL)), "a packed factor that is none of the row's");
+        return;
+    }
     /* packed once per row and used for every column, so it must be the same for all of them */
     rule(c, !s->packed || (s->kept && l->a && !(ir_kernel_rank(c->k, l->a) & IR_COL)), "a packed factor that is none of the row's");
     if (!s->kept) return;
@@ -136,10 +155,10 @@ static void check_fold(checking *c, uint32_t i) {
     /* An ACC has one sum per value, more than registers hold; a FOLD without lanes along columns is one sum. */
     rule(c, l->kind == IR_LET_FOLD || s->kept, "values that have no place");
     /* What follows is of blocks of columns. */
-    if (c->s->lanes != IR_COL) return;
-    rule(c, s->kept, "a fold that is not kept");
+    if (c->s->lanes != IR_COL && c->s->form != IR_ATTEND) return;
+    rule(c, s->kept || c->s->form == IR_ATTEND, "a fold that is not kept");
     rule(c, is_axis(c, s->col_axis) && over(c, l, s->col_axis), "a sweep without a column to take in blocks");
-    rule(c, l->ref < 0 || s->moved_at, "a reference without a place");
+    rule(c, l->ref < 0 || s->moved_at || c->s->form == IR_ATTEND, "a reference without a place");
     if (l->kind == IR_LET_ACC) {
         rule(c, is_axis(c, s->lane_axis) && c->k->axes[s->lane_axis].role == IR_VAL, "values without lanes");
         rule(c, s->weight_at, "weights that have no place");
@@ -180,6 +199,39 @@ static void add(checking *c, regions *all, ir_expr at, ir_expr elements, int64_t
     BASE_PUSH(c->u->arena, all, r);
 }
 /* Sizes are computed here from what ir.h says of each place, and not by what the pass that took the room used: two counts have to agree. */
+/* Of attention: two places that are one on purpose (a sum's weights and the scores they come from) are one region. */
+static void add_once(checking *c, regions *all, ir_expr at, ir_expr elements, int64_t each) {
+    for (uint32_t i = 0; i < all->n; i++)
+        if (all->at[i].at == at) return;
+    if (at) add(c, all, at, elements, each);
+}
+static regions kept_by_attend(checking *c) {
+    regions all = {0};
+    ir_unit *u = c->u;
+    const ir_schedule *s = c->s;
+    const int64_t real = c->k->real == IR_TYPE_F32 ? 4 : 8;
+    const ir_expr values = ir_axis_count(c->k, IR_VAL), block = ir_int(u, (int64_t)(s->col_block + s->micro_rows) * s->row_tile);
+    ir_expr most = s->out_at ? values : ir_int(u, 0);
+    for (uint32_t i = 0; i < c->k->n_lets; i++) {
+        const ir_let *l = &c->k->lets[i];
+        const ir_let_schedule *x = &s->lets[i];
+        ir_expr features = ir_int(u, 1);
+        for (uint32_t o = 0; o < l->n_over; o++) features = ir_mul(u, features, c->k->axes[axis_of(c, l->over[o])].extent);
+        if (l->kind == IR_LET_TERM && x->kept) {
+            add(c, &all, x->at, block, real);
+            add(c, &all, x->factor_at, ir_mul(u, features, ir_int(u, s->row_tile)), real);
+            add_once(c, &all, x->col_at, ir_mul(u, features, ir_int(u, s->col_block)), real);
+            if (x->lanes == IR_FEAT) most = ir_op2(u, IR_MAX, most, features);
+        }
+        if (l->kind != IR_LET_ACC) continue;
+        add(c, &all, x->at, ir_mul(u, values, ir_int(u, s->row_tile)), real);
+        add_once(c, &all, x->weight_at, block, real);
+        add_once(c, &all, x->col_at, ir_mul(u, values, ir_int(u, s->col_block)), real);
+    }
+    add_once(c, &all, s->out_at, ir_mul(u, values, ir_int(u, s->row_tile)), real);
+    add(c, &all, s->rows_at, ir_mul(u, most, ir_int(u, s->row_tile)), real);
+    return all;
+}
 static regions kept(checking *c) {
     regions all = {0};
     ir_unit *u = c->u;
@@ -210,6 +262,9 @@ static int64_t size_of(checking *c, const ir_frame *frame, ir_expr e) {
 static void check_regions(checking *c, const regions *all, int64_t size) {
     ir_frame frame = ir_frame_create(c->u, c->u->arena);
     for (uint32_t d = 0; d < c->u->dim.n; d++) frame.dim[d] = size;
+    /* places were simplified by what the program says of its dimensions (D % 2 == 0): at sizes that break it they mean nothing */
+    for (uint32_t i = 0; i < c->u->fact.n; i++)
+        if (size_of(c, &frame, c->u->fact.at[i]) != 1) return;
     int64_t *at = BASE_ARRAY(c->u->arena, all->n + 1, int64_t), *end = BASE_ARRAY(c->u->arena, all->n + 1, int64_t);
     const int64_t scratch = size_of(c, &frame, c->s->scratch_bytes);
     for (uint32_t i = 0; i < all->n; i++) {
@@ -224,7 +279,7 @@ static void check_regions(checking *c, const regions *all, int64_t size) {
 static void check_scratch(checking *c) {
     /* the least, one that no vector or tile divides, and one that they do */
     static const int64_t sizes[] = {1, 5, 64};
-    regions all = kept(c);
+    regions all = c->s->form == IR_ATTEND ? kept_by_attend(c) : kept(c);
     for (uint32_t i = 0; i < all.n; i++)
         if (!rule(c, known_outside(c, all.at[i].at) && known_outside(c, all.at[i].bytes), "a place in scratch that depends on an axis")) return;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) check_regions(c, &all, sizes[i]);

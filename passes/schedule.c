@@ -71,7 +71,7 @@ int32_t pass_score_in(const pass_planner *p, ir_expr e, uint32_t a) {
     return t.score;
 }
 /* Stores count like reads: the places' row-major offset, as the frame has it for accesses. */
-static int32_t store_score(const pass_planner *p, const ir_store *at, uint32_t a) {
+int32_t pass_store_score(const pass_planner *p, const ir_store *at, uint32_t a) {
     const ir_type t = p->u->value.at[at->result].type;
     ir_expr offset = ir_int(p->u, 0), coef, rest;
     for (uint32_t i = 0; i < t.rank; i++) offset = ir_add(p->u, ir_mul(p->u, offset, t.dim[i]), at->places[i]);
@@ -96,7 +96,7 @@ static int32_t axis_score(const pass_planner *p, uint32_t a) {
         score += pass_score_in(p, l->e, a) + acc_score(p, l, a);
         if (l->kind != IR_LET_EXPR) score += pass_score_in(p, l->where, a);
     }
-    for (uint32_t i = 0; i < p->k->n_stores; i++) score += pass_score_in(p, p->k->stores[i].e, a) + store_score(p, &p->k->stores[i].at, a);
+    for (uint32_t i = 0; i < p->k->n_stores; i++) score += pass_score_in(p, p->k->stores[i].e, a) + pass_store_score(p, &p->k->stores[i].at, a);
     return score;
 }
 
@@ -182,6 +182,7 @@ static void choose_walk(pass_planner *p, uint32_t a) {
     const bool inner = role == IR_VAL || role == IR_FEAT || (role == IR_COL && !free_column(p, a));
     if (pass_serial(p->k) || inner) walk(p, a, IR_WALK_LOOP, 0);
     else if ((int32_t)a == s->row_axis) walk(p, a, IR_WALK_TILE, PASS_ROWS_PER_ITEM);
+    else if ((int32_t)a == s->lane_axis && s->form == IR_ATTEND) walk(p, a, IR_WALK_TILE, s->row_tile);
     else if ((int32_t)a == s->lane_axis) walk(p, a, IR_WALK_TILE, s->lanes == IR_COL ? PASS_COLUMNS_PER_ITEM : p->k->n_sweeps ? 4 * s->width : ELEMENTS_PER_ITEM);
     else walk(p, a, IR_WALK_ITEM, 0);
 }
@@ -406,10 +407,15 @@ ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, c
     s->lets = BASE_ARRAY(arena, k->n_lets + 1, ir_let_schedule);
     /* the only state that goes from line to line */
     p.scratch = ir_int(p.u, 0);
-    choose_lanes(&p);
-    choose_tiles(&p);
+    const char *why;
+    const bool attend = pass_schedule_attend(&p, &why);
+    if (!attend) {
+        choose_lanes(&p);
+        choose_tiles(&p);
+        s->out_axis = -1;
+    }
     for (uint32_t a = 0; a < k->n_axes; a++) choose_walk(&p, a);
-    for (uint32_t i = 0; i < k->n_lets; i++) choose_let(&p, i);
+    for (uint32_t i = 0; i < k->n_lets && !attend; i++) choose_let(&p, i);
     s->items = items_of(&p);
     s->cost_of_item = cost_of(&p);
     pass_choose_order(&p);

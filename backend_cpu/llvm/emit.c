@@ -226,7 +226,8 @@ static void item_ranges(cpu_emitter *e, cpu_val item) {
 /* Binds items and rows from axis a on, outermost first; the walk of nest.c or block.c, which binds the rest, is innermost. */
 static void outer_axes(cpu_emitter *e, uint32_t a) {
     if (a == e->k->n_axes) {
-        if (e->s->lanes == IR_COL) cpu_block(e);
+        if (e->s->form == IR_ATTEND) cpu_attend(e);
+        else if (e->s->lanes == IR_COL) cpu_block(e);
         else cpu_nest(e);
         return;
     }

@@ -168,6 +168,7 @@ void cpu_each_row(cpu_emitter *e, cpu_body *body, void *env);
 /* nest.c, block.c: one item, its axes bound */
 void cpu_nest(cpu_emitter *e);
 void cpu_block(cpu_emitter *e);
+void cpu_attend(cpu_emitter *e);                         /* attend.c */
 uint32_t cpu_axes_of_places(cpu_emitter *e, const ir_store *at);        /* nest.c: columns and values that a store runs over, as bits */
 
 /* compile.c */

@@ -57,6 +57,10 @@ static cpu_val fold(cpu_emitter *e, uint32_t k) {
 /* Lanes along rows: one vector per value; along columns: values are neighbours, and the lanes when the epilogue or the accumulation runs. */
 cpu_val cpu_acc_at(cpu_emitter *e, uint32_t k) {
     cpu_val index = cpu_role_index(e, IR_VAL, e->s->lets[k].lane_axis);
+    if (e->s->form == IR_ATTEND) {       /* (value, row of the tile) */
+        cpu_val row = LLVMBuildSub(e->b, e->axis[e->s->lane_axis], e->lo[e->s->lane_axis], "");
+        return cpu_kept_at(e, k, e->s->lets[k].at, index, cpu_int(e, e->s->row_tile), row);
+    }
     if (e->s->lanes != IR_COL) return cpu_kept_at(e, k, e->s->lets[k].at, index, cpu_int(e, e->s->width), cpu_int(e, 0));
     return cpu_kept_at(e, k, e->s->lets[k].at, cpu_tile_row(e), cpu_role_count(e, IR_VAL), index);
 }

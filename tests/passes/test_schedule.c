@@ -21,17 +21,21 @@ static const char text[] =
     "  output o, y, z\n"
     "}\n";
 
-typedef struct { base_arena *arena; base_diags *diags; ir_graph *g; ir_schedule *attention, *map, *added; } fixture;
+/* attention: for calls with so few rows that the nest takes it; attend: the same kernel for many. */
+typedef struct { base_arena *arena; base_diags *diags; ir_graph *g; ir_schedule *attention, *attend, *map, *added; } fixture;
 
-static ir_schedule *schedule_of(const ir_graph *g, const char *name, const ir_target *target) {
+static ir_schedule *schedule_at(const ir_graph *g, const char *name, const ir_target *target, int64_t rows) {
+    int64_t *sizes = BASE_ARRAY(g->unit->arena, g->unit->dim.n, int64_t);
+    for (uint32_t d = 1; d < g->unit->dim.n; d++) sizes[d] = strcmp(g->unit->dim.at[d].name, "S") ? 0 : rows;
     for (uint32_t i = 0; i < g->body.n; i++) {
         const ir_node *n = g->body.at[i];
         if (n->form != IR_FORM_MAP || strcmp(g->unit->value.at[n->map.results[0].store.result].name, name)) continue;
-        return pass_schedule_kernel(pass_lower_node(g->unit, n), target, NULL);
+        return pass_schedule_kernel(pass_lower_node(g->unit, n), target, sizes);
     }
     fail_msg("no map %s", name);
     return NULL;
 }
+static ir_schedule *schedule_of(const ir_graph *g, const char *name, const ir_target *target) { return schedule_at(g, name, target, 2); }
 static int set_up(void **state) {
     static fixture f;
     f.arena = base_arena_create(NULL, NULL);
@@ -39,6 +43,7 @@ static int set_up(void **state) {
     f.g = ir_graph_read(f.arena, f.diags, base_file_add(f.diags, "g", text, sizeof text - 1));
     if (!f.g) return -1;
     f.attention = schedule_of(f.g, "o", &wide);
+    f.attend = schedule_at(f.g, "o", &wide, 0);
     f.map = schedule_of(f.g, "y", &wide);
     f.added = schedule_of(f.g, "z", &wide);
     *state = &f;
@@ -72,6 +77,7 @@ static uint32_t axis_with(const ir_schedule *s, uint8_t role) {
 static void good_schedules_pass(void **state) {
     fixture *f = *state;
     assert_true(ir_schedule_verify(f->attention));
+    assert_true(ir_schedule_verify(f->attend));
     assert_true(ir_schedule_verify(f->map));
     assert_true(ir_schedule_verify(f->added));
     assert_null(f->diags->first);
@@ -83,6 +89,29 @@ static void the_attention_has_what_the_rules_are_about(void **state) {
     assert_true(s->row_axis >= 0 && s->row_tile > 1);
     assert_true(term->kept && term->packed);
     assert_true(acc->kept && acc->moved_at && s->kernel->lets[let_of(s, IR_LET_ACC)].ref >= 0);
+}
+static void attention_over_many_rows_has_them_in_its_lanes(void **state) {
+    const fixture *f = *state;
+    const ir_schedule *s = f->attend;
+    assert_int_equal(f->attention->form, IR_NEST);
+    assert_int_equal(s->form, IR_ATTEND);
+    assert_int_equal(s->kernel->axes[s->lane_axis].role, IR_ROW);
+    assert_int_equal(s->row_tile, s->micro_cols * s->width);
+    assert_int_equal(s->lets[let_of(s, IR_LET_ACC)].weight_at, s->lets[let_of(s, IR_LET_TERM)].at);
+    assert_false(s->lets[let_of(s, IR_LET_ACC)].col_at);                          /* v is read where it lies */
+}
+/* What the call's tests force is what they get. */
+static void tiles_of_the_target_are_taken(void **state) {
+    const fixture *f = *state;
+    ir_target odd = wide;
+    odd.tile_keys = 3;
+    odd.tile_vectors = 1;
+    odd.tile_block = 5;
+    const ir_schedule *s = schedule_at(f->g, "o", &odd, 0);
+    assert_int_equal(s->micro_rows, 3);
+    assert_int_equal(s->row_tile, odd.lanes);
+    assert_int_equal(s->col_block, 5);
+    assert_true(ir_schedule_verify(s));
 }
 /* Two lanes (f64 where a vector has 128 bits) and many registers: no more sums per row than there are lanes to hold them. */
 static void tiles_fit_narrow_vectors(void **state) {
@@ -133,19 +162,30 @@ BROKEN(values_without_lanes, attention, s->lets[let_of(s, IR_LET_ACC)].lane_axis
 BROKEN(weights_without_a_place, attention, s->lets[let_of(s, IR_LET_ACC)].weight_at = 0, "weights that have no place")
 BROKEN(two_lines_at_one_place, attention, s->lets[let_of(s, IR_LET_ACC)].at = s->lets[let_of(s, IR_LET_TERM)].at, "two lines are kept at one place")
 BROKEN(scratch_that_is_too_small, attention, s->scratch_bytes = ir_int(f->g->unit, 64), "a line is kept outside of scratch")
+BROKEN(rows_that_vectors_do_not_fill, attend, s->row_tile++, "a tile of rows that vectors do not fill")
+BROKEN(a_register_tile_too_high, attend, s->micro_rows = IR_MICRO + 1, "a register tile beyond its bounds")
+BROKEN(a_block_of_nothing, attend, s->col_block = 0, "a block without columns")
+BROKEN(rows_without_a_turning_place, attend, s->rows_at = 0, "rows without a place to be turned")
+BROKEN(results_along_no_value, attend, s->out_axis = s->lane_axis, "results leave along an axis that is no value")
+BROKEN(a_product_without_rows, attend, s->lets[let_of(s, IR_LET_TERM)].factor_at = 0, "a product without a place for its rows")
+BROKEN(an_item_of_other_rows, attend, s->axes[s->lane_axis].tile *= 2, "an item's rows are not its tile")
+BROKEN(values_at_the_place_of_scores, attend, s->lets[let_of(s, IR_LET_ACC)].at = s->lets[let_of(s, IR_LET_TERM)].at, "two lines are kept at one place")
 BROKEN(a_place_that_is_not_aligned, attention, s->lets[let_of(s, IR_LET_TERM)].at = ir_int(f->g->unit, 4), "a place that vectors cannot be loaded from")
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(good_schedules_pass), TEST(the_attention_has_what_the_rules_are_about), TEST(tiles_fit_narrow_vectors), TEST(an_order_that_matters_is_kept),
+        TEST(good_schedules_pass), TEST(the_attention_has_what_the_rules_are_about), TEST(attention_over_many_rows_has_them_in_its_lanes),
+        TEST(tiles_of_the_target_are_taken), TEST(tiles_fit_narrow_vectors), TEST(an_order_that_matters_is_kept),
         TEST(a_width_of_three), TEST(lanes_on_a_row), TEST(lanes_on_no_axis), TEST(lanes_of_no_role), TEST(lanes_without_a_role),
         TEST(a_block_that_vectors_do_not_fill), TEST(more_rows_than_registers), TEST(more_columns_than_lanes), TEST(a_row_tile_that_items_do_not_have),
         TEST(a_row_tile_on_a_column), TEST(a_row_tile_without_columns_in_lanes), TEST(a_tile_without_indices), TEST(values_as_items),
         TEST(swept_columns_as_items), TEST(a_serial_store_cut_in_items), TEST(items_that_depend_on_an_axis), TEST(a_line_in_another_place),
         TEST(a_fold_that_is_lost), TEST(a_term_without_a_place), TEST(a_sweep_without_a_column), TEST(a_reference_without_a_place),
         TEST(values_without_lanes), TEST(weights_without_a_place), TEST(two_lines_at_one_place), TEST(scratch_that_is_too_small),
-        TEST(a_place_that_is_not_aligned),
+        TEST(a_place_that_is_not_aligned), TEST(rows_that_vectors_do_not_fill), TEST(a_register_tile_too_high), TEST(a_block_of_nothing),
+        TEST(rows_without_a_turning_place), TEST(results_along_no_value), TEST(a_product_without_rows), TEST(an_item_of_other_rows),
+        TEST(values_at_the_place_of_scores),
     };
     return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
 }

@@ -112,7 +112,7 @@ def schedule(t, lowered, n):
     head = between(scheduled, r"^schedule", r"^  axes")
     fold = number(lowered, rf"\$(\d+) +r\.\.\. fold max \${n} ")
     t.say(f"""`schedule` decides all that an emitter needs to know: lanes, tiles, and where each line lives. `${n}` has one value per pair and is computed
-          where it is used, in a vector of eight columns; the maximum `${fold}` keeps its place in scratch from block to block:""")
+          where it is used, for a vector of eight rows; the maximum `${fold}` is such a vector in a register, over all columns:""")
     t.show(head + only(scheduled, rf"^  \$({n}|{fold}) ") + only(scheduled, r"^  items"), command=f"ir {PROGRAM} --target {CPU} --after schedule")
     t.say("`memory` makes the plan, which the runtime walks through at each call:")
     t.show(only(t.ir(CPU, "--after", "memory"), r"^  (workspace|\d+ )"), command=f"ir {PROGRAM} --target {CPU} --after memory")
@@ -122,7 +122,7 @@ def schedule(t, lowered, n):
 def code(t, n, guard, fold):
     llvm, cuda = t.ir(CPU, "--code"), t.ir(CUDA, "--code")
     t.say(f"""The CPU backend prints the kernel as LLVM IR, each line under its number. Here `%let{n}` meets the mask `%let{guard}` and the running
-          maximum, eight columns at a time:""")
+          maximum, eight rows at a time:""")
     t.show(between(llvm, rf"%let{n} = ", rf"store .*%fold{fold}"), "llvm", f"ir {PROGRAM} --target {CPU} --code")
     t.say("The CUDA backend reads the same kernel. A warp takes a row, a lane a column:")
     t.show(between(cuda, rf"^ +// \${n} ", rf"let{fold} = red_max"), "cuda", f"ir {PROGRAM} --target {CUDA} --code")

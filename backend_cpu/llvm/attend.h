@@ -1,0 +1,50 @@
+/* What the files of the template ATTEND share: a panel is the tile of rows at hand, some vectors of them, on its way over the columns.
+ *
+ * Reading order: attend.c (panels, sweeps, blocks) -> attend_tile.c (rows into lanes, register tiles) -> attend_pass.c (what happens to a block of
+ * scores) -> attend_store.c (results). */
+#ifndef ATTN_CPU_ATTEND_H
+#define ATTN_CPU_ATTEND_H
+#include "emit.h"
+
+typedef struct {
+    cpu_emitter *e;
+    int32_t vectors;             /* of rows; the tile has room for e->s->micro_cols */
+    cpu_val row0, hi;            /* first row, and the one behind the last */
+    cpu_val tail[IR_MICRO];      /* by vector: which rows exist */
+    cpu_val *fold;               /* by let and vector: slot of a FOLD */
+    cpu_val *moved;              /* by let that is a reference and vector: slot of where its sums stand */
+    cpu_val *row;                /* by let and vector: value of a line of rows that is ready; NULL: not yet */
+    const bool *need;            /* by let: somebody reads it in lanes */
+    uint32_t sweep;
+    bool masked;                 /* some pairs of the block are hidden */
+} cpu_panel;
+
+/* attend.c */
+static inline cpu_val *cpu_of_panel(const cpu_panel *p, cpu_val *by, uint32_t let, int32_t vector) { return &by[let * IR_MICRO + (uint32_t)vector]; (void)p; }
+void cpu_panel_bind(cpu_panel *p, int32_t vector);       /* its rows are the lanes, and lines of rows are known; opens a scope */
+void cpu_panel_unbind(cpu_panel *p);
+/* Lines of rows get their values, for all vectors: those of `some`, as folds stand now; NULL: all whose value is final in this sweep. */
+void cpu_rows_ready(cpu_panel *p, uint32_t sweep, const bool *some);
+void cpu_mark(cpu_emitter *e, bool *need, ir_expr x);    /* by let: what x reads, and what that reads */
+cpu_val cpu_panel_at(cpu_panel *p, ir_expr place, cpu_val index, int32_t vector);          /* address in a place of (index, row) */
+cpu_val cpu_panel_load(cpu_panel *p, ir_expr place, cpu_val index, int32_t vector);        /* a vector of rows there, tails included */
+void cpu_panel_store(cpu_panel *p, cpu_val v, ir_expr place, cpu_val index, int32_t vector);
+uint32_t cpu_axes_with(const cpu_emitter *e, uint8_t role);                     /* bits */
+cpu_val cpu_slot_of(cpu_emitter *e, cpu_val v, const char *name);               /* a slot that begins with v */
+cpu_val cpu_slot_value(cpu_emitter *e, cpu_val slot);
+
+/* attend_tile.c */
+void cpu_load_row(cpu_panel *p);                         /* row factors of all products, as lanes */
+void cpu_load_col(cpu_panel *p, uint32_t k);             /* factors of columns that are computed, for the block at hand */
+void cpu_scores(cpu_panel *p, uint32_t k);               /* a product, for the block at hand */
+void cpu_accumulate(cpu_panel *p, uint32_t k);           /* weights of the block times values */
+cpu_val cpu_whole(cpu_emitter *e, cpu_val n);            /* rounded up to vectors */
+/* dst[j][i] = src[i][j] for i below n_i and j below n_j, both rounded up to vectors; strides in elements. */
+void cpu_transpose(cpu_emitter *e, cpu_val src, cpu_val src_step, cpu_val n_i, cpu_val dst, cpu_val dst_step, cpu_val n_j);
+
+/* attend_pass.c */
+void cpu_attend_block(cpu_panel *p, uint32_t sweep);     /* scores, folds and sums of the block at hand */
+
+/* attend_store.c */
+void cpu_attend_stores(cpu_panel *p);
+#endif

@@ -1,0 +1,165 @@
+/* What happens to a block of scores between the two products: column by column, a vector of rows at a time. Folds that stand on no reference come first,
+ * since references stand on them (the maximum); then references move, and with them what is relative to them; then relative folds, and the weights that
+ * `accumulate` multiplies with. */
+#include "attend.h"
+
+typedef struct { uint32_t sweep; bool relative; } stage;
+static bool in_stage(const ir_let *l, const stage *s) { return l->kind >= IR_LET_FOLD && l->sweep == s->sweep && (l->ref >= 0) == s->relative; }
+static bool any_in_stage(const cpu_emitter *e, const stage *s) {
+    for (uint32_t k = 0; k < e->k->n_lets; k++)
+        if (in_stage(&e->k->lets[k], s)) return true;
+    return false;
+}
+
+static bool *needed(cpu_panel *p, const stage *s) {
+    cpu_emitter *e = p->e;
+    bool *need = BASE_ARRAY(e->arena, e->k->n_lets + 1, bool);
+    for (uint32_t k = 0; k < e->k->n_lets; k++) {
+        const ir_let *l = &e->k->lets[k];
+        if (!in_stage(l, s)) continue;
+        cpu_mark(e, need, l->e);
+        if (p->masked) cpu_mark(e, need, l->where);
+    }
+    return need;
+}
+
+/* ---- normalise: references move */
+
+static cpu_val any_lane(cpu_emitter *e, cpu_val truth) {
+    LLVMTypeRef bits = LLVMIntTypeInContext(e->c, LLVMGetVectorSize(LLVMTypeOf(truth)));
+    return LLVMBuildICmp(e->b, LLVMIntNE, LLVMBuildBitCast(e->b, truth, bits, ""), LLVMConstNull(bits), "any");
+}
+static void scale_acc(cpu_panel *p, uint32_t k, cpu_val *factor) {
+    cpu_emitter *e = p->e;
+    cpu_loop l = cpu_loop_begin(e, cpu_int(e, 0), cpu_role_count(e, IR_VAL), 1, "scale");
+    cpu_scope_push(e, 0);
+    for (int32_t j = 0; j < p->vectors; j++) {
+        cpu_val x[] = {cpu_panel_load(p, e->s->lets[k].at, l.index, j), factor[j]};
+        cpu_panel_store(p, cpu_apply(e, IR_MUL, x, 2), e->s->lets[k].at, l.index, j);
+    }
+    cpu_scope_pop(e);
+    cpu_loop_end(e, &l);
+}
+static void scale_fold(cpu_panel *p, uint32_t k, cpu_val *factor) {
+    cpu_emitter *e = p->e;
+    for (int32_t j = 0; j < p->vectors; j++) {
+        cpu_val slot = *cpu_of_panel(p, p->fold, k, j), x[] = {cpu_slot_value(e, slot), factor[j]};
+        LLVMBuildStore(e->b, cpu_apply(e, IR_MUL, x, 2), slot);
+    }
+}
+/* All that is relative to line r at once. Once the maxima of all rows are found, which is soon, nothing moves and nothing is scaled. `une` is true for
+ * NaN too, which then spreads to the sums, as it must; equal references, -inf among them, have the factor 1. */
+static void move_reference(cpu_panel *p, const stage *s, uint32_t r) {
+    cpu_emitter *e = p->e;
+    cpu_val now[IR_MICRO], old[IR_MICRO], differs[IR_MICRO], any = NULL;
+    for (int32_t j = 0; j < p->vectors; j++) {
+        cpu_panel_bind(p, j);
+        now[j] = cpu_splat(e, cpu_expr(e, ir_let_expr(e->u, r, IR_SORT_REAL)), e->s->width);
+        cpu_panel_unbind(p);
+        old[j] = cpu_slot_value(e, *cpu_of_panel(p, p->moved, r, j));
+        differs[j] = LLVMBuildFCmp(e->b, LLVMRealUNE, now[j], old[j], "");
+        any = any ? LLVMBuildOr(e->b, any, differs[j], "") : differs[j];
+    }
+    cpu_if moved = cpu_if_begin(e, any_lane(e, any), "moved");
+    cpu_scope_push(e, 0);
+    for (int32_t j = 0; j < p->vectors; j++) {
+        LLVMBuildStore(e->b, now[j], *cpu_of_panel(p, p->moved, r, j));
+        now[j] = cpu_pick(e, differs[j], cpu_exp2(e, LLVMBuildFSub(e->b, old[j], now[j], "")), cpu_real(e, 1));
+    }
+    for (uint32_t k = 0; k < e->k->n_lets; k++) {
+        const ir_let *l = &e->k->lets[k];
+        if (!in_stage(l, s) || l->ref != (int32_t)r) continue;
+        if (l->kind == IR_LET_ACC) scale_acc(p, k, now);
+        else scale_fold(p, k, now);
+    }
+    cpu_scope_pop(e);
+    cpu_if_end(e, &moved);
+}
+static void move_references(cpu_panel *p, const stage *s) {
+    for (uint32_t r = 0; r < p->e->k->n_lets; r++) {
+        bool used = false;
+        for (uint32_t k = 0; k < p->e->k->n_lets; k++) used |= in_stage(&p->e->k->lets[k], s) && p->e->k->lets[k].ref == (int32_t)r;
+        if (used) move_reference(p, s, r);
+    }
+}
+
+/* ---- one column */
+
+static void fold_here(cpu_panel *p, uint32_t k, int32_t j) {
+    cpu_emitter *e = p->e;
+    const ir_let *l = &e->k->lets[k];
+    cpu_val slot = *cpu_of_panel(p, p->fold, k, j), y = cpu_splat(e, cpu_expr(e, l->e), e->s->width);
+    cpu_val where = p->masked && !ir_is_bool(e->u, l->where, true) ? cpu_expr(e, l->where) : NULL, old = cpu_slot_value(e, slot);
+    cpu_val next = cpu_combine(e, (ir_red)l->red, old, y);
+    LLVMBuildStore(e->b, where ? cpu_pick(e, where, next, old) : next, slot);
+}
+/* A hidden pair has the weight -0.0, which no visible one has: adding 0.0 makes every -0.0 a 0.0. */
+static void weigh_here(cpu_panel *p, uint32_t k, int32_t j, cpu_val col) {
+    cpu_emitter *e = p->e;
+    const ir_let *l = &e->k->lets[k];
+    cpu_val w[] = {cpu_splat(e, cpu_expr(e, l->e), e->s->width), cpu_real(e, 0)}, v = w[0];
+    if (p->masked && !ir_is_bool(e->u, l->where, true)) v = cpu_pick(e, cpu_expr(e, l->where), cpu_apply(e, IR_ADD, w, 2), cpu_splat(e, cpu_real(e, -0.0), e->s->width));
+    cpu_panel_store(p, v, e->s->lets[k].weight_at, col, j);
+}
+/* Scores are loaded before any weight is stored: a weight may take the place of a score. */
+static void rows_here(cpu_panel *p, const stage *s, const bool *need, cpu_val col, int32_t j) {
+    cpu_emitter *e = p->e;
+    cpu_panel_bind(p, j);
+    for (uint32_t k = 0; k < e->k->n_lets; k++)
+        if (need[k] && e->s->lets[k].packed) cpu_known_put(e, ir_let_expr(e->u, k, IR_SORT_REAL), cpu_panel_load(p, e->s->lets[k].at, col, j));
+    for (uint32_t k = 0; k < e->k->n_lets; k++) {
+        if (!in_stage(&e->k->lets[k], s)) continue;
+        if (e->k->lets[k].kind == IR_LET_FOLD) fold_here(p, k, j);
+        else weigh_here(p, k, j, col);
+    }
+    cpu_panel_unbind(p);
+}
+/* What varies over the column alone is computed once for all vectors of rows. */
+static void column(cpu_panel *p, const stage *s, const bool *need, cpu_val index) {
+    cpu_emitter *e = p->e;
+    cpu_bind(e, e->block_axis, index);
+    for (uint32_t k = 0; k < e->k->n_lets; k++) {
+        const ir_let *l = &e->k->lets[k];
+        if (need[k] && l->kind <= IR_LET_TERM && l->rank == IR_COL) cpu_expr(e, ir_let_expr(e->u, k, (ir_sort)l->sort));
+    }
+    cpu_val col = LLVMBuildSub(e->b, index, e->block_lo, "");
+    for (int32_t j = 0; j < p->vectors; j++) rows_here(p, s, need, col, j);
+    cpu_unbind(e, e->block_axis);
+}
+/* Lines of rows that stand on running folds hold for one stage of one block: they are forgotten behind it. */
+static void run_stage(cpu_panel *p, const stage *s) {
+    cpu_emitter *e = p->e;
+    if (!any_in_stage(e, s)) return;
+    cpu_phase(e, s->relative ? "normalise" : "modify");
+    if (s->relative) move_references(p, s);
+    const bool *need = needed(p, s);
+    cpu_val *row = p->row;
+    p->row = base_copy(e->arena, row, ((size_t)e->k->n_lets * IR_MICRO + 1) * sizeof *row);
+    cpu_rows_ready(p, 0, need);
+    cpu_loop l = cpu_loop_begin(e, e->block_lo, e->block_hi, 1, "column");
+    column(p, s, need, l.index);
+    cpu_loop_end(e, &l);
+    p->row = row;
+}
+
+/* Products that the sweep's lines need: those of a later sweep, or of the stores alone, are not computed here. */
+static void products(cpu_panel *p, const stage *stages) {
+    cpu_emitter *e = p->e;
+    const bool *first = needed(p, &stages[0]), *second = needed(p, &stages[1]);
+    for (uint32_t k = 0; k < e->k->n_lets; k++) {
+        if (!e->s->lets[k].packed || !(first[k] || second[k])) continue;
+        cpu_load_col(p, k);
+        cpu_scores(p, k);
+    }
+}
+void cpu_attend_block(cpu_panel *p, uint32_t sweep) {
+    cpu_emitter *e = p->e;
+    const stage stages[] = {{sweep, false}, {sweep, true}};
+    products(p, stages);
+    for (int i = 0; i < 2; i++) run_stage(p, &stages[i]);
+    for (uint32_t k = 0; k < e->k->n_lets; k++) {
+        if (e->k->lets[k].kind != IR_LET_ACC || e->k->lets[k].sweep != sweep) continue;
+        cpu_load_col(p, k);
+        cpu_accumulate(p, k);
+    }
+}

@@ -1,0 +1,308 @@
+/* Rows into lanes, and the two register tiles of attention: scores[column][row] += column factor * row factor over the features, and values[value][row] +=
+ * value factor * weight over the columns. In both a number that is spread meets some vectors of rows; a tile of 8 x 2 vectors has 16 sums in registers, reads 8 numbers
+ * and 2 vectors for 16 products, and hides the latency of the multiplications.
+ *
+ * Tiles are always whole: what lies behind the last column or value is that one again, computed twice to the same result. */
+#include "attend.h"
+
+typedef struct {
+    cpu_panel *p;
+    uint32_t let;
+    cpu_val first;               /* column or value that the tile begins with */
+    cpu_val at[IR_MICRO];        /* its columns or values, by number */
+    cpu_val sum[IR_MICRO][IR_MICRO];
+} tile;
+
+cpu_val cpu_whole(cpu_emitter *e, cpu_val n) {
+    cpu_val up = LLVMBuildAdd(e->b, n, cpu_int(e, e->s->width - 1), "");
+    return LLVMBuildAnd(e->b, up, cpu_int(e, -(int64_t)e->s->width), "whole");
+}
+static cpu_val least(cpu_emitter *e, cpu_val a, cpu_val b) {
+    cpu_val x[] = {a, b};
+    return cpu_apply(e, IR_MIN, x, 2);
+}
+
+/* ---- turning: squares of as many rows as a vector has lanes, in registers */
+
+enum { WIDEST = 64 };
+/* Round s exchanges, between vectors s apart, the lanes that are s apart; after all rounds lane j of vector i is lane i of vector j. */
+static void turn_square(cpu_emitter *e, cpu_val *v, int32_t w) {
+    for (int32_t s = 1; s < w; s *= 2)
+        for (int32_t i = 0; i < w; i++) {
+            if (i & s) continue;
+            cpu_val low[WIDEST], high[WIDEST], a = v[i], b = v[i + s];
+            for (int32_t l = 0; l < w; l++) {
+                low[l] = LLVMConstInt(e->i32, (unsigned)(l & s ? w + l - s : l), false);
+                high[l] = LLVMConstInt(e->i32, (unsigned)(l & s ? w + l : l + s), false);
+            }
+            v[i] = LLVMBuildShuffleVector(e->b, a, b, LLVMConstVector(low, (unsigned)w), "");
+            v[i + s] = LLVMBuildShuffleVector(e->b, a, b, LLVMConstVector(high, (unsigned)w), "");
+        }
+}
+static cpu_val line(cpu_emitter *e, cpu_val base, cpu_val step, cpu_val i, int32_t offset, cpu_val j) {
+    cpu_val row = offset ? LLVMBuildAdd(e->b, i, cpu_int(e, offset), "") : i;
+    return cpu_at(e, base, LLVMBuildAdd(e->b, LLVMBuildMul(e->b, row, step, ""), j, ""), e->real);
+}
+static void turn_squares(cpu_emitter *e, cpu_val *arg, int32_t w) {
+    LLVMTypeRef vector = LLVMVectorType(e->real, (unsigned)w);
+    cpu_val v[WIDEST];
+    cpu_loop i = cpu_loop_begin(e, cpu_int(e, 0), arg[2], w, "i"), j = cpu_loop_begin(e, cpu_int(e, 0), arg[5], w, "j");
+    for (int32_t k = 0; k < w; k++) v[k] = LLVMBuildLoad2(e->b, vector, line(e, arg[0], arg[1], i.index, k, j.index), "");
+    turn_square(e, v, w);
+    for (int32_t k = 0; k < w; k++) LLVMBuildStore(e->b, v[k], line(e, arg[3], arg[4], j.index, k, i.index));
+    cpu_loop_end(e, &j);
+    cpu_loop_end(e, &i);
+}
+/* One function of the module for each type of element: every panel calls it. */
+static cpu_val turn_function(cpu_emitter *e, LLVMTypeRef *type) {
+    const char *name = e->real == e->f64 ? "attn_turn_f64" : "attn_turn_f32";
+    LLVMTypeRef args[] = {e->ptr, e->i64, e->i64, e->ptr, e->i64, e->i64};
+    *type = LLVMFunctionType(LLVMVoidTypeInContext(e->c), args, 6, false);
+    cpu_val fn = LLVMGetNamedFunction(e->m, name), outer = e->fn, arg[6];
+    if (fn) return fn;
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(e->b);
+    fn = e->fn = LLVMAddFunction(e->m, name, *type);
+    LLVMSetLinkage(fn, LLVMInternalLinkage);
+    cpu_function_attributes(e, fn);
+    LLVMPositionBuilderAtEnd(e->b, LLVMAppendBasicBlockInContext(e->c, fn, "entry"));
+    for (unsigned i = 0; i < 6; i++) arg[i] = LLVMGetParam(fn, i);
+    turn_squares(e, arg, e->s->width);
+    LLVMBuildRetVoid(e->b);
+    e->fn = outer;
+    LLVMPositionBuilderAtEnd(e->b, here);
+    return fn;
+}
+void cpu_transpose(cpu_emitter *e, cpu_val src, cpu_val src_step, cpu_val n_i, cpu_val dst, cpu_val dst_step, cpu_val n_j) {
+    LLVMTypeRef type;
+    cpu_val fn = turn_function(e, &type), args[] = {src, src_step, n_i, dst, dst_step, n_j};
+    LLVMBuildCall2(e->b, type, fn, args, 6, "");
+}
+
+/* ---- load_row: Q^T */
+
+static uint32_t over_of(const cpu_emitter *e, const ir_let *l) {
+    uint32_t all = 0;
+    for (uint32_t i = 0; i < l->n_over; i++) all |= 1u << cpu_axis_of(e, l->over[i]);
+    return all;
+}
+/* Position among the features of a line, the one of its lanes innermost, as all places of its factors have them. */
+static cpu_val feature_index(cpu_emitter *e, uint32_t k) {
+    const ir_let *l = &e->k->lets[k];
+    const int32_t last = e->s->lets[k].lane_axis;
+    cpu_val at = cpu_int(e, 0);
+    for (uint32_t o = 0; o <= l->n_over; o++) {
+        const int32_t axis = o < l->n_over ? cpu_axis_of(e, l->over[o]) : last;
+        if (o < l->n_over && axis == last) continue;
+        at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, at, cpu_extent(e, axis), ""), e->axis[axis], "");
+    }
+    return at;
+}
+static cpu_val n_features(cpu_emitter *e, uint32_t k) {
+    const ir_let *l = &e->k->lets[k];
+    cpu_val n = cpu_int(e, 1);
+    for (uint32_t o = 0; o < l->n_over; o++) n = LLVMBuildMul(e->b, n, cpu_extent(e, cpu_axis_of(e, l->over[o])), "");
+    return n;
+}
+static void load_feature(cpu_emitter *e, void *env) {
+    tile *t = env;
+    const cpu_val f = feature_index(e, t->let);
+    for (int32_t j = 0; j < t->p->vectors; j++) {
+        cpu_panel_bind(t->p, j);
+        cpu_panel_store(t->p, cpu_expr(e, e->k->lets[t->let].a), e->s->lets[t->let].factor_at, f, j);
+        cpu_panel_unbind(t->p);
+    }
+}
+/* One row, lanes along the feature: its place is a whole number of vectors, which the turning reads to the end. */
+static void load_features(cpu_emitter *e, void *env) {
+    tile *t = env;
+    cpu_val at = LLVMBuildAdd(e->b, t->first, feature_index(e, t->let), "");
+    cpu_store(e, cpu_splat(e, cpu_expr(e, e->k->lets[t->let].a), e->lanes), cpu_at(e, cpu_scratch(e, e->s->rows_at), at, e->real));
+}
+/* Lines that a factor reads and that vary over nothing inside of it, computed before its loops. */
+static void lines_ready(cpu_emitter *e, uint32_t before, ir_expr factor, uint8_t inside) {
+    bool *need = BASE_ARRAY(e->arena, e->k->n_lets + 1, bool);
+    cpu_mark(e, need, factor);
+    for (uint32_t i = 0; i < before; i++)
+        if (need[i] && e->k->lets[i].kind <= IR_LET_TERM && !(e->k->lets[i].rank & inside)) cpu_expr(e, ir_let_expr(e->u, i, (ir_sort)e->k->lets[i].sort));
+}
+/* Rows behind the last are that one again: numbers as good as any, where garbage might be slow or not a number. */
+static void load_turned(tile *t) {
+    cpu_panel *p = t->p;
+    cpu_emitter *e = p->e;
+    const int32_t axis = e->s->lane_axis;
+    cpu_val n = n_features(e, t->let), step = cpu_whole(e, n), rows = cpu_int(e, p->vectors * e->s->width), last = LLVMBuildSub(e->b, p->hi, cpu_int(e, 1), "");
+    cpu_loop l = cpu_loop_begin(e, cpu_int(e, 0), rows, 1, "row");
+    cpu_bind(e, axis, least(e, LLVMBuildAdd(e->b, p->row0, l.index, ""), last));
+    t->first = LLVMBuildMul(e->b, l.index, step, "");
+    lines_ready(e, t->let, e->k->lets[t->let].a, IR_FEAT);
+    cpu_walk(e, over_of(e, &e->k->lets[t->let]), e->s->lets[t->let].lane_axis, load_features, t);
+    cpu_unbind(e, axis);
+    cpu_loop_end(e, &l);
+    cpu_transpose(e, cpu_scratch(e, e->s->rows_at), step, rows, cpu_scratch(e, e->s->lets[t->let].factor_at), cpu_int(e, e->s->row_tile), n);
+}
+void cpu_load_row(cpu_panel *p) {
+    cpu_emitter *e = p->e;
+    for (uint32_t k = 0; k < e->k->n_lets; k++) {
+        tile t = {.p = p, .let = k};
+        if (!e->s->lets[k].packed) continue;
+        cpu_scope_push(e, 0);
+        if (e->s->lets[k].lanes == IR_FEAT) load_turned(&t);
+        else cpu_walk(e, over_of(e, &e->k->lets[k]), -1, load_feature, &t);
+        cpu_scope_pop(e);
+    }
+}
+
+/* ---- load_col: factors of columns that are more than a read */
+
+static cpu_val factor_place(cpu_emitter *e, uint32_t k, cpu_val col, cpu_val per_col, cpu_val index) {
+    cpu_val at = LLVMBuildMul(e->b, LLVMBuildSub(e->b, col, e->block_lo, ""), cpu_whole(e, per_col), "");
+    return cpu_at(e, cpu_scratch(e, e->s->lets[k].col_at), LLVMBuildAdd(e->b, at, index, ""), e->real);
+}
+/* Of the column at hand, at its feature or value. */
+static cpu_val place_here(cpu_emitter *e, uint32_t k) {
+    const bool acc = e->k->lets[k].kind == IR_LET_ACC;
+    cpu_val n = acc ? cpu_role_count(e, IR_VAL) : n_features(e, k), index = acc ? cpu_role_index(e, IR_VAL, e->s->lets[k].lane_axis) : feature_index(e, k);
+    return factor_place(e, k, e->axis[e->block_axis], n, index);
+}
+static void load_col_here(cpu_emitter *e, void *env) {
+    const uint32_t k = *(const uint32_t *)env;
+    cpu_val at = place_here(e, k);
+    cpu_store(e, cpu_splat(e, cpu_expr(e, e->k->lets[k].b), e->lanes), at);
+}
+/* Lines of the column alone are computed before its features, once. */
+void cpu_load_col(cpu_panel *p, uint32_t k) {
+    cpu_emitter *e = p->e;
+    const ir_let *l = &e->k->lets[k];
+    if (!e->s->lets[k].col_at) return;
+    cpu_phase(e, "load_col");
+    cpu_loop c = cpu_loop_begin(e, e->block_lo, e->block_hi, 1, "column");
+    cpu_bind(e, e->block_axis, c.index);
+    lines_ready(e, k, l->b, IR_FEAT | IR_VAL);
+    cpu_walk(e, l->kind == IR_LET_ACC ? cpu_axes_with(e, IR_VAL) : over_of(e, l), e->s->lets[k].lane_axis, load_col_here, &k);
+    cpu_unbind(e, e->block_axis);
+    cpu_loop_end(e, &c);
+}
+
+/* ---- tiles */
+
+static int32_t height(const tile *t) { return t->p->e->s->micro_rows; }
+/* Columns or values first, first + 1, .., none behind the last. */
+static void place_tile(tile *t, cpu_val first, cpu_val hi) {
+    cpu_emitter *e = t->p->e;
+    cpu_val last = LLVMBuildSub(e->b, hi, cpu_int(e, 1), "last");
+    t->first = first;
+    for (int32_t m = 0; m < height(t); m++) t->at[m] = m ? least(e, LLVMBuildAdd(e->b, first, cpu_int(e, m), ""), last) : first;
+}
+static void add_product(tile *t, int32_t m, int32_t j, cpu_val number, cpu_val row, cpu_val adds) {
+    cpu_emitter *e = t->p->e;
+    cpu_val old = cpu_slot_value(e, t->sum[m][j]), next = cpu_fma(e, cpu_splat(e, number, e->s->width), row, old);
+    LLVMBuildStore(e->b, adds ? cpu_pick(e, adds, next, old) : next, t->sum[m][j]);
+}
+
+static void score_feature(cpu_emitter *e, void *env) {
+    tile *t = env;
+    const ir_let *l = &e->k->lets[t->let];
+    const ir_let_schedule *s = &e->s->lets[t->let];
+    cpu_val f = feature_index(e, t->let), row[IR_MICRO];
+    for (int32_t j = 0; j < t->p->vectors; j++) row[j] = cpu_panel_load(t->p, s->factor_at, f, j);
+    for (int32_t m = 0; m < height(t); m++) {
+        cpu_bind(e, e->block_axis, t->at[m]);
+        cpu_val number = s->col_at ? cpu_load(e, e->real, place_here(e, t->let), 1) : cpu_expr(e, l->b);
+        cpu_unbind(e, e->block_axis);
+        for (int32_t j = 0; j < t->p->vectors; j++) add_product(t, m, j, number, row[j], NULL);
+    }
+}
+void cpu_scores(cpu_panel *p, uint32_t k) {
+    cpu_emitter *e = p->e;
+    tile t = {.p = p, .let = k};
+    cpu_phase(e, "scores");
+    cpu_val zero = cpu_splat(e, cpu_real(e, 0), e->s->width);
+    cpu_loop l = cpu_loop_begin(e, e->block_lo, e->block_hi, e->s->micro_rows, "tile");
+    cpu_scope_push(e, 0);
+    place_tile(&t, l.index, e->block_hi);
+    for (int32_t m = 0; m < height(&t); m++)
+        for (int32_t j = 0; j < p->vectors; j++) t.sum[m][j] = cpu_slot_of(e, zero, "score");
+    cpu_walk(e, over_of(e, &e->k->lets[k]), -1, score_feature, &t);
+    cpu_val first = LLVMBuildSub(e->b, l.index, e->block_lo, "");
+    for (int32_t m = 0; m < height(&t); m++)
+        for (int32_t j = 0; j < p->vectors; j++)
+            cpu_panel_store(p, cpu_slot_value(e, t.sum[m][j]), e->s->lets[k].at, LLVMBuildAdd(e->b, first, cpu_int(e, m), ""), j);
+    cpu_scope_pop(e);
+    cpu_loop_end(e, &l);
+}
+
+/* ---- accumulate */
+
+/* A hidden pair has the weight -0.0, told from 0.0 by its bits. What it would multiply is left out, not multiplied: it may be a NaN. */
+static cpu_val is_visible(cpu_emitter *e, cpu_val weight) {
+    LLVMTypeRef bits = LLVMVectorType(e->real == e->f64 ? e->i64 : e->i32, (unsigned)e->s->width);
+    cpu_val hidden = LLVMBuildBitCast(e->b, cpu_splat(e, cpu_real(e, -0.0), e->s->width), bits, "");
+    return LLVMBuildICmp(e->b, LLVMIntNE, LLVMBuildBitCast(e->b, weight, bits, ""), hidden, "visible");
+}
+/* One number for all rows, or a vector where what is added differs from row to row. */
+static cpu_val value_factor(tile *t, int32_t j) {
+    cpu_emitter *e = t->p->e;
+    const ir_let *l = &e->k->lets[t->let];
+    if (e->s->lets[t->let].col_at) return cpu_load(e, e->real, place_here(e, t->let), 1);
+    if (!cpu_varies(e, l->b, e->s->lane_axis)) return cpu_expr(e, l->b);
+    cpu_panel_bind(t->p, j);
+    cpu_val v = cpu_splat(e, cpu_expr(e, l->b), e->s->width);
+    cpu_panel_unbind(t->p);
+    return v;
+}
+static void add_column(tile *t) {
+    cpu_panel *p = t->p;
+    cpu_emitter *e = p->e;
+    const ir_let *l = &e->k->lets[t->let];
+    const bool guarded = p->masked && !ir_is_bool(e->u, l->where, true), by_row = !e->s->lets[t->let].col_at && cpu_varies(e, l->b, e->s->lane_axis);
+    const int32_t axis = e->s->lets[t->let].lane_axis;
+    cpu_val col = LLVMBuildSub(e->b, e->axis[e->block_axis], e->block_lo, ""), weight[IR_MICRO], adds[IR_MICRO];
+    for (int32_t j = 0; j < p->vectors; j++) {
+        weight[j] = cpu_panel_load(p, e->s->lets[t->let].weight_at, col, j);
+        adds[j] = guarded ? is_visible(e, weight[j]) : NULL;
+    }
+    for (int32_t m = 0; m < height(t); m++) {
+        cpu_bind(e, axis, t->at[m]);
+        cpu_val number = value_factor(t, 0);
+        for (int32_t j = 0; j < p->vectors; j++) add_product(t, m, j, j && by_row ? value_factor(t, j) : number, weight[j], adds[j]);
+        cpu_unbind(e, axis);
+    }
+}
+/* Scratch to registers before the columns, and back behind them. */
+static void each_sum(tile *t, bool out) {
+    cpu_panel *p = t->p;
+    cpu_emitter *e = p->e;
+    const int32_t axis = e->s->lets[t->let].lane_axis;
+    for (int32_t m = 0; m < height(t); m++) {
+        cpu_bind(e, axis, t->at[m]);
+        cpu_val at = cpu_role_index(e, IR_VAL, axis);
+        cpu_unbind(e, axis);
+        for (int32_t j = 0; j < p->vectors; j++) {
+            if (out) cpu_panel_store(p, cpu_slot_value(e, t->sum[m][j]), e->s->lets[t->let].at, at, j);
+            else t->sum[m][j] = cpu_slot_of(e, cpu_panel_load(p, e->s->lets[t->let].at, at, j), "value");
+        }
+    }
+}
+static void value_tiles(cpu_emitter *e, void *env) {
+    tile *t = env;
+    cpu_val n = cpu_extent(e, e->s->lets[t->let].lane_axis);
+    cpu_loop v = cpu_loop_begin(e, cpu_int(e, 0), n, e->s->micro_rows, "tile");
+    cpu_scope_push(e, 0);
+    place_tile(t, v.index, n);
+    each_sum(t, false);
+    cpu_loop c = cpu_loop_begin(e, e->block_lo, e->block_hi, 1, "column");
+    cpu_bind(e, e->block_axis, c.index);
+    add_column(t);
+    cpu_unbind(e, e->block_axis);
+    cpu_loop_end(e, &c);
+    each_sum(t, true);
+    cpu_scope_pop(e);
+    cpu_loop_end(e, &v);
+}
+/* Axes of values that tiles do not run along are loops around. */
+void cpu_accumulate(cpu_panel *p, uint32_t k) {
+    cpu_emitter *e = p->e;
+    tile t = {.p = p, .let = k};
+    cpu_phase(e, "accumulate");
+    cpu_walk(e, cpu_axes_with(e, IR_VAL) & ~(1u << e->s->lets[k].lane_axis), -1, value_tiles, &t);
+}

@@ -1,0 +1,229 @@
+/* The template ATTEND: products of rows and columns, folds over the columns, sums of values, with rows in the lanes.
+ *
+ * A tile of rows (two vectors of them) meets blocks of columns. Register tiles hold scores [column][row] and values [value][row]: what a column brings is one
+ * number, spread over the lanes from where it lies in memory, so keys and values need no packing; row factors are turned into lanes once per tile. Folds, references
+ * and score functions are vertical, and nothing is summed across lanes.
+ *
+ * It takes a kernel that has at least one product of row and column factors below its folds, whatever its lines are otherwise. Not taken, with the reason
+ * for a remark: products that are none (pairwise bodies), results over columns, rows that end their own columns, fewer rows than half a vector.
+ *
+ * Example: o[i, e] = sum(j: exp2(dot(q[i], k[j]) - m[i]) * v[j, e]) has rows i in the lanes; k and v are read in place. */
+#include "schedule.h"
+
+/* COLUMNS: of a block, so that its scores (and the keys they come from) stay near; a multiple of every register tile. */
+enum { COLUMNS = 192, WIDE_COLUMNS = 8, NARROW_COLUMNS = 4, VECTORS = 2 };
+
+/* ---- what lines vary over, as bits of axes */
+
+typedef struct { const pass_planner *p; uint32_t *lets; uint32_t bits; } reach;
+static bool reach_visit(const ir_unit *u, void *env, ir_expr e) {
+    reach *r = env;
+    if (ir_is(u, e, IR_LET)) r->bits |= r->lets[ir_at(u, e)->u.ref];
+    return true;
+}
+static uint32_t reach_of(const pass_planner *p, uint32_t *lets, ir_expr e) {
+    reach r = {p, lets, 0};
+    if (!e) return 0;
+    ir_walk(p->u, e, reach_visit, &r);
+    for (uint32_t a = 0; a < p->k->n_axes; a++)
+        if (ir_depends(p->u, e, p->k->axes[a].var)) r.bits |= 1u << a;
+    return r.bits;
+}
+/* By line; lines read upwards only, so one walk is enough. */
+static uint32_t *reaches(const pass_planner *p) {
+    uint32_t *bits = BASE_ARRAY(p->u->arena, p->k->n_lets + 1, uint32_t);
+    for (uint32_t i = 0; i < p->k->n_lets; i++) {
+        const ir_let *l = &p->k->lets[i];
+        bits[i] = reach_of(p, bits, l->e) | reach_of(p, bits, l->a) | reach_of(p, bits, l->b);
+        if (l->kind != IR_LET_EXPR) bits[i] |= reach_of(p, bits, l->where);
+        for (uint32_t o = 0; o < l->n_over; o++) bits[i] &= ~(1u << pass_axis_of(p->k, l->over[o]));
+    }
+    return bits;
+}
+static uint32_t axes_of(const ir_kernel *k, uint8_t role) {
+    uint32_t bits = 0;
+    for (uint32_t a = 0; a < k->n_axes; a++)
+        if (k->axes[a].role == role) bits |= 1u << a;
+    return bits;
+}
+
+/* ---- may it be */
+
+/* The row with the most indices; of equals the inner one. Its lanes run all loops together, so no extent inside depends on it. */
+static int32_t row_for_lanes(const pass_planner *p) {
+    int32_t found = -1;
+    double most = 0;
+    for (uint32_t a = 0; a < p->k->n_axes; a++) {
+        const ir_axis *x = &p->k->axes[a];
+        if (x->role != IR_ROW || !pass_over_dims(p, x->extent) || pass_shapes(p, a, IR_COL | IR_FEAT)) continue;
+        const double size = pass_size(p->u, x->extent, p->representative);
+        if (found >= 0 && size < most) continue;
+        found = (int32_t)a;
+        most = size;
+    }
+    return found;
+}
+/* A product for register tiles: its factors are one of the row and one of the column, summed over features that end alike for all pairs. */
+static bool is_product(const pass_planner *p, uint32_t *lets, const ir_let *l, int32_t row) {
+    const uint32_t columns = axes_of(p->k, IR_COL);
+    return l->kind == IR_LET_TERM && l->a && ir_is_bool(p->u, l->where, true) && l->sweep == 0 && !(l->rank & (IR_VAL | IR_FEAT)) && l->rank & IR_COL &&
+           pass_over_dims(p, pass_features(p, l)) && !(reach_of(p, lets, l->a) & columns) && !(reach_of(p, lets, l->b) >> row & 1);
+}
+/* NULL: every sum over features is a product of a row and a column, or stays on one side. */
+static const char *wrong_terms(const pass_planner *p, uint32_t *lets, int32_t row) {
+    bool found = false;
+    for (uint32_t i = 0; i < p->k->n_lets; i++) {
+        const ir_let *l = &p->k->lets[i];
+        if (l->kind != IR_LET_TERM || !(l->rank & IR_COL) || !(lets[i] >> row & 1)) continue;
+        if (!is_product(p, lets, l, row)) return "a score that is no product of row and column factors";
+        found = true;
+    }
+    return found ? NULL : "no product of rows and columns";
+}
+static const char *wrong_stores(const pass_planner *p) {
+    for (uint32_t i = 0; i < p->k->n_stores; i++)
+        for (uint32_t n = 0; n < p->k->stores[i].at.n_places; n++)
+            if (ir_kernel_rank(p->k, p->k->stores[i].at.places[n]) & IR_COL) return "a result over columns";
+    return NULL;
+}
+static const char *wrong_sweeps(const pass_planner *p) {
+    for (uint32_t i = 0; i < p->k->n_lets; i++)
+        if (p->k->lets[i].kind >= IR_LET_FOLD && pass_column_of_sweep(p, &p->k->lets[i]) < 0) return "columns that all shape one another";
+    return NULL;
+}
+/* NULL: the template takes the kernel, with rows along *row in the lanes. */
+static const char *wrong(const pass_planner *p, uint32_t *lets, int32_t *row) {
+    *row = row_for_lanes(p);
+    if (p->target->lanes < 2) return "a target without vectors";
+    if (!p->k->n_sweeps) return "no folds over columns";
+    if (pass_serial(p->k)) return "a store whose order matters";
+    if (*row < 0) return "no rows that share their columns";
+    const char *why = wrong_terms(p, lets, *row);
+    if (!why) why = wrong_stores(p);
+    if (!why) why = wrong_sweeps(p);
+    if (!why && pass_size(p->u, p->k->axes[*row].extent, p->representative) < p->target->lanes / 2) why = "too few rows for the lanes";
+    return why;
+}
+
+/* ---- places */
+
+/* Rounded up to whole vectors: rows are turned into lanes by squares of them. */
+static ir_expr whole(const pass_planner *p, ir_expr n) {
+    const ir_expr w = ir_int(p->u, p->s->width);
+    return ir_mul(p->u, ir_op2(p->u, IR_FDIV, ir_add(p->u, n, ir_int(p->u, p->s->width - 1)), w), w);
+}
+static ir_expr take(pass_planner *p, ir_expr elements, int64_t per) {
+    return pass_scratch_take(p, ir_mul(p->u, elements, ir_int(p->u, per * pass_bytes_of(p, IR_SORT_REAL))));
+}
+/* Read where it lies: an element of the type that is computed with. Anything else is computed once per block. */
+static bool in_place(const pass_planner *p, ir_expr factor) {
+    return ir_is(p->u, factor, IR_READ) && p->u->value.at[ir_at(p->u, factor)->u.ref].type.dtype == p->k->real;
+}
+/* Of the features of a TERM or the values of an ACC, the one along which what e reads are neighbours. */
+static int32_t best_of(const pass_planner *p, ir_expr e, uint32_t axes) {
+    int32_t best = -1, score = 0;
+    for (uint32_t a = 0; a < p->k->n_axes; a++) {
+        if (!(axes >> a & 1)) continue;
+        const int32_t found = pass_score_in(p, e, a);
+        if (best >= 0 && found < score) continue;
+        best = (int32_t)a;
+        score = found;
+    }
+    return best;
+}
+static uint32_t over_axes(const pass_planner *p, const ir_let *l) {
+    uint32_t bits = 0;
+    for (uint32_t o = 0; o < l->n_over; o++) bits |= 1u << pass_axis_of(p->k, l->over[o]);
+    return bits;
+}
+/* Row factors are turned, by way of rows_at, where their neighbours are features; where they are rows they are loaded as lanes. */
+static void plan_product(pass_planner *p, const ir_let *l, ir_let_schedule *s) {
+    const uint32_t over = over_axes(p, l);
+    const int32_t row = p->s->lane_axis, feature = best_of(p, ir_is(p->u, l->a, IR_READ) ? l->a : l->b, over);
+    const bool along_rows = pass_score_in(p, l->a, (uint32_t)row) > pass_score_in(p, l->a, (uint32_t)feature);
+    s->lane_axis = feature;
+    s->lanes = along_rows ? IR_ROW : IR_FEAT;
+    s->kept = s->packed = true;
+    s->at = take(p, ir_int(p->u, p->s->col_block + p->s->micro_rows), p->s->row_tile);
+    s->factor_at = take(p, whole(p, pass_features(p, l)), p->s->row_tile);
+    if (!in_place(p, l->b)) s->col_at = take(p, whole(p, pass_features(p, l)), p->s->col_block);
+}
+/* Weights take the place of the scores they come from: in the last stage of a sweep nobody needs these any more. One ACC per product. */
+static ir_expr weight_place(pass_planner *p, uint32_t i) {
+    uint32_t before = 0;
+    for (uint32_t k = 0; k < i; k++) before += p->k->lets[k].kind == IR_LET_ACC;
+    bool last_stage = p->k->lets[i].ref >= 0;
+    for (uint32_t k = 0, n = 0; k < p->k->n_lets && last_stage; k++)
+        if (p->k->lets[k].kind == IR_LET_TERM && p->s->lets[k].packed && n++ == before) return p->s->lets[k].at;
+    return take(p, ir_int(p->u, p->s->col_block + p->s->micro_rows), p->s->row_tile);
+}
+static void plan_acc(pass_planner *p, uint32_t *lets, uint32_t i, ir_let_schedule *s) {
+    const ir_let *l = &p->k->lets[i];
+    const uint32_t values = axes_of(p->k, IR_VAL);
+    s->lane_axis = best_of(p, l->b, values);
+    s->lanes = IR_VAL;
+    s->kept = true;
+    s->at = take(p, ir_axis_count(p->k, IR_VAL), p->s->row_tile);
+    s->weight_at = weight_place(p, i);
+    if (!in_place(p, l->b) && !(reach_of(p, lets, l->b) & axes_of(p->k, IR_ROW))) s->col_at = take(p, whole(p, ir_axis_count(p->k, IR_VAL)), p->s->col_block);
+}
+static void plan_let(pass_planner *p, uint32_t *lets, uint32_t i) {
+    const ir_let *l = &p->k->lets[i];
+    ir_let_schedule *s = &p->s->lets[i];
+    s->place = pass_place_of(l->rank);
+    s->lanes = IR_ROW;
+    s->lane_axis = p->s->lane_axis;
+    s->col_axis = l->kind >= IR_LET_FOLD ? pass_column_of_sweep(p, l) : -1;
+    if (l->kind == IR_LET_TERM && is_product(p, lets, l, p->s->lane_axis)) plan_product(p, l, s);
+    else if (l->kind == IR_LET_TERM) {
+        s->lanes = IR_FEAT;
+        s->lane_axis = best_of(p, l->e ? l->e : l->b, over_axes(p, l));
+        if (pass_shapes(p, (uint32_t)s->lane_axis, IR_FEAT)) s->lanes = 0;
+    } else if (l->kind == IR_LET_ACC) plan_acc(p, lets, i, s);
+}
+/* Stores over values leave the lanes, unless rows are the neighbours there. */
+static void plan_stores(pass_planner *p) {
+    const uint32_t values = axes_of(p->k, IR_VAL);
+    ir_expr most = ir_int(p->u, 0);
+    p->s->out_axis = -1;
+    for (uint32_t i = 0; i < p->k->n_stores && values; i++) {
+        const int32_t row = p->s->lane_axis;
+        for (uint32_t a = 0; a < p->k->n_axes && p->s->out_axis < 0; a++)
+            if (values >> a & 1 && pass_store_score(p, &p->k->stores[i].at, a) > pass_store_score(p, &p->k->stores[i].at, (uint32_t)row)) p->s->out_axis = (int32_t)a;
+    }
+    if (p->s->out_axis >= 0) {
+        most = whole(p, ir_axis_count(p->k, IR_VAL));
+        p->s->out_at = take(p, most, p->s->row_tile);
+    }
+    for (uint32_t i = 0; i < p->k->n_lets; i++)
+        if (p->s->lets[i].packed && p->s->lets[i].lanes == IR_FEAT) most = ir_op2(p->u, IR_MAX, most, whole(p, pass_features(p, &p->k->lets[i])));
+    p->s->rows_at = take(p, most, p->s->row_tile);
+}
+
+/* Register tiles: accumulators, the vectors of rows and a spread number have to fit, with room for the score code. */
+static void plan_tiles(pass_planner *p) {
+    ir_schedule *s = p->s;
+    const ir_target *t = p->target;
+    s->micro_rows = t->tile_keys ? t->tile_keys : t->regs >= 32 ? WIDE_COLUMNS : NARROW_COLUMNS;
+    s->micro_cols = t->tile_vectors ? t->tile_vectors : VECTORS;
+    s->row_tile = s->width * s->micro_cols;
+    s->col_block = t->tile_block ? t->tile_block : COLUMNS;
+}
+
+/* False: not of this template; *why says it. */
+bool pass_schedule_attend(pass_planner *p, const char **why) {
+    int32_t row;
+    uint32_t *lets = reaches(p);
+    ir_schedule *s = p->s;
+    *why = wrong(p, lets, &row);
+    if (*why) return false;
+    s->form = IR_ATTEND;
+    s->lanes = IR_ROW;
+    s->lane_axis = row;
+    s->row_axis = -1;
+    s->width = p->k->real == IR_TYPE_F64 ? p->target->lanes / 2 : p->target->lanes;
+    plan_tiles(p);
+    for (uint32_t i = 0; i < p->k->n_lets; i++) plan_let(p, lets, i);
+    plan_stores(p);
+    return true;
+}
