@@ -76,6 +76,10 @@ bool rt_safetensors_open(rt_safetensors *s, const char *path, base_arena *arena,
 /* The same of bytes that outlive everything. name: what messages call them. */
 bool rt_safetensors_open_bytes(rt_safetensors *s, const char *name, const void *bytes, size_t n, base_arena *arena, base_diags *diags);
 const rt_stored_tensor *rt_safetensors_find(const rt_safetensors *s, const char *name);            /* NULL: none */
+enum { RT_MOST_STORED = 1 << 17 };               /* tensors of a file that is written: their names fit a header that is read */
+typedef struct { const char *name; rt_array array; } rt_named;
+uint8_t rt_stored_type(uint32_t dtype);          /* as which elements of that type are stored */
+rt_output rt_safetensors_output(const char *path, const rt_named *dense, size_t n, base_arena *arena);      /* names must differ */
 /* Elements of a stored type, aligned to nothing, to a dtype. false: that pair is refused, or a value does not fit. */
 bool rt_convert(uint8_t stored, const void *from, uint32_t dtype, void *to, int64_t n);
 
@@ -94,6 +98,10 @@ int64_t rt_now_ns(void);                         /* on CLOCK_MONOTONIC */
 bool rt_cancelled(const attn_call *call);
 bool rt_late(const attn_call *call);             /* its deadline has passed */
 bool rt_over(const attn_call *call);             /* one of both */
+
+uint32_t rt_storage_places(const char *storage); /* how many {x} it has */
+const char *rt_storage_name(base_arena *arena, const char *storage, const int64_t *index);         /* with the k-th place filled in: index[k] */
+void rt_next_index(uint32_t rank, const int64_t *dim, int64_t *index);           /* row-major; after the last comes the first */
 
 /* ---- pool.c: threads of a context */
 typedef struct rt_pool rt_pool;

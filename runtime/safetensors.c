@@ -18,6 +18,12 @@ const rt_stored_info rt_stored_types[RT_N_STORED] = {
     [RT_STORED_BOOL] = {"BOOL", 1, 'b'},
 };
 
+uint8_t rt_stored_type(uint32_t dtype) {
+    static const uint8_t plain[RT_N_DTYPES] = {[RT_F32] = RT_STORED_F32, [RT_F64] = RT_STORED_F64, [RT_I32] = RT_STORED_I32, [RT_I64] = RT_STORED_I64,
+                                               [RT_BOOL] = RT_STORED_BOOL};
+    return plain[dtype];
+}
+
 typedef struct {
     rt_safetensors *s;
     base_arena *arena;
@@ -219,4 +225,48 @@ bool rt_safetensors_open_bytes(rt_safetensors *s, const char *name, const void *
 const rt_stored_tensor *rt_safetensors_find(const rt_safetensors *s, const char *name) {
     const rt_stored_tensor key = {.name = name};
     return bsearch(&key, s->tensors, s->n_tensors, sizeof key, by_name);
+}
+
+/* ---- writing */
+
+/* JSON's escapes, for what may not stand in a string; all else is UTF-8 already. */
+static void put_name(base_text *out, const char *name) {
+    for (; *name; name++) {
+        if (*name == '"' || *name == '\\') base_text_add(out, "\\%c", *name);
+        else if ((unsigned char)*name < 0x20) base_text_add(out, "\\u%04x", (unsigned)*name);
+        else base_text_put(out, name, 1);
+    }
+}
+
+static void put_entry(base_text *out, const rt_named *t, uint64_t from, uint64_t bytes) {
+    base_text_add(out, "%s\"", out->n > 1 ? "," : "");
+    put_name(out, t->name);
+    base_text_add(out, "\":{\"dtype\":\"%s\",\"shape\":[", rt_stored_types[rt_stored_type(t->array.dtype)].text);
+    for (uint32_t k = 0; k < t->array.rank; k++) base_text_add(out, k ? ",%lld" : "%lld", (long long)t->array.dim[k]);
+    base_text_add(out, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)from, (unsigned long long)(from + bytes));
+}
+
+/* The widest elements first, and the header filled up to a multiple of 8: so all are aligned, and none need be copied by who maps the file. */
+rt_output rt_safetensors_output(const char *path, const rt_named *dense, size_t n, base_arena *arena) {
+    base_text header;
+    base_text_init(&header, arena);
+    base_text_add(&header, "{");
+    rt_bytes *parts = BASE_ARRAY(arena, n + 2, rt_bytes);
+    size_t n_parts = 2;
+    uint64_t at = 0;
+    for (uint32_t width = 8; width; width /= 2)
+        for (size_t k = 0; k < n; k++) {
+            int64_t elements = 0;
+            if (rt_dtypes[dense[k].array.dtype].bytes != width) continue;
+            rt_count(dense[k].array.rank, dense[k].array.dim, &elements);
+            parts[n_parts] = (rt_bytes){dense[k].array.data, (size_t)elements * width};
+            put_entry(&header, &dense[k], at, parts[n_parts].n);
+            at += parts[n_parts++].n;
+        }
+    base_text_add(&header, "}%*s", (int)(7 - header.n % 8), "");
+    unsigned char *length = base_alloc(arena, 8);
+    for (int k = 0; k < 8; k++) length[k] = (unsigned char)((uint64_t)header.n >> 8 * k);
+    parts[0] = (rt_bytes){length, 8};
+    parts[1] = (rt_bytes){header.at, header.n};
+    return (rt_output){path, parts, n_parts};
 }

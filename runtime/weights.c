@@ -19,28 +19,36 @@ static const base_span nowhere = {0, 0, 0};
 /* ---- names */
 
 /* A place is {, anything, }: what stands between the braces is for people, order decides. */
-static uint32_t count_places(const char *storage) {
+uint32_t rt_storage_places(const char *storage) {
     uint32_t n = 0;
     for (const char *at = storage; (at = strchr(at, '{')) && (at = strchr(at, '}'));) n++;
     return n;
 }
 
-/* The name with its places filled in: index[k] for the k-th. What follows an open brace without an end is taken as it
- * stands. */
-static const char *name_at(const loading *l, const int64_t *index) {
+/* What follows an open brace without an end is taken as it stands. */
+const char *rt_storage_name(base_arena *arena, const char *storage, const int64_t *index) {
     base_text out;
-    base_text_init(&out, l->arena);
-    const char *at = l->param->storage;
+    base_text_init(&out, arena);
     for (uint32_t k = 0;; k++) {
-        const char *open = strchr(at, '{'), *close = open ? strchr(open, '}') : NULL;
+        const char *open = strchr(storage, '{'), *close = open ? strchr(open, '}') : NULL;
         if (!close) break;
-        base_text_put(&out, at, (size_t)(open - at));
+        base_text_put(&out, storage, (size_t)(open - storage));
         base_text_add(&out, "%lld", (long long)index[k]);
-        at = close + 1;
+        storage = close + 1;
     }
-    base_text_add(&out, "%s", at);
+    base_text_add(&out, "%s", storage);
     return out.at;
 }
+
+/* The last axis runs fastest. */
+void rt_next_index(uint32_t rank, const int64_t *dim, int64_t *index) {
+    for (uint32_t axis = rank; axis-- > 0;) {
+        if (++index[axis] < dim[axis]) break;
+        index[axis] = 0;
+    }
+}
+
+static const char *name_at(const loading *l, const int64_t *index) { return rt_storage_name(l->arena, l->param->storage, index); }
 
 /* A stacked axis of unknown extent ends before the first name that is not there. */
 static void probe_stacked(loading *l) {
@@ -149,11 +157,7 @@ static bool fits(loading *l, const rt_stored_tensor *t) {
 /* ---- elements */
 
 /* Stored as the program wants it. Truth values are not: they are looked at one by one. */
-static bool same_layout(uint8_t stored, uint32_t dtype) {
-    static const uint8_t plain[RT_N_DTYPES] = {[RT_F32] = RT_STORED_F32, [RT_F64] = RT_STORED_F64, [RT_I32] = RT_STORED_I32, [RT_I64] = RT_STORED_I64,
-                                               [RT_BOOL] = RT_STORED_BOOL};
-    return plain[dtype] == stored && stored != RT_STORED_BOOL;
-}
+static bool same_layout(uint8_t stored, uint32_t dtype) { return rt_stored_type(dtype) == stored && stored != RT_STORED_BOOL; }
 
 static unsigned char *stored_data(const loading *l, const rt_stored_tensor *t) { return l->s->file.at + t->offset; }
 
@@ -178,11 +182,7 @@ static bool load_slices(loading *l, int64_t n_slices, unsigned char *to, size_t 
     for (int64_t k = 0; k < n_slices; k++, to += slice_bytes) {
         const rt_stored_tensor *t = find(l, index);
         if (!t || !fits(l, t) || !load_slice(l, t, to)) return false;
-        /* The next index: the last stacked axis runs fastest. */
-        for (uint32_t axis = l->n_stacked; axis-- > 0;) {
-            if (++index[axis] < l->param->dim[axis]) break;
-            index[axis] = 0;
-        }
+        rt_next_index(l->n_stacked, l->param->dim, index);
     }
     return true;
 }
@@ -203,7 +203,7 @@ static void *in_place(const loading *l, const rt_stored_tensor *t) {
 }
 
 bool rt_param_load(const rt_safetensors *s, rt_param *param, base_arena *arena, base_diags *diags, void **data) {
-    loading l = {s, param, arena, diags, count_places(param->storage)};
+    loading l = {s, param, arena, diags, rt_storage_places(param->storage)};
     if (l.n_stacked > param->rank) {
         base_report(diags, BASE_MSG_WEIGHT_STACK, nowhere, param->storage, param->name);
         return false;

@@ -10,7 +10,7 @@
 
 enum { CLI_FINE = 0, CLI_WRONG = 1, CLI_USAGE = 2 };
 
-typedef struct { const char *name, *path; } cli_file;        /* --in x=x.npy */
+typedef struct { const char *name, *path; } cli_file;        /* --in x=x.npy; name NULL: an archive, --in all.npz */
 typedef struct {
     const char *verb, *file, *graph, *weights, *target, *after;
     cli_file *ins, *outs;

@@ -7,8 +7,8 @@
 /* argument: s text, n name=file (several words), d dims, i integer, u seed, r real */
 const cli_flag cli_flags[] = {
     {"--graph", 'g', 's', "NAME            the graph; without it the last of the file"},
-    {"--in", 'i', 'n', "name=file.npy   inputs, one or more"},
-    {"--out", 'o', 'n', "name=file.npy   outputs to write, one or more"},
+    {"--in", 'i', 'n', "name=file.npy   inputs, one or more; file.npz: all that it holds"},
+    {"--out", 'o', 'n', "name=file.npy   outputs to write, one or more; file.npz: all of them"},
     {"--weights", 'w', 's', "FILE            params, a safetensors file"},
     {"--target", 't', 's', "T               cpu, eval or cuda; without it cpu. ir: also of another machine, cpu:x86-64-v3 or cuda:sm_90a"},
     {"--threads", 'n', 'i', "N               threads that compute; without it one per CPU"},
@@ -47,12 +47,21 @@ static char *copy(const char *text, size_t n) {
     return at;
 }
 
+/* Without '=', so that name=file.npz stays what it says: a file for that name. */
+static bool is_archive(const char *word) {
+    static const char ending[] = ".npz";
+    size_t n = strlen(word), m = sizeof ending - 1;
+    return n > m && !strcmp(word + n - m, ending) && !strchr(word, '=');
+}
+
 /* The name is copied, since the word does not end with it; the path is the rest of the word. */
 static int add_file(cli_file **list, size_t *n, const char *word) {
     /* The first '=': a path may hold more of them, a name cannot. */
     const char *equal = strchr(word, '=');
-    if (!equal || equal == word || !equal[1]) return cli_say(CLI_MSG_NOT_NAME_FILE, word);
+    bool archive = is_archive(word);
+    if (!archive && (!equal || equal == word || !equal[1])) return cli_say(CLI_MSG_NOT_NAME_FILE, word);
     if (!grow(list, *n, sizeof **list)) return cli_say(CLI_MSG_MEMORY);
+    if (archive) return (*list)[(*n)++] = (cli_file){NULL, word}, CLI_FINE;
     (*list)[(*n)++] = (cli_file){copy(word, (size_t)(equal - word)), equal + 1};
     return CLI_FINE;
 }
@@ -140,14 +149,15 @@ static const cli_flag *find_flag(const cli_verb *verb, const char *word) {
     return NULL;
 }
 
-/* One flag and its words; *k moves to the last of them. name=file flags take words until the next flag or the next word without '='. */
+/* One flag and its words; *k moves to the last of them. name=file flags take words until the next flag or the next word that is none. */
 static int take_flag(cli_options *o, const cli_flag *f, int n, char **words, int *k) {
     if (!f->argument) return switch_on(o, f->letter), CLI_FINE;
     /* A word that begins with '-' may be the argument: file names may. */
     if (*k + 1 >= n) return cli_say(CLI_MSG_NO_ARGUMENT, f->name);
     int status = take(o, f, words[++*k]);
     /* So `--in q=q.npy k=k.npy prog.attn` ends at the program, which has no '='. */
-    while (status == CLI_FINE && f->argument == 'n' && *k + 1 < n && words[*k + 1][0] != '-' && strchr(words[*k + 1], '=')) status = take(o, f, words[++*k]);
+    while (status == CLI_FINE && f->argument == 'n' && *k + 1 < n && words[*k + 1][0] != '-' && (strchr(words[*k + 1], '=') || is_archive(words[*k + 1])))
+        status = take(o, f, words[++*k]);
     return status;
 }
 

@@ -128,11 +128,38 @@ int cli_no_tensor(const cli_session *s, attn_tensor_kind kind, const char *name)
     return status;
 }
 
+/* Moves what an archive holds to the inputs: all of it must be inputs. Names live as long as their tensors. */
+static int take_archive(cli_session *s, attn_argument *list, size_t n) {
+    for (size_t k = 0; k < n; k++) {
+        size_t at;
+        if (!find_tensor(s, ATTN_INPUT, list[k].name, &at)) return cli_no_tensor(s, ATTN_INPUT, list[k].name);
+        if (is_given(s->inputs, s->n_inputs, list[k].name)) return cli_say(CLI_MSG_NAME_TWICE, "--in", "input", list[k].name);
+        s->inputs[s->n_inputs++] = list[k];
+        list[k].tensor = NULL;
+    }
+    return CLI_FINE;
+}
+
+static int read_archive(cli_session *s, const char *path) {
+    attn_argument *list;
+    size_t n;
+    attn_status status = attn_tensors_read_npz(s->context, path, s->diagnostics, &list, &n);
+    if (status != ATTN_OK) return cli_failed(s, status);
+    int taken = take_archive(s, list, n);
+    attn_arguments_destroy(s->context, list, n);
+    return taken;
+}
+
 /* Files of --in in the order given. Whether all inputs are there the run says, with their types. */
 static int read_files(cli_session *s) {
     for (size_t k = 0; k < s->options->n_ins; k++) {
         const cli_file *f = &s->options->ins[k];
         size_t at;
+        if (!f->name) {
+            int status = read_archive(s, f->path);
+            if (status != CLI_FINE) return status;
+            continue;
+        }
         if (!find_tensor(s, ATTN_INPUT, f->name, &at)) return cli_no_tensor(s, ATTN_INPUT, f->name);
         if (is_given(s->inputs, s->n_inputs, f->name)) return cli_say(CLI_MSG_NAME_TWICE, "--in", "input", f->name);
         /* Counted when its tensor is there: what cli_close gives back is what was counted. */

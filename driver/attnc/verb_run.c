@@ -20,10 +20,14 @@ static bool is_output(const cli_session *s, const char *name) {
     return false;
 }
 
-/* Each name is an output, and no name and no file is given twice: asked before anything is computed. */
+static bool to_archive(const cli_session *s) { return s->options->n_outs && !s->options->outs[0].name; }
+
+/* An archive holds all outputs, so it stands alone. Each name is an output, and no name and no file is given twice: asked before anything is computed. */
 static int check_outputs(const cli_session *s) {
     const cli_options *o = s->options;
     for (size_t k = 0; k < o->n_outs; k++) {
+        if (o->n_outs > 1 && !o->outs[k].name) return cli_say(CLI_MSG_EXCLUDE, "--out file.npz", "any other --out");
+        if (!o->outs[k].name) continue;
         if (!is_output(s, o->outs[k].name)) return cli_no_tensor(s, ATTN_OUTPUT, o->outs[k].name);
         for (size_t i = 0; i < k; i++) {
             bool name = !strcmp(o->outs[i].name, o->outs[k].name), path = !strcmp(o->outs[i].path, o->outs[k].path);
@@ -36,6 +40,7 @@ static int check_outputs(const cli_session *s) {
 /* In one call, so that the library can write all files or none. */
 static int write_outputs(cli_session *s) {
     size_t n = s->options->n_outs;
+    if (to_archive(s)) return cli_failed(s, attn_tensors_write_npz(s->context, s->outputs, s->n_outputs, s->options->outs[0].path, s->diagnostics));
     attn_tensor_file *files = calloc(n + 1, sizeof *files);
     if (!files) return cli_say(CLI_MSG_MEMORY);
     for (size_t k = 0; k < n; k++) files[k] = (attn_tensor_file){s->options->outs[k].path, find_output(s, s->options->outs[k].name)->tensor};

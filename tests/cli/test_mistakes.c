@@ -15,8 +15,8 @@ static void test_usage(void **state) {
     expect(2, "not 'x'", "$A run a.attn --threads x");
     expect(2, "not '-1'", "$A run a.attn --seed -1");
     expect(2, "not '1025'", "$A run a.attn --threads 1025");
-    expect(2, "'q' is not name=file", "$A run a.attn --in q");
-    expect(2, "'q=' is not name=file", "$A run a.attn --in q=");
+    expect(2, "'q' is neither name=file nor an archive file.npz", "$A run a.attn --in q");
+    expect(2, "'q=' is neither name=file", "$A run a.attn --in q=");
     expect(2, "'S' is not NAME=size", "$A run a.attn --dims S");
     expect(2, "'S=-1' is not NAME=size", "$A run a.attn --dims S=-1");
     expect(2, "'S=99999999999999999999' is not NAME=size", "$A run a.attn --dims S=99999999999999999999");
@@ -24,6 +24,14 @@ static void test_usage(void **state) {
     expect(2, "--in gives input 'q' twice", RUN "q=q.npy q=q.npy");
     expect(2, "--out gives output 'o' twice", RUN "q=q.npy --out o=a.npy o=b.npy");
     expect(2, "--out gives file 'a.npy' twice", RUN "q=q.npy --out o=a.npy l=a.npy");
+    expect(2, "--out file.npz and any other --out exclude each other", RUN "q=q.npy --out o=a.npy all.npz");
+    expect(1, "E0701", "$A run a.attn --in all.npz");
+    expect(0, "", RUN "q=q.npy --out all.npz");
+    expect(2, "E1014: graph att has no input 'o'\n  expected: q, k, v", "$A run a.attn --in all.npz");
+    expect(1, "E0703: 'all.npz' is no .npy file", RUN "q=all.npz");
+    shell_text("all.npz", "text");
+    expect(1, "E0711: 'all.npz' is no .npz file", "$A run a.attn --in all.npz");
+    shell("rm all.npz");
     expect(2, "--graph is given twice", "$A run a.attn --graph att --graph copy");
     expect(2, "takes a positive number, not '0'", "$A verify a.attn --tolerance 0");
     expect(2, "exclude each other", "$A ir a.attn --code --after lower");

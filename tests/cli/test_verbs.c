@@ -61,7 +61,12 @@ static void test_run(void **state) {
     }
     expect(0, "z: f32[4]\n[0 2 4 6]", "$A run pick.attn --in x=x.npy row=row.npy --dims K=2");
     expect(0, "y: f32[3]\n[0 3 2]", "$A run pick.attn --in x=x.npy row=row.npy --dims K=2,N=4");
-    shell("rm o.npy p.npy l.npy");
+    expect(0, "", "$A run a.attn --in q=q.npy k=k.npy v=k.npy --out all.npz");
+    shell_text("again.attn", "graph again(l: f32[S], o: f32[S,D]) -> (n: f32[S,D]) { n[s,d] = o[s,d] + l[s] }\n");
+    expect(0, "n: f32[2,4]", "$A run again.attn --in all.npz");
+    expect(0, "n: f32[2,4]", "$A run --in all.npz again.attn --target eval");
+    expect(0, NULL, "$A verify again.attn --in all.npz");
+    shell("rm o.npy p.npy l.npy all.npz again.attn");
     shell_text("rest.attn", "graph rest(x: f32[8 - S]) -> (z: f32[S]) { z[s] = 1.0*s }\n");       /* S from what is left of 8 */
     expect(0, "z: f32[4]\n[0 1 2 3]", "$A run rest.attn --in x=x.npy");
     shell("rm rest.attn");

@@ -215,6 +215,20 @@ typedef struct attn_argument {
     attn_tensor *tensor;
 } attn_argument;
 
+/* NumPy's .npz archives of .npy files, stored or deflated: every member is a tensor of the member's name without ".npy". *out is a list of *n_out
+ * tensors in the order of the archive, which the caller gives back as a whole; each name lives as long as its tensor. What has no
+ * elements of the library's types, is encrypted, stands there twice, fails its checksum, or claims to be larger than it can be, is
+ * ATTN_ERROR_ENVIRONMENT. A member takes memory of its own, also in a mapped file. */
+ATTN_API attn_status attn_tensors_read_npz(attn_context *context, const char *path, attn_diagnostics *diagnostics, attn_argument **out, size_t *n_out);
+
+/* Destroys the tensors that are still in the list, and the list. n: as it was read. */
+ATTN_API void attn_arguments_destroy(attn_context *context, attn_argument *arguments, size_t n);
+
+/* Members are stored, in C order, with names that differ; the same tensors always give the same bytes. The archive is complete in memory before the
+ * file appears under its name. */
+ATTN_API attn_status attn_tensors_write_npz(attn_context *context, const attn_argument *tensors, size_t n_tensors, const char *path,
+                                            attn_diagnostics *diagnostics);
+
 /* A dimension by name: {"S", 128}. */
 typedef struct attn_dim {
     const char *name;
@@ -348,6 +362,11 @@ typedef struct attn_model_options {
 ATTN_API attn_status attn_model_create(attn_context *context, const attn_module *module, const attn_model_options *options,
                                        attn_diagnostics *diagnostics, attn_model **out);
 ATTN_API void attn_model_destroy(attn_model *model);
+
+/* Writes the params of all graphs of the module to a safetensors file: under the names of the program, "w.{l}.q" as "w.0.q", "w.1.q", ..., in the
+ * program's types and shapes, so that a model made from the file is the same to the bit. Complete or not at all, as for
+ * attn_tensors_write_npy. Two params that would be stored under one name with different elements are ATTN_ERROR_DATA. */
+ATTN_API attn_status attn_model_save_weights(const attn_model *model, const char *path, attn_diagnostics *diagnostics);
 
 /* Time spent in one kernel during a run. */
 typedef struct attn_kernel_time {
