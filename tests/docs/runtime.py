@@ -45,7 +45,7 @@ def check_console(build, folder, lines):
     env = dict(os.environ, PATH=build + ":" + os.environ["PATH"], NO_COLOR="1")
     for command, wanted in commands(lines):
         done = subprocess.run(command, shell=True, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        printed = done.stdout.rstrip("\n").split("\n")
+        printed = done.stdout.rstrip("\n").split("\n") if done.stdout.strip() else []
         if wanted and wanted[-1] == "...":
             wanted, printed = wanted[:-1], printed[:len(wanted) - 1]
         if printed != wanted:
