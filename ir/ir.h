@@ -368,6 +368,7 @@ typedef struct ir_schedule {     /* all that an emitter needs beside the kernel;
     int32_t col_block;           /* columns of lane_axis that are handled together, a multiple of width; 0: whole */
     int32_t micro_rows, micro_cols;                  /* powers of two up to IR_MICRO: accumulators of a TERM tile: rows x columns (lanes along features) or vectors of columns.
                                     ATTEND: columns (values in an ACC) x vectors of rows */
+    int32_t walk;                /* ATTEND: columns that a mask judges together where it has no closed form */
     ir_expr rows_at;             /* ATTEND: rows of the tile on their way into the lanes or out of them, per (row, feature or value) */
     ir_expr out_at;              /* ATTEND: a result over values before it leaves the lanes, per (value, row); 0: stores run along the lanes */
     int32_t out_axis;            /* ATTEND: the value axis that such stores run along; else -1 */

@@ -99,7 +99,7 @@ static void check_attend(checking *c) {
     rule(c, s->lanes == IR_ROW && s->width > 1, "attention without rows in the lanes");
     rule(c, s->row_axis == -1 && s->row_tile == s->micro_cols * s->width, "a tile of rows that vectors do not fill");
     rule(c, s->micro_rows > 0 && s->micro_rows <= IR_MICRO && s->micro_cols > 0 && s->micro_cols <= IR_MICRO, "a register tile beyond its bounds");
-    rule(c, s->col_block > 0, "a block without columns");
+    rule(c, s->col_block > 0 && s->walk > 0, "a block without columns");
     rule(c, s->rows_at, "rows without a place to be turned");
     rule(c, s->out_axis < 0 ? s->out_axis == -1 : is_axis(c, s->out_axis) && c->k->axes[s->out_axis].role == IR_VAL && s->out_at, "results leave along an axis that is no value");
     const ir_axis_schedule *w = is_axis(c, s->lane_axis) ? &s->axes[s->lane_axis] : NULL;

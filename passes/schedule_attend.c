@@ -11,7 +11,7 @@
 #include "schedule.h"
 
 /* COLUMNS: of a block, so that its scores (and the keys they come from) stay near; a multiple of every register tile. */
-enum { COLUMNS = 192, WIDE_COLUMNS = 8, NARROW_COLUMNS = 4, VECTORS = 2 };
+enum { COLUMNS = 192, WIDE_COLUMNS = 8, NARROW_COLUMNS = 4, VECTORS = 2, WALK = 32 };
 
 /* ---- what lines vary over, as bits of axes */
 
@@ -208,6 +208,7 @@ static void plan_tiles(pass_planner *p) {
     s->micro_cols = t->tile_vectors ? t->tile_vectors : VECTORS;
     s->row_tile = s->width * s->micro_cols;
     s->col_block = t->tile_block ? t->tile_block : COLUMNS;
+    s->walk = s->col_block < WALK ? s->col_block : WALK;
 }
 
 /* False: not of this template; *why says it. */

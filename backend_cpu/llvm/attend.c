@@ -157,24 +157,26 @@ static void begin_sweep(cpu_panel *p) {
     }
 }
 
-/* Columns of this sweep that are not taken in blocks are loops around. */
-static void blocks(cpu_emitter *e, void *env) {
-    cpu_panel *p = env;
-    int32_t axis = -1;
-    for (uint32_t k = 0; k < e->k->n_lets; k++)
-        if (in_sweep(&e->k->lets[k], p->sweep)) axis = e->s->lets[k].col_axis;
-    p->masked = true;
-    cpu_val hi = cpu_extent(e, axis);
-    cpu_loop l = cpu_loop_begin(e, cpu_int(e, 0), hi, e->s->col_block, "block");
+static void blocks(cpu_panel *p, int32_t axis, cpu_val lo, cpu_val hi, cpu_val full) {
+    cpu_emitter *e = p->e;
+    cpu_loop l = cpu_loop_begin(e, lo, hi, e->s->col_block, "block");
     cpu_scope_push(e, 0);
     cpu_val end[] = {LLVMBuildAdd(e->b, l.index, cpu_int(e, e->s->col_block), ""), hi};
     e->block_axis = axis;
     e->block_lo = l.index;
     e->block_hi = cpu_apply(e, IR_MIN, end, 2);
-    cpu_attend_block(p, p->sweep);
+    cpu_attend_block(p, p->sweep, full);
     e->block_axis = -1;
     cpu_scope_pop(e);
     cpu_loop_end(e, &l);
+}
+/* Columns of this sweep that are not taken in blocks are loops around. */
+static void columns(cpu_emitter *e, void *env) {
+    cpu_panel *p = env;
+    int32_t axis = -1;
+    for (uint32_t k = 0; k < e->k->n_lets; k++)
+        if (in_sweep(&e->k->lets[k], p->sweep)) axis = e->s->lets[k].col_axis;
+    cpu_attend_runs(p, axis, blocks);
 }
 static void sweep(cpu_panel *p) {
     cpu_emitter *e = p->e;
@@ -187,7 +189,7 @@ static void sweep(cpu_panel *p) {
     }
     cpu_phase(e, "sweep");
     begin_sweep(p);
-    cpu_walk(e, around, -1, blocks, p);
+    cpu_walk(e, around, -1, columns, p);
     cpu_rows_ready(p, p->sweep + 1, NULL);
 }
 

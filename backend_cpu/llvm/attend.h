@@ -1,6 +1,6 @@
 /* What the files of the template ATTEND share: a panel is the tile of rows at hand, some vectors of them, on its way over the columns.
  *
- * Reading order: attend.c (panels, sweeps, blocks) -> attend_tile.c (rows into lanes, register tiles) -> attend_pass.c (what happens to a block of
+ * Reading order: attend.c (panels, sweeps, blocks) -> attend_runs.c (which columns) -> attend_tile.c (rows into lanes, register tiles) -> attend_pass.c (what happens to a block of
  * scores) -> attend_store.c (results). */
 #ifndef ATTN_CPU_ATTEND_H
 #define ATTN_CPU_ATTEND_H
@@ -33,6 +33,10 @@ uint32_t cpu_axes_with(const cpu_emitter *e, uint8_t role);                     
 cpu_val cpu_slot_of(cpu_emitter *e, cpu_val v, const char *name);               /* a slot that begins with v */
 cpu_val cpu_slot_value(cpu_emitter *e, cpu_val slot);
 
+/* attend_runs.c: columns lo .. hi (excluded); full: a truth value, constant where it is known here: every pair is visible */
+typedef void cpu_span_of_columns(cpu_panel *p, int32_t axis, cpu_val lo, cpu_val hi, cpu_val full);
+void cpu_attend_runs(cpu_panel *p, int32_t axis, cpu_span_of_columns *body);
+
 /* attend_tile.c */
 void cpu_load_row(cpu_panel *p);                         /* row factors of all products, as lanes */
 void cpu_load_col(cpu_panel *p, uint32_t k);             /* factors of columns that are computed, for the block at hand */
@@ -43,7 +47,8 @@ cpu_val cpu_whole(cpu_emitter *e, cpu_val n);            /* rounded up to vector
 void cpu_transpose(cpu_emitter *e, cpu_val src, cpu_val src_step, cpu_val n_i, cpu_val dst, cpu_val dst_step, cpu_val n_j);
 
 /* attend_pass.c */
-void cpu_attend_block(cpu_panel *p, uint32_t sweep);     /* scores, folds and sums of the block at hand */
+/* Scores, folds and sums of the block at hand; full: every pair of it is visible. */
+void cpu_attend_block(cpu_panel *p, uint32_t sweep, cpu_val full);
 
 /* attend_store.c */
 void cpu_attend_stores(cpu_panel *p);

@@ -152,14 +152,33 @@ static void products(cpu_panel *p, const stage *stages) {
         cpu_scores(p, k);
     }
 }
-void cpu_attend_block(cpu_panel *p, uint32_t sweep) {
+/* What a block of scores becomes; masked: pair by pair as the guard says, else all of them. */
+static void sums(cpu_panel *p, const stage *stages, bool masked) {
     cpu_emitter *e = p->e;
-    const stage stages[] = {{sweep, false}, {sweep, true}};
-    products(p, stages);
+    p->masked = masked;
     for (int i = 0; i < 2; i++) run_stage(p, &stages[i]);
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
-        if (e->k->lets[k].kind != IR_LET_ACC || e->k->lets[k].sweep != sweep) continue;
+        if (e->k->lets[k].kind != IR_LET_ACC || e->k->lets[k].sweep != stages->sweep) continue;
         cpu_load_col(p, k);
         cpu_accumulate(p, k);
+    }
+}
+/* Scores are the same either way; what follows is emitted for full blocks and for partial ones, and only for those that there can be. */
+void cpu_attend_block(cpu_panel *p, uint32_t sweep, cpu_val full) {
+    cpu_emitter *e = p->e;
+    const stage stages[] = {{sweep, false}, {sweep, true}};
+    const bool known = LLVMIsConstant(full);
+    p->masked = true;
+    products(p, stages);
+    if (known) {
+        sums(p, stages, !LLVMConstIntGetZExtValue(full));
+        return;
+    }
+    for (int masked = 0; masked < 2; masked++) {
+        cpu_if branch = cpu_if_begin(e, masked ? LLVMBuildNot(e->b, full, "") : full, masked ? "partial" : "full");
+        cpu_scope_push(e, 0);
+        sums(p, stages, masked);
+        cpu_scope_pop(e);
+        cpu_if_end(e, &branch);
     }
 }
