@@ -1,47 +1,32 @@
 /* Descriptions of CPUs. A level is a name and a feature string that belong together: LLVM aborts where a name promises less than
- * the code needs, so both always travel together, and the host's level is read from its CPUID bits, never from its name. */
+ * the code needs, so both always travel together; the host's level is the runtime's to find (level.c). */
 #include <string.h>
 #include <unistd.h>
 #include "cpu.h"
+#include "rt.h"
 
 typedef struct {
-    const char *arch, *triple, *cpu, *features;      /* what users call it; LLVM's names of the same */
+    rt_level level;
+    const char *triple, *cpu, *features; /* LLVM's names of the same */
     int32_t lanes, regs;         /* f32 per vector register; vector registers */
     double flops_per_cycle;          /* f32, of one core */
 } level;
 
 #define X86_64 "x86_64-unknown-linux-gnu"
 static const level levels[] = {
-    {"x86-64-v4", X86_64, "x86-64-v4", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+popcnt", 16, 32, 64},
-    {"x86-64-v3", X86_64, "x86-64-v3", "+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+popcnt", 8, 16, 32},
-    {"x86-64-v2", X86_64, "x86-64-v2", "+sse4.2,+popcnt,+ssse3", 4, 16, 8},
-    {"x86-64", X86_64, "x86-64", "+sse2", 4, 16, 8},
-    {"aarch64", "aarch64-unknown-linux-gnu", "generic", "+neon,+fp-armv8", 4, 32, 16},
+    {RT_LEVEL_X86_64_V4, X86_64, "x86-64-v4", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+popcnt", 16, 32, 64},
+    {RT_LEVEL_X86_64_V3, X86_64, "x86-64-v3", "+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+popcnt", 8, 16, 32},
+    {RT_LEVEL_X86_64_V2, X86_64, "x86-64-v2", "+sse4.2,+popcnt,+ssse3", 4, 16, 8},
+    {RT_LEVEL_X86_64, X86_64, "x86-64", "+sse2", 4, 16, 8},
+    {RT_LEVEL_AARCH64, "aarch64-unknown-linux-gnu", "generic", "+neon,+fp-armv8", 4, 32, 16},
 };
 
-/* By exact name; NULL: unknown, which the caller reports. */
+/* Users call a level by its exact name. NULL: unknown, which the caller reports. */
 static const level *level_find(const char *arch) {
+    const char *name = arch ? arch : rt_level_names[rt_level_here()];
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-        if (strcmp(levels[i].arch, arch) == 0) return &levels[i];
+        if (strcmp(rt_level_names[levels[i].level], name) == 0) return &levels[i];
     return NULL;
-}
-
-/* The highest level whose every feature is there: one bit missing (a hypervisor may hide it) takes the level below.
-   "": an architecture without a level, of which cpu_target then knows nothing. */
-static const char *host_arch(void) {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma"))
-        return "x86-64-v4";
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
-        return "x86-64-v3";
-    return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt") ? "x86-64-v2" : "x86-64";
-#elif defined(__aarch64__)
-    return "aarch64";
-#else
-    return "";
-#endif
 }
 
 /* Bounded on both sides: sysconf answers -1 where it does not know. */
@@ -52,13 +37,14 @@ static int32_t host_cores(void) {
 
 /* Rates are those that the NEST template reaches, not the peaks of the machine: the judge compares kernels of this template. */
 const ir_target *cpu_target(const char *arch, base_arena *arena) {
-    const level *l = level_find(arch ? arch : host_arch());
+    const level *l = level_find(arch);
     if (!l) return NULL;
     /* A clock is assumed, not measured: descriptions stay the same from run to run, and so do the schedules chosen by them. */
     const double cycles = 3.5e9;
     ir_target *t = BASE_NEW(arena, ir_target);
     t->name = "cpu";
     t->triple = l->triple;
+    t->level = l->level;
     t->cpu = l->cpu;
     t->features = l->features;
     t->lanes = l->lanes;

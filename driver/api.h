@@ -82,9 +82,9 @@ void api_managed_delete(struct DLManagedTensor *managed);            /* by its o
 /* ---- program.c */
 typedef struct {
     ir_graph *graph;                         /* as the frontend made it; read only */
-    rt_entry signature;
+    rt_graph signature;
+    rt_param_info *params; uint32_t n_params;/* which its tensors count */
     attn_graph_info info;
-    bool *is_dim;                            /* by tensor */
 } api_graph;
 struct attn_program {
     _Atomic int references;
@@ -99,62 +99,59 @@ struct attn_program {
 attn_program *api_program_retain(attn_program *program);
 const api_graph *api_graph_find(const attn_program *program, const char *name);                    /* NULL: the last. NULL: none of that name */
 void api_use_files(api_call *call, const attn_program *program);     /* messages of this call may point into the program */
-uint32_t api_tensor_find(const rt_entry *entry, uint32_t kind, const char *name);                  /* RT_UNKNOWN: none */
-bool api_unknown_graph(api_call *call, const attn_program *program, const char *name);             /* unknown to the program, or to a module of it: reports; false */
+uint32_t api_tensor_find(const rt_graph *graph, uint32_t kind, const char *name);                  /* UINT32_MAX: none */
+bool api_unknown_graph(api_call *call, const attn_program *program, const char *name);             /* reports; false */
 
-/* ---- compile.c: from a program to entries */
+/* ---- compile.c: from a program to a module */
+enum { API_MOST_ENTRIES = 16 };              /* of one graph */
 typedef struct {
-    const char *name, *text, *schedule;
-    rt_place place;
-    double predicted_s;
-} api_kernel;
-typedef struct {
-    uint32_t graph;                          /* of the program */
-    rt_entry entry;
-    ir_graph *meaning;                       /* for the evaluator; else NULL */
-    ir_plan *plan;                           /* else */
+    ir_plan *plan;                           /* NULL: from a file */
     void *code;                              /* what the device has loaded; NULL: nothing */
-    api_kernel *kernels;
-    const char **remarks; uint32_t n_remarks;
 } api_entry;
+typedef struct {
+    ir_graph *meaning;                       /* for the evaluator; else NULL */
+    api_entry *entries;                      /* by entry of the graph */
+    uint32_t n_entries;                      /* that are there so far */
+} api_compiled;
 struct attn_module {
     _Atomic int references;
     base_arena *arena;
     attn_context *context;
-    attn_program *program;
-    const ir_backend *backend;               /* NULL: the evaluator */
+    attn_program *program;                   /* NULL: it was loaded from a file */
+    const ir_backend *backend;               /* NULL: the evaluator, or a module from a file */
     rt_device *device;                       /* NULL: the host */
-    const char *target;
-    api_entry *entries;
-    uint32_t n_entries;
+    rt_module contract;
+    api_compiled *graphs;                    /* by graph of the contract */
     double compile_s;
     pthread_mutex_t lock;                    /* of the device, of units that evaluate */
 };
+
+/* ---- module.c: what a module says about itself */
 attn_module *api_module_retain(attn_module *module);
-const api_entry *api_entry_find(const attn_module *module, const char *name);
-/* The passes over a graph. backend NULL: none, the graph alone. arch NULL: of this machine. stop_after: NULL, or a pass. false: reported. */
-bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, uint32_t graph, const ir_backend *backend, const char *arch,
-               const attn_dim *dims, size_t n_dims, const char *stop_after, pass_state *state);
+uint32_t drv_module_graph(const attn_module *module, const char *name);                            /* of the contract; NULL: the last of the program. RT_NONE: none */
+bool drv_not_in_module(api_call *call, const attn_module *module, const char *name);               /* reports; false */
+void drv_use_sources(api_call *call, const attn_module *module);     /* messages of this call may point into the program */
+void drv_device_close(attn_module *module);
+bool drv_load(api_call *call, const attn_module *module, api_entry *entry, uint32_t n, rt_kernel *kernels);      /* places their code; false: reported */
+
+/* ---- compile.c, passes */
+/* The passes over a graph, for these values of symbols. backend NULL: none, the graph alone. arch NULL: of this machine. stop_after: NULL, or a pass. false: reported. */
+bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, uint32_t graph, uint32_t n_fixed, const fe_fixed *fixed, const ir_backend *backend,
+               const char *arch, const attn_dim *dims, size_t n_dims, const char *stop_after, pass_state *state);
 
 /* ---- model.c */
-typedef struct { rt_instance instance; const api_entry *entry; } api_instance;
 struct attn_model {
     base_arena *arena;
     attn_module *module;
-    api_instance *instances;
-    uint32_t n_instances;
-    void *device_memory;                     /* of params and constants, one block; NULL on the host */
-    size_t device_bytes;
-    rt_file weights;                         /* mapped, with params in it; else closed */
-    rt_blocks *blocks;
+    rt_model rt;
 };
 
 /* ---- model_run.c */
 /* Options of this version from the caller's; false: he broke a rule that can be seen without a look at the graph. Outputs are not looked at. */
 bool drv_run_options(attn_run_options *to, const attn_run_options *from);
 /* Tensors of a call in the order of the entry; reports what is missing, twice or unknown. */
-bool drv_arguments(api_call *call, const api_entry *entry, const attn_run_options *options, const rt_array *params, rt_array *tensors);
+bool drv_arguments(api_call *call, const rt_graph *graph, const attn_run_options *options, const rt_array *params, rt_array *tensors);
 
 /* ---- eval.c: the evaluator as a target */
-attn_status drv_eval(api_call *call, attn_module *module, const api_entry *entry, rt_call *run);
+attn_status drv_eval(api_call *call, attn_module *module, const ir_graph *graph, rt_call *run);
 #endif

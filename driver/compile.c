@@ -1,4 +1,6 @@
-/* From a checked program to a module: text -> graph -> passes -> kernels -> code -> entry. */
+/* From a checked program to a module: text -> graph -> passes -> kernels -> code -> entry. A graph whose `where` lists values of
+ * dimensions has an entry for each combination of them, compiled with these values as numbers.
+ */
 #include <string.h>
 #include <time.h>
 #include "api.h"
@@ -31,11 +33,11 @@ static int64_t *representative(base_arena *arena, const ir_unit *u, const attn_d
 }
 
 /* Each call makes a graph of its own: passes write into the unit of theirs, so that one program can be compiled by several threads. */
-bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, uint32_t graph, const ir_backend *backend, const char *arch,
-               const attn_dim *dims, size_t n_dims, const char *stop_after, pass_state *state) {
+bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, uint32_t graph, uint32_t n_fixed, const fe_fixed *fixed,
+               const ir_backend *backend, const char *arch, const attn_dim *dims, size_t n_dims, const char *stop_after, pass_state *state) {
     /* Without a backend the graph alone is wanted: the evaluator runs it, and "frontend" is printed, before any pass. */
     *state = (pass_state){.arena = arena, .diags = call->diags};
-    state->graph = fe_graph_lower(program->source, graph, arena, call->diags);
+    state->graph = fe_graph_lower_for(program->source, graph, n_fixed, fixed, arena, call->diags);
     if (!state->graph) return false;
     if (!backend) return true;
     /* NULL: the backend knows no machine of that name, or cannot describe this one. */
@@ -51,44 +53,24 @@ bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, u
 
 /* ---- one entry */
 
-/* Kernels of the host are loaded by a device that is made on the spot: loading is all that it is asked for, and it needs no executor. */
-static rt_device *loader(const attn_module *m, rt_host *host) {
-    if (m->device) return m->device;
-    rt_host_init(host, &m->context->executor, &m->context->allocator);
-    return &host->device;
-}
-
-/* Loaded code is no memory of the arena: a jump between loading it and the end of the call would lose it. */
-typedef struct { const attn_module *module; api_entry *entry; } held_code;
-
-static void unload(const attn_module *m, api_entry *e) {
-    rt_host host;
-    rt_device *device = loader(m, &host);
-    device->unload(device, e->code);
-    e->code = NULL;
-}
-
-static void release_code(void *self) {
-    const held_code *h = self;
-    unload(h->module, h->entry);
-}
-
 /* What explain shows is made into text at once: kernels point into a unit whose spans need the program's files. */
-static void describe_kernels(attn_module *m, const pass_state *s, api_entry *e, base_diags *diags) {
+static void describe_kernels(attn_module *m, const pass_state *s, rt_kernel *kernels, const base_diags *diags) {
     /* schedules[k] belongs to kernels[k], and so does kernel k of the entry: all three are in the order of the plan. */
-    e->kernels = BASE_ARRAY(m->arena, s->n_kernels, api_kernel);
     for (uint32_t k = 0; k < s->n_kernels; k++) {
         base_text text, schedule;
         base_text_init(&text, m->arena);
         base_text_init(&schedule, m->arena);
         ir_kernel_print(s->kernels[k], &text);
         ir_schedule_print(s->schedules[k], &schedule);
-        e->kernels[k] = (api_kernel){s->kernels[k]->name, text.at, schedule.at, {0}, s->schedules[k]->predicted_s};
+        kernels[k].text = text.at;
+        kernels[k].schedule = schedule.at;
+        kernels[k].predicted_s = s->schedules[k]->predicted_s;
+        kernels[k].n_results = s->kernels[k]->n_stores;
         base_span span = s->kernels[k]->span;
         /* File 0 stands for "nowhere": the place of such a kernel stays empty. */
         if (span.file == 0 || span.file >= diags->files.n) continue;
-        e->kernels[k].place.file = diags->files.at[span.file].name;
-        base_position(&diags->files.at[span.file], span.start, &e->kernels[k].place.line, &e->kernels[k].place.column);
+        kernels[k].place.file = diags->files.at[span.file].name;
+        base_position(&diags->files.at[span.file], span.start, &kernels[k].place.line, &kernels[k].place.column);
     }
 }
 
@@ -101,27 +83,11 @@ static const char *remark_text(attn_module *m, const pass_remark *r, const base_
 }
 
 /* What was put together comes before what stayed apart, each in the order of the passes. */
-static void keep_remarks(attn_module *m, const pass_state *s, api_entry *e, const base_diags *diags) {
-    e->remarks = BASE_ARRAY(m->arena, s->moves.n + s->remarks.n, const char *);
-    for (uint32_t k = 0; k < s->moves.n; k++) e->remarks[e->n_remarks++] = remark_text(m, &s->moves.at[k], diags);
-    for (uint32_t k = 0; k < s->remarks.n; k++) e->remarks[e->n_remarks++] = remark_text(m, &s->remarks.at[k], diags);
-}
-
-/* What a device says when it cannot load: memory is told as memory everywhere, the rest is the device's own message. */
-static bool cannot_load(api_call *call, const attn_module *m, const rt_device *device) {
-    if (!strcmp(device->error, "out of memory")) api_no_memory(call);
-    base_report(call->diags, BASE_MSG_CODE_LOAD, (base_span){0, 0, 0}, m->target, base_strdup(call->scratch, device->error));
-    return false;
-}
-
-static bool load_kernels(api_call *call, attn_module *m, api_entry *e, uint32_t n, rt_kernel *kernels) {
-    rt_host host;
-    rt_device *device = loader(m, &host);
-    held_code *held = BASE_NEW(call->scratch, held_code);
-    *held = (held_code){m, e};
-    /* Registered before there is code: registering takes memory, and running out of it then would leave code that nobody unloads. */
-    api_defer(call, release_code, held, true);
-    return device->load(device, n, kernels, &e->code) || cannot_load(call, m, device);
+static void keep_remarks(attn_module *m, const pass_state *s, rt_entry *e, const base_diags *diags) {
+    const char **remarks = BASE_ARRAY(m->arena, s->moves.n + s->remarks.n, const char *);
+    for (uint32_t k = 0; k < s->moves.n; k++) remarks[e->n_remarks++] = remark_text(m, &s->moves.at[k], diags);
+    for (uint32_t k = 0; k < s->remarks.n; k++) remarks[e->n_remarks++] = remark_text(m, &s->remarks.at[k], diags);
+    e->remarks = remarks;
 }
 
 /* All kernels of a graph in one go: a backend shares what they have in common. A graph that only passes inputs on has none. The images stay
@@ -133,37 +99,97 @@ static bool compile_kernels(api_call *call, attn_module *m, const pass_state *s,
                              call->diags))
         return false;
     for (uint32_t k = 0; k < s->n_kernels; k++) kernels[k] = ir_kernel_contract(s->schedules[k]->kernel, images[k]);
-    return load_kernels(call, m, e, s->n_kernels, kernels);
+    return drv_load(call, m, e, s->n_kernels, kernels);
+}
+
+/* One combination of listed values. Code first, since encoding looks at what compiling has filled in: n_ints and n_buffers of the kernels. */
+static bool compile_entry(api_call *call, attn_module *m, uint32_t graph, uint32_t n_fixed, const fe_fixed *fixed, const attn_module_options *o,
+                          const rt_graph *signature, api_entry *made, rt_entry *e) {
+    pass_state state;
+    if (!drv_lower(call, m->arena, m->program, graph, n_fixed, fixed, m->backend, NULL, o->dims, o->n_dims, NULL, &state)) return false;
+    rt_kernel *kernels = BASE_ARRAY(m->arena, state.n_kernels, rt_kernel);
+    if (!compile_kernels(call, m, &state, made, kernels)) return false;
+    m->contract.level = state.target->level;
+    describe_kernels(m, &state, kernels, call->diags);
+    made->plan = state.plan;
+    if (!drv_encode_entry(state.plan, signature, kernels, m->arena, call->diags, e)) return false;
+    keep_remarks(m, &state, e, call->diags);
+    return true;
+}
+
+/* ---- combinations of listed values */
+
+static bool count_entries(api_call *call, const ir_graph *g, uint32_t *out) {
+    uint64_t n = 1;
+    for (uint32_t k = 0; k < g->n_choices && n <= UINT32_MAX; k++) n *= g->choices[k].n;
+    *out = (uint32_t)n;
+    if (n <= API_MOST_ENTRIES) return true;
+    base_diag *d = base_report(call->diags, BASE_MSG_MANY_ENTRIES, (base_span){0, 0, 0}, g->name, (unsigned long long)n, (unsigned)API_MOST_ENTRIES);
+    d->hint = "the graph is compiled once for every combination of the values that `where` lists";
+    return false;
+}
+
+/* The k-th combination: the last list runs fastest, and a list keeps the order of the program. */
+static fe_fixed *combination(base_arena *arena, const ir_graph *g, uint32_t k) {
+    fe_fixed *fixed = BASE_ARRAY(arena, g->n_choices, fe_fixed);
+    for (uint32_t i = g->n_choices; i-- > 0; k /= g->choices[i].n) fixed[i] = (fe_fixed){g->choices[i].dim, g->choices[i].values[k % g->choices[i].n]};
+    return fixed;
+}
+
+static bool compile_entries(api_call *call, attn_module *m, uint32_t graph, const attn_module_options *o, rt_graph *out, api_compiled *made) {
+    const ir_graph *g = m->program->graphs[graph].graph;
+    uint32_t n;
+    if (!count_entries(call, g, &n)) return false;
+    rt_entry *entries = BASE_ARRAY(m->arena, n, rt_entry);
+    made->entries = BASE_ARRAY(m->arena, n, api_entry);
+    out->entries = entries;
+    for (; out->n_entries < n; out->n_entries++) {
+        const fe_fixed *fixed = combination(call->scratch, g, out->n_entries);
+        /* Code that it leaves is released by its own clean-up if the call fails, and found by its number when the module ends. */
+        made->n_entries = out->n_entries + 1;
+        if (!compile_entry(call, m, graph, g->n_choices, fixed, o, out, &made->entries[out->n_entries], &entries[out->n_entries])) return false;
+    }
+    return true;
+}
+
+/* ---- graphs */
+
+static bool same_param(const rt_param_info *a, const rt_param_info *b) {
+    if (strcmp(a->name, b->name) || strcmp(a->storage, b->storage) || a->dtype != b->dtype || a->rank != b->rank) return false;
+    for (uint32_t k = 0; k < a->rank; k++)
+        if (strcmp(a->dim_texts[k], b->dim_texts[k])) return false;
+    return true;
+}
+
+/* The module's number of a param; a model has tens or hundreds of them, so a list will do. */
+static uint32_t share_param(rt_param_info *params, uint32_t *n, const rt_param_info *p) {
+    for (uint32_t k = 0; k < *n; k++)
+        if (same_param(&params[k], p)) return k;
+    params[*n] = *p;
+    return (*n)++;
+}
+
+/* The program's signature, with the numbers of params that this module gives them. */
+static void take_signature(attn_module *m, const api_graph *g, rt_param_info *params, rt_graph *out) {
+    rt_tensor_info *tensors = base_copy(m->arena, g->signature.tensors, g->signature.n_tensors * sizeof *tensors);
+    for (uint32_t k = 0; k < g->signature.n_tensors; k++)
+        if (tensors[k].kind == RT_TENSOR_PARAM) tensors[k].index = share_param(params, &m->contract.n_params, &g->params[tensors[k].index]);
+    *out = g->signature;
+    out->tensors = tensors;
 }
 
 /* The evaluator needs nothing but the graph and its signature. */
-static bool compile_graph(api_call *call, attn_module *m, uint32_t graph, const attn_module_options *o) {
-    /* Counted before it is complete; a module whose entry failed is never handed out, and its arena takes the half entry along. */
-    api_entry *e = &m->entries[m->n_entries++];
+static bool compile_graph(api_call *call, attn_module *m, uint32_t graph, const attn_module_options *o, rt_graph *out, api_compiled *made) {
     pass_state state;
-    e->graph = graph;
-    if (!drv_lower(call, m->arena, m->program, graph, m->backend, NULL, o->dims, o->n_dims, NULL, &state)) return false;
-    if (!m->backend) {
-        e->meaning = state.graph;
-        return drv_encode_signature(state.graph, m->arena, call->diags, &e->entry);
-    }
-    /* Code first, since encoding looks at what compiling has filled in: n_ints and n_buffers of the kernels. */
-    rt_kernel *kernels = BASE_ARRAY(m->arena, state.n_kernels, rt_kernel);
-    if (!compile_kernels(call, m, &state, e, kernels)) return false;
-    describe_kernels(m, &state, e, call->diags);
-    keep_remarks(m, &state, e, call->diags);
-    e->plan = state.plan;
-    return drv_encode(state.plan, kernels, m->arena, call->diags, &e->entry);
+    if (m->backend) return compile_entries(call, m, graph, o, out, made);
+    if (!drv_lower(call, m->arena, m->program, graph, 0, NULL, NULL, NULL, o->dims, o->n_dims, NULL, &state)) return false;
+    made->meaning = state.graph;
+    return true;
 }
 
 /* ---- devices */
 
-/* For clean-up and for the end of a module: it may come before there is a device. */
-static void destroy_device(void *self) {
-    attn_module *m = self;
-    if (m->device) m->backend->device_destroy(m->backend, m->device);
-    m->device = NULL;
-}
+static void destroy_device(void *self) { drv_device_close(self); }
 
 /* Kernels that are functions run on the host, each call with a device of its own; others on one of the backend. */
 static bool open_device(api_call *call, attn_module *m) {
@@ -172,7 +198,7 @@ static bool open_device(api_call *call, attn_module *m) {
     if (!m->backend || !m->backend->device_create) return true;
     api_defer(call, destroy_device, m, true);
     m->device = m->backend->device_create(m->backend, &m->context->executor, error, sizeof error);
-    if (!m->device) base_report(call->diags, BASE_MSG_TARGET_MISSING, (base_span){0, 0, 0}, m->target, base_strdup(call->scratch, error));
+    if (!m->device) base_report(call->diags, BASE_MSG_TARGET_MISSING, (base_span){0, 0, 0}, m->contract.target, base_strdup(call->scratch, error));
     return m->device != NULL;
 }
 
@@ -189,15 +215,36 @@ static bool find_target(api_call *call, const attn_context *context, const char 
 
 /* ---- modules */
 
+static rt_source *sources_of(attn_module *m, const base_diags *diags) {
+    rt_source *sources = BASE_ARRAY(m->arena, diags->files.n, rt_source);
+    for (uint32_t k = 1; k < diags->files.n; k++) sources[m->contract.n_sources++] = (rt_source){diags->files.at[k].name, diags->files.at[k].text, diags->files.at[k].n};
+    return sources;
+}
+
+static uint32_t most_params(const attn_program *p) {
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < p->n_graphs; k++) n += p->graphs[k].n_params;
+    return n;
+}
+
 /* All graphs, or the one that was asked for. The rest is compiled also after a mistake: what is wrong with one graph says
  * nothing of the others. */
 static bool compile_graphs(api_call *call, attn_module *m, const attn_module_options *o) {
     const attn_program *p = m->program;
-    m->entries = BASE_ARRAY(m->arena, p->n_graphs, api_entry);
-    if (o->graph && !api_graph_find(p, o->graph)) return api_unknown_graph(call, p, o->graph);
+    rt_graph *graphs = BASE_ARRAY(m->arena, p->n_graphs, rt_graph);
+    rt_param_info *params = BASE_ARRAY(m->arena, most_params(p), rt_param_info);
     bool fine = true;
-    for (uint32_t k = 0; k < p->n_graphs; k++)
-        if (!o->graph || &p->graphs[k] == api_graph_find(p, o->graph)) fine &= compile_graph(call, m, k, o);
+    m->graphs = BASE_ARRAY(m->arena, p->n_graphs, api_compiled);
+    m->contract.params = params;
+    m->contract.graphs = graphs;
+    m->contract.sources = sources_of(m, p->diags);
+    if (o->graph && !api_graph_find(p, o->graph)) return api_unknown_graph(call, p, o->graph);
+    for (uint32_t k = 0; k < p->n_graphs; k++) {
+        if (o->graph && &p->graphs[k] != api_graph_find(p, o->graph)) continue;
+        uint32_t at = m->contract.n_graphs++;
+        take_signature(m, &p->graphs[k], params, &graphs[at]);
+        fine &= compile_graph(call, m, k, o, &graphs[at], &m->graphs[at]);
+    }
     return fine;
 }
 
@@ -217,10 +264,11 @@ static attn_status create(api_call *call, void *args) {
     m->references = 1;
     m->context = c->context;
     m->program = (attn_program *)c->program;
-    m->target = base_strdup(arena, o->target ? o->target : "cpu");
+    m->contract = (rt_module){.magic = RT_MAGIC, .abi = RT_ABI, .struct_size = sizeof(rt_module), .target = base_strdup(arena, o->target ? o->target : "cpu"),
+                              .compiler = "attn " ATTN_VERSION};
     api_use_files(call, c->program);
     /* A name that is no target is the caller's mistake; a target that cannot work here is the machine's, as the message's class says. */
-    if (!find_target(call, m->context, m->target, &m->backend)) return drv_target_exists(m->target) ? api_status(call) : ATTN_ERROR_ARGUMENT;
+    if (!find_target(call, m->context, m->contract.target, &m->backend)) return drv_target_exists(m->contract.target) ? api_status(call) : ATTN_ERROR_ARGUMENT;
     /* The device before the code: clean-up goes backwards, so that code is released while its device is still there. */
     if (!open_device(call, m) || !compile_graphs(call, m, o)) return api_status(call);
     pthread_mutex_init(&m->lock, NULL);
@@ -240,57 +288,4 @@ attn_status attn_module_create(attn_context *context, const attn_program *progra
     attn_status status = api_run(&context->allocator, diagnostics, create, &c);
     if (status == ATTN_OK) *out = c.out;
     return status;
-}
-
-attn_module *api_module_retain(attn_module *module) {
-    atomic_fetch_add(&module->references, 1);
-    return module;
-}
-
-/* Order of the end: code and device first, since they need the backend; the arena, which holds the module itself; then what it kept alive. */
-void attn_module_destroy(attn_module *module) {
-    if (!module || atomic_fetch_sub(&module->references, 1) != 1) return;
-    for (uint32_t k = 0; k < module->n_entries; k++) unload(module, &module->entries[k]);
-    destroy_device(module);
-    pthread_mutex_destroy(&module->lock);
-    /* Read before the arena goes, in which the module lies. */
-    attn_program *program = module->program;
-    attn_context *context = module->context;
-    base_arena_destroy(module->arena);
-    attn_program_destroy(program);
-    attn_context_destroy(context);
-}
-
-/* ---- what a module says about itself */
-
-/* name NULL: the last graph of the program. If the module was made for another one alone, that is none. */
-const api_entry *api_entry_find(const attn_module *module, const char *name) {
-    const api_graph *g = api_graph_find(module->program, name);
-    for (uint32_t k = 0; g && k < module->n_entries; k++)
-        if (&module->program->graphs[module->entries[k].graph] == g) return &module->entries[k];
-    return NULL;
-}
-
-const char *attn_module_target(const attn_module *module) { return module ? module->target : NULL; }
-double attn_module_compile_seconds(const attn_module *module) { return module ? module->compile_s : 0; }
-
-/* 0 for the evaluator and for graphs that are not in the module, so that attn_module_kernel refuses every k there. */
-size_t attn_module_n_kernels(const attn_module *module, const char *graph) {
-    const api_entry *e = module ? api_entry_find(module, graph) : NULL;
-    return e ? e->entry.n_kernels : 0;
-}
-
-/* Texts belong to the module and end with it. */
-attn_status attn_module_kernel(const attn_module *module, const char *graph, size_t k, attn_kernel_info *out) {
-    if (!out || k >= attn_module_n_kernels(module, graph)) return ATTN_ERROR_ARGUMENT;
-    const api_kernel *from = &api_entry_find(module, graph)->kernels[k];
-    const rt_place *place = &from->place;
-    attn_kernel_info info = {sizeof info, from->name, from->text, from->schedule, place->file, place->line, place->column, from->predicted_s};
-    return api_fill(out, &info, sizeof info, API_UP_TO(attn_kernel_info, predicted_s)) ? ATTN_OK : ATTN_ERROR_ARGUMENT;
-}
-
-/* Ends with NULL: who lists remarks counts up until then. */
-const char *attn_module_remark(const attn_module *module, const char *graph, size_t k) {
-    const api_entry *e = module ? api_entry_find(module, graph) : NULL;
-    return e && k < e->n_remarks ? e->remarks[k] : NULL;
 }

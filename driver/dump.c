@@ -74,7 +74,7 @@ static attn_status dump(api_call *call, void *args) {
     if (!pass_fits(d->pass)) return unknown_pass(call, d->pass), ATTN_ERROR_ARGUMENT;
     /* Representative sizes are left to the cost model here, so that the text depends on nothing but program, target and pass. */
     uint32_t k = (uint32_t)(g - d->program->graphs);
-    if (!drv_lower(call, call->scratch, d->program, k, source ? NULL : b, arch, NULL, 0, d->pass, &state)) return api_status(call);
+    if (!drv_lower(call, call->scratch, d->program, k, 0, NULL, source ? NULL : b, arch, NULL, 0, d->pass, &state)) return api_status(call);
     if (!print(call, d, b, &state, &text)) return api_status(call);
     /* Last, since what it allocates belongs to no arena: nothing after it can fail. */
     d->out = hand_out(call, &text);

@@ -28,6 +28,7 @@ static void encode_launch(entry *n, const ir_step *from, rt_step *to) {
     for (uint32_t i = 0; i < k->n_counters; i++) ints[k->n_dims + i] = enc_slot(e, ir_var_expr(e->unit, k->counters[i]));
     to->kernel = from->kernel;
     to->ints = ints;
+    to->n_ints = k->n_dims + k->n_counters;
     to->items = enc_slot(e, s->items);
     to->cost = cost_slot(e, s->cost_of_item);
     to->order = s->rising ? ATTN_ORDER_RISING : ATTN_ORDER_LEVEL;
@@ -85,13 +86,22 @@ static rt_check encode_check(entry *n, const ir_check *c) {
 static void encode_step(entry *n, uint32_t at) {
     const ir_step *from = &n->plan->steps[at];
     rt_step *to = &n->steps[at];
-    *to = (rt_step){.kind = from->kind, .buffers = from->buffers, .target = from->target, .check = from->check};
+    *to = (rt_step){.kind = from->kind, .buffers = from->buffers, .n_buffers = from->n_buffers, .target = from->target, .check = from->check};
     if (from->kind == IR_STEP_LAUNCH) encode_launch(n, from, to);
     if (from->kind == IR_STEP_LOOP) encode_loop(n, at, from, to);
     if (from->kind == IR_STEP_NEXT) encode_next(n, to);
 }
 
 /* ---- buffers */
+
+/* Extents of constants are literals. */
+static uint64_t const_bytes(encoder *e, const ir_buffer *b) {
+    int64_t n = 0;
+    if (ir_is_int(e->unit, b->bytes, &n)) return (uint64_t)n;
+    base_report(e->diags, BASE_MSG_INTERNAL_IR, (base_span){0, 0, 0}, "the size of a constant is no literal");
+    e->failed = true;
+    return 0;
+}
 
 /* Tensors of an entry are inputs, params, outputs in this order; the plan counts each kind from 0. */
 static rt_buffer encode_buffer(entry *n, const ir_buffer *b) {
@@ -105,6 +115,7 @@ static rt_buffer encode_buffer(entry *n, const ir_buffer *b) {
     case IR_BUFFER_CONST:
         out.kind = RT_BUFFER_CONST;
         out.data = ir_graph_producer(e->graph, b->value)->source.data;
+        out.data_bytes = const_bytes(e, b);
         break;
     default:
         out.kind = RT_BUFFER_WORK;
@@ -113,39 +124,45 @@ static rt_buffer encode_buffer(entry *n, const ir_buffer *b) {
     return out;
 }
 
-/* ---- the entry */
-
-/* ir_dim counts from 1, slots of dimensions from 0. */
-static void put_signature(encoder *e, rt_entry *out) {
-    const char **names = BASE_ARRAY(e->arena, e->unit->dim.n + 1, const char *);
-    for (uint32_t dim = 1; dim < e->unit->dim.n; dim++) names[dim - 1] = e->unit->dim.at[dim].name;
-    *out = (rt_entry){.name = e->graph->name, .doc = e->graph->doc, .tensors = e->tensors.at, .n_tensors = e->tensors.n, .dim_names = names};
-    out->n_dims = e->unit->dim.n ? e->unit->dim.n - 1 : 0;
-}
-
-/* Comes last: every expression that steps and buffers asked for has appended to the binding program and taken slots. */
-static void put_program(encoder *e, rt_entry *out) {
-    out->n_slots = e->n_slots;
-    out->bind = e->bind.at;
-    out->n_bind = e->bind.n;
-    out->facts = e->facts.at;
-    out->n_facts = e->facts.n;
-    out->fact_places = e->fact_places.at;
-}
+/* ---- the signature */
 
 static encoder start(const ir_graph *graph, base_arena *arena, base_diags *diags) {
     return (encoder){.graph = graph, .unit = graph->unit, .arena = arena, .diags = diags};
 }
 
-/* Tensors and the binding program without steps: what a program knows of itself, and all that the evaluator needs. */
-bool drv_encode_signature(const ir_graph *graph, base_arena *arena, base_diags *diags, rt_entry *out) {
+/* Tensors and the binding program without steps: what a program knows of itself, and all that the evaluator needs. ir_dim counts from 1,
+ * slots of dimensions from 0. */
+bool drv_encode_signature(const ir_graph *graph, base_arena *arena, base_diags *diags, rt_graph *out, rt_param_info **params, uint32_t *n_params) {
     encoder e = start(graph, arena, diags);
     enc_signature(&e);
-    put_signature(&e, out);
-    /* No steps, no workspace; but the field is a slot and must lead to a number. */
-    out->workspace = enc_slot(&e, ir_int(e.unit, 0));
-    put_program(&e, out);
+    const char **names = BASE_ARRAY(arena, e.unit->dim.n + 1, const char *);
+    for (uint32_t dim = 1; dim < e.unit->dim.n; dim++) names[dim - 1] = e.unit->dim.at[dim].name;
+    *out = (rt_graph){.name = graph->name, .doc = graph->doc, .tensors = e.tensors.at, .n_tensors = e.tensors.n, .dim_names = names,
+                      .n_dims = e.unit->dim.n ? e.unit->dim.n - 1 : 0, .n_slots = e.n_slots, .bind = e.bind.at, .n_bind = e.bind.n,
+                      .facts = e.facts.at, .n_facts = e.facts.n};
+    *params = e.params.at;
+    *n_params = e.params.n;
     return !e.failed;
+}
+
+/* ---- the entry */
+
+/* The first operations: each symbol that the lowering took for a number has that number. They read the signature's slots. */
+static void encode_applies(encoder *e, rt_entry *out) {
+    base_text name;
+    base_text_init(&name, e->arena);
+    out->applies = RT_NONE;
+    for (uint32_t dim = 1; dim < e->unit->dim.n; dim++) {
+        const ir_dim_info *d = &e->unit->dim.at[dim];
+        if (!d->fixed) continue;
+        uint32_t value = enc_op(e, (rt_int_op){.op = RT_INT_LITERAL, .literal = d->value});
+        uint32_t same = enc_op(e, (rt_int_op){.op = RT_INT_EQ, .a = dim - 1, .b = value});
+        bool first = out->applies == RT_NONE;
+        out->applies = first ? same : enc_op(e, (rt_int_op){.op = RT_INT_AND, .a = out->applies, .b = same});
+        base_text_add(&name, "%s%s = %lld", first ? "" : ", ", d->name, (long long)d->value);
+    }
+    out->n_applies = e->bind.n;
+    out->name = out->applies == RT_NONE ? NULL : name.at;
 }
 
 /* A failure here is a mistake of a pass, since programs were checked before; the first ends the encoding. */
@@ -164,17 +181,18 @@ static void encode_steps(entry *n, rt_entry *out) {
     out->n_steps = n->plan->n_steps;
     out->workspace = enc_slot(&n->e, n->plan->workspace_bytes);
     out->ops = n->ops.at;
+    out->n_ops = n->ops.n;
 }
 
-bool drv_encode(const ir_plan *plan, const rt_kernel *kernels, base_arena *arena, base_diags *diags, rt_entry *out) {
+/* Slots and operations last: every expression that steps and buffers asked for has appended to the program and taken slots. */
+bool drv_encode_entry(const ir_plan *plan, const rt_graph *signature, const rt_kernel *kernels, base_arena *arena, base_diags *diags, rt_entry *out) {
     entry n = {.e = start(plan->graph, arena, diags), .plan = plan};
-    enc_signature(&n.e);
-    put_signature(&n.e, out);
-    /* Steps must not be encoded over dimensions that nothing binds. */
-    if (n.e.failed) return false;
-    out->kernels = kernels;
-    out->n_kernels = plan->n_schedules;
+    *out = (rt_entry){.kernels = kernels, .n_kernels = plan->n_schedules};
+    enc_dims(&n.e, signature);
+    encode_applies(&n.e, out);
     encode_steps(&n, out);
-    put_program(&n.e, out);
+    out->n_slots = n.e.n_slots;
+    out->bind = n.e.bind.at;
+    out->n_bind = n.e.bind.n;
     return !n.e.failed;
 }

@@ -30,7 +30,9 @@ static void add_tensor(encoder *e, binding *b, rt_tensor_kind kind, ir_value val
         texts[rank] = enc_text(e, a.extent);
         BASE_PUSH(e->arena, &b->axes, a);
     }
-    rt_tensor_info info = {.kind = kind, .name = name, .storage = storage, .dtype = dtype, .rank = rank, .dim_texts = texts, .place = enc_place(e, span)};
+    rt_tensor_info info = {.kind = kind, .name = name, .index = RT_NONE, .dtype = dtype, .rank = rank, .dim_texts = texts, .place = enc_place(e, span)};
+    for (uint32_t k = 0; k < e->graph->n_scalars; k++) info.is_dim |= e->graph->scalars[k] == value;
+    if (kind == RT_TENSOR_PARAM) info.index = BASE_PUSH(e->arena, &e->params, ((rt_param_info){name, storage, dtype, rank, texts, info.place}));
     BASE_PUSH(e->arena, &e->tensors, info);
     e->values[at] = value;
 }
@@ -142,6 +144,12 @@ static void bind_alone(binding *b, rt_tensor_kind kind) {
     }
 }
 
+/* The number of a fact is its index in facts and the literal of its test. */
+static void require_slot(encoder *e, uint32_t slot, const char *text, rt_place place) {
+    uint32_t fact = BASE_PUSH(e->arena, &e->facts, ((rt_fact){text, place}));
+    enc_test(e, (rt_int_op){.op = RT_INT_REQUIRE, .a = slot, .literal = fact});
+}
+
 /* Inputs `K: dim`: the value, which must be one that an extent can have. */
 static void bind_scalars(binding *b) {
     encoder *e = b->e;
@@ -161,9 +169,7 @@ static void bind_scalars(binding *b) {
         uint32_t same = enc_op(e, (rt_int_op){.op = RT_INT_EQ, .a = value, .b = dim - 1});
         uint32_t fits = enc_op(e, (rt_int_op){.op = RT_INT_AND, .a = low, .b = high});
         uint32_t all = enc_op(e, (rt_int_op){.op = RT_INT_AND, .a = fits, .b = same});
-        BASE_PUSH(e->arena, &e->facts, base_printf(e->arena, "input %s is the dimension %s, 0 <= %s < 2^31", name, name, name));
-        BASE_PUSH(e->arena, &e->fact_places, e->tensors.at[tensor].place);
-        enc_test(e, (rt_int_op){.op = RT_INT_REQUIRE, .a = all, .literal = e->facts.n - 1});
+        require_slot(e, all, base_printf(e->arena, "input %s is the dimension %s, 0 <= %s < 2^31", name, name, name), e->tensors.at[tensor].place);
     }
 }
 
@@ -213,12 +219,10 @@ static const char *fact_text(const encoder *e, ir_expr fact, base_span span) {
     return span.end <= f->n ? base_strndup(e->arena, f->text + span.start, span.end - span.start) : enc_text(e, fact);
 }
 
-/* The number of a fact is its index in facts, in fact_places and in the literal of its test. A fact that folded to true needs none. */
+/* A fact that folded to true needs no test. */
 static void require(encoder *e, ir_expr fact, const char *text, base_span span) {
     if (ir_is_bool(e->unit, fact, true)) return;
-    BASE_PUSH(e->arena, &e->facts, text);
-    BASE_PUSH(e->arena, &e->fact_places, enc_place(e, span));
-    enc_test(e, (rt_int_op){.op = RT_INT_REQUIRE, .a = enc_slot(e, fact), .literal = e->facts.n - 1});
+    require_slot(e, enc_slot(e, fact), text, enc_place(e, span));
 }
 
 /* `D in {64, 128}` becomes D == 64 or D == 128; integer programs have no sets. */
@@ -234,9 +238,7 @@ static void require_choice(encoder *e, const ir_choice *c) {
         base_text_add(&text, k ? ", %lld" : "%lld", (long long)c->values[k]);
     }
     base_text_add(&text, "}");
-    BASE_PUSH(e->arena, &e->facts, text.at);
-    BASE_PUSH(e->arena, &e->fact_places, (rt_place){0});
-    enc_test(e, (rt_int_op){.op = RT_INT_REQUIRE, .a = any, .literal = e->facts.n - 1});
+    require_slot(e, any, text.at, (rt_place){0});
 }
 
 static void require_all(encoder *e) {
@@ -252,9 +254,7 @@ static void require_extent(encoder *e, const axis *a, uint32_t slot) {
     if (ir_at_least(e->unit, a->extent, 0)) return;
     uint32_t zero = enc_slot(e, ir_int(e->unit, 0));
     uint32_t fine = enc_op(e, (rt_int_op){.op = RT_INT_LE, .a = zero, .b = slot});
-    BASE_PUSH(e->arena, &e->facts, base_printf(e->arena, "%s >= 0", enc_text(e, a->extent)));
-    BASE_PUSH(e->arena, &e->fact_places, (rt_place){0});
-    enc_test(e, (rt_int_op){.op = RT_INT_REQUIRE, .a = fine, .literal = e->facts.n - 1});
+    require_slot(e, fine, base_printf(e->arena, "%s >= 0", enc_text(e, a->extent)), (rt_place){0});
 }
 
 /* Every extent, also of inputs, gets a slot: shapes are asked for without tensors too (drv_shape). */
@@ -277,4 +277,14 @@ void enc_signature(encoder *e) {
     if (e->failed) return;
     require_all(e);
     slots_of_shapes(e, &b);
+}
+
+/* The tensors again, for scalars that expressions read; dimensions stand where the signature's program leaves them. One that is fixed is a
+ * literal wherever it was used. */
+void enc_dims(encoder *e, const rt_graph *signature) {
+    binding b = {.e = e};
+    add_tensors(e, &b);
+    e->n_slots = signature->n_slots;
+    for (uint32_t dim = 1; dim < e->unit->dim.n; dim++)
+        if (!e->unit->dim.at[dim].fixed) enc_define(e, ir_dim_expr(e->unit, dim), dim - 1);
 }

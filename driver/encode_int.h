@@ -18,8 +18,8 @@ typedef struct {
     base_diags *diags;
     BASE_VEC(uint32_t) slot_of;      /* by expression: slot + 1; 0: none yet */
     BASE_VEC(rt_tensor_info) tensors;
-    BASE_VEC(const char *) facts;
-    BASE_VEC(rt_place) fact_places;
+    BASE_VEC(rt_param_info) params;
+    BASE_VEC(rt_fact) facts;
     ir_value *values;                /* by tensor */
     uint32_t n_slots, n_inputs, n_params;
     enc_ops bind;
@@ -34,5 +34,6 @@ void enc_test(encoder *e, rt_int_op op);                     /* the same, no res
 void enc_define(encoder *e, ir_expr x, uint32_t slot);       /* x is found there */
 rt_place enc_place(const encoder *e, base_span span);
 const char *enc_text(const encoder *e, ir_expr x);
-void enc_signature(encoder *e);                              /* bind.c: tensors, then the program that binds dimensions */
+void enc_signature(encoder *e);                              /* encode_bind.c: tensors, then the program that binds dimensions */
+void enc_dims(encoder *e, const rt_graph *signature);         /* tensors, and dimensions as that signature has bound them */
 #endif

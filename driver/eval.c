@@ -56,13 +56,12 @@ static bool take_sources(api_call *call, const ir_graph *g, const rt_call *c, ir
 
 /* Outputs are the last tensors of an entry, in the graph's order. Those that nobody wants have no data. */
 static void put_outputs(const ir_graph *g, const rt_call *c, const ir_frame *frame) {
-    uint32_t first = c->instance->entry->n_tensors - g->n_outputs;
+    uint32_t first = c->instance->graph->n_tensors - g->n_outputs;
     for (uint32_t k = 0; k < g->n_outputs; k++)
         if (c->tensors[first + k].data) put(&frame->value[g->outputs[k].value], &c->tensors[first + k]);
 }
 
-attn_status drv_eval(api_call *call, attn_module *module, const api_entry *entry, rt_call *run) {
-    const ir_graph *g = entry->meaning;
+attn_status drv_eval(api_call *call, attn_module *module, const ir_graph *g, rt_call *run) {
     api_lock(call, &module->lock);
     /* The evaluator is one piece of work: it is looked at once, after waiting for others. */
     if (rt_cancelled(&run->terms)) return ATTN_ERROR_CANCELLED;

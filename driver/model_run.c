@@ -22,7 +22,7 @@ static const attn_dim *find_dim(const attn_run_options *o, const char *name) {
 }
 
 /* What a graph calls its tensors of a kind, for messages. */
-static const char *names_of(api_call *call, const rt_entry *e, uint32_t kind) {
+static const char *names_of(api_call *call, const rt_graph *e, uint32_t kind) {
     base_text names;
     base_text_init(&names, call->diags->arena);
     for (uint32_t k = 0; k < e->n_tensors; k++)
@@ -31,7 +31,7 @@ static const char *names_of(api_call *call, const rt_entry *e, uint32_t kind) {
 }
 
 /* Names that the graph lacks and names given twice. Inputs that are missing are found when binding, with their types. */
-static bool known_names(api_call *call, const rt_entry *e, uint32_t kind, const char *word, const attn_argument *list, size_t n) {
+static bool known_names(api_call *call, const rt_graph *e, uint32_t kind, const char *word, const attn_argument *list, size_t n) {
     bool fine = true;
     for (size_t k = 0; k < n; k++) {
         /* An argument without a name cannot be meant: it is reported as an unknown one with an empty name. */
@@ -58,8 +58,7 @@ static bool scalar_from_dims(api_call *call, const attn_run_options *o, const rt
 
 /* Params come from the instance, where they may lie in device memory already. What has no array keeps rank RT_UNKNOWN: for an input rt_bind
  * reports it, outputs get theirs in shape_outputs. */
-bool drv_arguments(api_call *call, const api_entry *entry, const attn_run_options *o, const rt_array *params, rt_array *tensors) {
-    const rt_entry *e = &entry->entry;
+bool drv_arguments(api_call *call, const rt_graph *e, const attn_run_options *o, const rt_array *params, rt_array *tensors) {
     bool fine = known_names(call, e, RT_TENSOR_INPUT, "input", o->inputs, o->n_inputs);
     fine &= known_names(call, e, RT_TENSOR_OUTPUT, "output", o->outputs, o->n_outputs);
     fine &= drv_dims_known(call, e, o->dims, o->n_dims);
@@ -77,7 +76,7 @@ bool drv_arguments(api_call *call, const api_entry *entry, const attn_run_option
 /* Dimensions that the caller says he knows must be what shapes say.
  * Slot k is dimension k, filled by rt_bind: this must come after it. */
 static bool dims_agree(const rt_call *c, const attn_run_options *o) {
-    const rt_entry *e = c->instance->entry;
+    const rt_graph *e = c->instance->graph;
     bool fine = true;
     for (uint32_t k = 0; k < e->n_dims; k++) {
         const attn_dim *d = find_dim(o, e->dim_names[k]);
@@ -118,8 +117,8 @@ static attn_tensor *make_output(api_call *call, const rt_tensor_info *info, cons
 
 /* An output that the caller gives must fit exactly; one that he leaves NULL is made. known_names has seen the name, so it is found. */
 static bool take_output(api_call *call, const rt_call *c, const attn_argument *wanted, rt_array *tensors, attn_tensor **out) {
-    uint32_t k = api_tensor_find(c->instance->entry, RT_TENSOR_OUTPUT, wanted->name);
-    const rt_tensor_info *info = &c->instance->entry->tensors[k];
+    uint32_t k = api_tensor_find(c->instance->graph, RT_TENSOR_OUTPUT, wanted->name);
+    const rt_tensor_info *info = &c->instance->graph->tensors[k];
     int64_t dim[RT_RANK];
     rt_tensor_shape(c, k, dim);
     if (!wanted->tensor) {
@@ -155,7 +154,7 @@ static bool same_array(const rt_array *a, const rt_array *b) {
 
 /* Whether output `out`, which the caller gave, shares memory with no input but its own and no other output. */
 static bool alone(const rt_call *c, uint32_t out) {
-    const rt_entry *e = c->instance->entry;
+    const rt_graph *e = c->instance->graph;
     for (uint32_t k = 0; k < e->n_tensors; k++) {
         /* Params cannot be reached by a host: the model holds copies. */
         bool output = e->tensors[k].kind == RT_TENSOR_OUTPUT;
@@ -171,13 +170,13 @@ static bool alone(const rt_call *c, uint32_t out) {
 static bool outputs_alone(const rt_call *c, const attn_run_options *o) {
     bool fine = true;
     for (size_t k = 0; k < o->n_outputs && fine; k++)
-        if (o->outputs[k].tensor) fine = alone(c, api_tensor_find(c->instance->entry, RT_TENSOR_OUTPUT, o->outputs[k].name));
+        if (o->outputs[k].tensor) fine = alone(c, api_tensor_find(c->instance->graph, RT_TENSOR_OUTPUT, o->outputs[k].name));
     return fine;
 }
 
 /* Outputs that nobody wants have no data, but a type and shape like the others. */
 static void shape_outputs(const rt_call *c, rt_array *tensors) {
-    const rt_entry *e = c->instance->entry;
+    const rt_graph *e = c->instance->graph;
     for (uint32_t k = 0; k < e->n_tensors; k++) {
         int64_t dim[RT_RANK];
         if (e->tensors[k].kind != RT_TENSOR_OUTPUT) continue;
@@ -192,8 +191,8 @@ static void release(void *self) { rt_release(self); }
 
 /* A device with a queue of its own takes one call at a time. On the host calls run side by side: each has its own device struct and block.
  * The clean-up is registered before the run, since memory may also run out in the middle of it. */
-static attn_status execute(api_call *call, attn_module *m, const api_entry *e, rt_call *c) {
-    if (!m->backend) return drv_eval(call, m, e, c);
+static attn_status execute(api_call *call, attn_module *m, const ir_graph *meaning, rt_call *c) {
+    if (meaning) return drv_eval(call, m, meaning, c);
     api_defer(call, release, c, false);
     if (m->device) api_lock(call, &m->lock);
     if (rt_run(c)) return ATTN_OK;
@@ -211,38 +210,34 @@ static attn_call terms_of(const attn_run_options *o) {
     return (attn_call){sizeof(attn_call), o->weight > 0 ? o->weight : 1, deadline_of(o->deadline_s), o->tenant, o->cancel};
 }
 
-/* Instances stand in the order of the module's entries. */
-static const api_instance *find_instance(const attn_model *m, const char *graph) {
-    const api_entry *e = api_entry_find(m->module, graph);
-    return e ? &m->instances[e - m->module->entries] : NULL;
-}
-
 /* Nothing of the caller's is changed before the run has succeeded: outputs that it made are handed over at the very end. */
 static attn_status run(api_call *call, void *args) {
     const running *r = args;
     const attn_run_options *o = r->options;
     attn_module *m = r->model->module;
-    const api_instance *i = find_instance(r->model, o->graph);
-    api_use_files(call, m->program);
-    if (!i) return api_unknown_graph(call, m->program, o->graph), ATTN_ERROR_ARGUMENT;
-    const rt_entry *e = &i->entry->entry;
+    uint32_t graph = drv_module_graph(m, o->graph);
+    drv_use_sources(call, m);
+    if (graph == RT_NONE) return drv_not_in_module(call, m, o->graph), ATTN_ERROR_ARGUMENT;
+    const rt_instance *i = &r->model->rt.graphs[graph];
+    const rt_graph *e = i->graph;
+    uint32_t n_kernels = rt_first_kernel(e, e->n_entries);
     rt_array *tensors = BASE_ARRAY(call->scratch, e->n_tensors, rt_array);
     attn_tensor **out = BASE_ARRAY(call->scratch, o->n_outputs, attn_tensor *);
     rt_call *c = BASE_NEW(call->scratch, rt_call);
-    *c = (rt_call){.instance = &i->instance, .arena = call->scratch, .diags = call->diags, .tensors = tensors, .terms = terms_of(o)};
+    *c = (rt_call){.instance = i, .arena = call->scratch, .diags = call->diags, .tensors = tensors, .terms = terms_of(o)};
     /* Times of this run alone: they are added to the caller's only when it has succeeded. */
-    if (o->times) c->times = BASE_ARRAY(call->scratch, e->n_kernels, rt_kernel_time);
-    if (!drv_arguments(call, i->entry, o, i->instance.params, tensors) || !rt_bind(c) || !dims_agree(c, o)) return api_status(call);
+    if (o->times) c->times = BASE_ARRAY(call->scratch, n_kernels, rt_kernel_time);
+    if (!drv_arguments(call, e, o, i->params, tensors) || !rt_bind(c) || !dims_agree(c, o)) return api_status(call);
     /* All outputs get a shape first, then those that are wanted get data: kernels write the others nowhere. */
     shape_outputs(c, tensors);
     for (size_t k = 0; k < o->n_outputs; k++)
         if (!take_output(call, c, &o->outputs[k], tensors, &out[k])) return api_status(call);
     if (!outputs_alone(c, o)) return api_status(call);
-    attn_status status = execute(call, m, i->entry, c);
+    attn_status status = execute(call, m, m->graphs[graph].meaning, c);
     if (status != ATTN_OK) return status;
     for (size_t k = 0; k < o->n_outputs; k++)
         if (out[k]) o->outputs[k].tensor = out[k];
-    for (uint32_t k = 0; o->times && k < e->n_kernels; k++) {
+    for (uint32_t k = 0; o->times && k < n_kernels; k++) {
         o->times[k].seconds += c->times[k].seconds;
         o->times[k].launches += c->times[k].launches;
     }

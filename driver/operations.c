@@ -13,7 +13,8 @@
 enum { DRAWS = 4096, MAX_DEPTH = 200 };
 
 typedef struct {
-    const api_entry *entry;
+    const ir_plan *plan;
+    const rt_entry *entry;
     const rt_call *call;
     const ir_unit *unit;
     const ir_kernel *kernel;
@@ -234,14 +235,14 @@ static double kernel(counting *c, const ir_kernel *k) {
     return sum;
 }
 
-/* All launches; loops multiply by their turns, as counted from their bounds at the first. */
+/* All launches of a call, what the set-up did not counted; loops multiply by their turns, as counted from their bounds at the first. */
 static double steps(counting *c) {
-    const ir_plan *p = c->entry->plan;
-    const rt_entry *e = &c->entry->entry;
+    const ir_plan *p = c->plan;
+    const rt_entry *e = c->entry;
     /* turns[depth]: how often what stands at this depth runs. The array bounds the depth that is multiplied. */
     double sum = 0, turns[64] = {1};
     uint32_t depth = 0;
-    for (uint32_t k = 0; k < p->n_steps; k++) {
+    for (uint32_t k = e->n_setup; k < p->n_steps; k++) {
         const rt_step *s = &e->steps[k];
         if (s->kind == RT_STEP_LOOP && depth < 63) {
             int64_t n = c->call->slots[s->hi] - c->call->slots[s->lo];
@@ -282,20 +283,21 @@ static void find_inputs(api_call *call, counting *c, const ir_graph *g, const rt
 static attn_status operations(api_call *call, void *args) {
     asking *a = args;
     attn_module *m = a->model->module;
-    const api_entry *entry = api_entry_find(m, a->options->graph);
+    uint32_t graph = drv_module_graph(m, a->options->graph);
     attn_run_options o = *a->options;
     /* Nothing is computed, so outputs that the caller names are not looked at. */
     o.n_outputs = 0;
-    api_use_files(call, m->program);
-    if (!entry) return api_unknown_graph(call, m->program, o.graph), ATTN_ERROR_ARGUMENT;
-    if (!entry->plan) return api_argument(call, "operations are counted in kernels, and the evaluator has none");
-    const api_instance *i = &a->model->instances[entry - m->entries];
-    rt_array *tensors = BASE_ARRAY(call->scratch, entry->entry.n_tensors, rt_array);
-    rt_call c = {.instance = &i->instance, .arena = call->scratch, .diags = call->diags, .tensors = tensors};
-    if (!drv_arguments(call, entry, &o, i->instance.params, tensors) || !rt_bind(&c)) return api_status(call);
-    counting count = {.entry = entry, .call = &c, .unit = entry->plan->graph->unit, .state = 1};
+    drv_use_sources(call, m);
+    if (graph == RT_NONE) return drv_not_in_module(call, m, o.graph), ATTN_ERROR_ARGUMENT;
+    if (!m->backend) return api_argument(call, "operations are counted in kernels, and the evaluator and modules from files have none to look at");
+    const rt_instance *i = &a->model->rt.graphs[graph];
+    rt_array *tensors = BASE_ARRAY(call->scratch, i->graph->n_tensors, rt_array);
+    rt_call c = {.instance = i, .arena = call->scratch, .diags = call->diags, .tensors = tensors};
+    if (!drv_arguments(call, i->graph, &o, i->params, tensors) || !rt_bind(&c)) return api_status(call);
+    const ir_plan *plan = m->graphs[graph].entries[c.entry].plan;
+    counting count = {.plan = plan, .entry = rt_entry_of(&c), .call = &c, .unit = plan->graph->unit, .state = 1};
     count.at = BASE_ARRAY(call->scratch, count.unit->var.n + 1, int64_t);
-    find_inputs(call, &count, entry->plan->graph, tensors);
+    find_inputs(call, &count, plan->graph, tensors);
     a->out = steps(&count);
     return ATTN_OK;
 }

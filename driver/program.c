@@ -35,23 +35,14 @@ static const char *load(void *env, base_arena *arena, const char *importer, cons
 
 /* ---- graphs */
 
-/* An input `K: dim` is a tensor of rank 0 to the host and a dimension to the program. */
-static bool is_scalar_dim(const ir_graph *g, const char *name) {
-    for (uint32_t k = 0; k < g->n_scalars; k++)
-        if (!strcmp(g->unit->value.at[g->scalars[k]].name, name)) return true;
-    return false;
-}
-
 /* Lowering finds what the frontend alone cannot: so that a program which exists can be compiled, as far as its text is concerned. */
 static bool take_graph(api_call *call, attn_program *p, uint32_t k) {
     api_graph *g = &p->graphs[k];
     g->graph = fe_graph_lower(p->source, k, p->arena, p->diags);
     /* The signature binds dimensions to shapes: a dimension that nothing binds is a mistake of the program, found here. */
-    if (!g->graph || !drv_encode_signature(g->graph, p->arena, p->diags, &g->signature)) return false;
-    const rt_entry *s = &g->signature;
+    if (!g->graph || !drv_encode_signature(g->graph, p->arena, p->diags, &g->signature, &g->params, &g->n_params)) return false;
+    const rt_graph *s = &g->signature;
     g->info = (attn_graph_info){sizeof g->info, s->name, s->doc, s->n_tensors, s->n_dims, s->dim_names};
-    g->is_dim = BASE_ARRAY(p->arena, s->n_tensors, bool);
-    for (uint32_t i = 0; i < s->n_tensors; i++) g->is_dim[i] = s->tensors[i].kind == RT_TENSOR_INPUT && is_scalar_dim(g->graph, s->tensors[i].name);
     (void)call;
     return true;
 }
@@ -140,14 +131,8 @@ const api_graph *api_graph_find(const attn_program *program, const char *name) {
     return NULL;
 }
 
-/* Two mistakes look alike to a caller: a name that the program lacks, and a graph that this module was not made for. */
 bool api_unknown_graph(api_call *call, const attn_program *program, const char *name) {
     base_text names;
-    const api_graph *known = api_graph_find(program, name);
-    if (known) {
-        base_report(call->diags, BASE_MSG_GRAPH_NOT_COMPILED, (base_span){0, 0, 0}, known->signature.name);
-        return false;
-    }
     base_text_init(&names, call->diags->arena);
     for (uint32_t k = 0; k < program->n_graphs; k++) base_text_add(&names, "%s%s", k ? ", " : "", program->graphs[k].signature.name);
     base_diag *d = base_report(call->diags, BASE_MSG_GRAPH_UNKNOWN, (base_span){0, 0, 0}, name ? name : "");
@@ -161,9 +146,9 @@ void api_use_files(api_call *call, const attn_program *program) {
 }
 
 /* The kind is part of the question: an output's name among the inputs of a call is a mistake that must be seen. */
-uint32_t api_tensor_find(const rt_entry *entry, uint32_t kind, const char *name) {
-    for (uint32_t k = 0; k < entry->n_tensors; k++)
-        if (entry->tensors[k].kind == kind && !strcmp(entry->tensors[k].name, name)) return k;
+uint32_t api_tensor_find(const rt_graph *graph, uint32_t kind, const char *name) {
+    for (uint32_t k = 0; k < graph->n_tensors; k++)
+        if (graph->tensors[k].kind == kind && !strcmp(graph->tensors[k].name, name)) return k;
     return UINT32_MAX;
 }
 
@@ -181,7 +166,8 @@ attn_status attn_program_tensor(const attn_program *program, const char *graph, 
     const api_graph *g = program ? api_graph_find(program, graph) : NULL;
     if (!g || !out || k >= g->signature.n_tensors) return ATTN_ERROR_ARGUMENT;
     const rt_tensor_info *t = &g->signature.tensors[k];
-    attn_tensor_info info = {sizeof info, kinds[t->kind], t->name, t->storage, (attn_dtype)t->dtype, (int)t->rank, t->dim_texts, g->is_dim[k]};
+    const char *storage = t->kind == RT_TENSOR_PARAM ? g->params[t->index].storage : NULL;
+    attn_tensor_info info = {sizeof info, kinds[t->kind], t->name, storage, (attn_dtype)t->dtype, (int)t->rank, t->dim_texts, t->is_dim != 0};
     return api_fill(out, &info, sizeof info, API_UP_TO(attn_tensor_info, is_dim)) ? ATTN_OK : ATTN_ERROR_ARGUMENT;
 }
 

@@ -235,7 +235,7 @@ static bool fill(api_call *call, const sampling *s, const api_graph *g, const rt
     int64_t n = 0;
     rt_count(a->rank, a->dim, &n);
     /* An input `K: dim` is its dimension's size: anything else would contradict the shapes of the others. */
-    for (uint32_t k = 0; a->rank == 0 && k < g->signature.n_dims && g->is_dim[s->tensor]; k++)
+    for (uint32_t k = 0; a->rank == 0 && k < g->signature.n_dims && g->signature.tensors[s->tensor].is_dim; k++)
         if (!strcmp(g->signature.dim_names[k], info->name)) return put_int(a, 0, slots->at[k]), true;
     if (said && *said == '=') return fill_said(call, said, info->name, a, n);
     if (rt_dtypes[a->dtype].sort == 'f') return fill_reals(a, n, &random, info->kind == RT_TENSOR_PARAM, said && *said == '>'), true;

@@ -52,7 +52,7 @@ static bool fetch(saving *s, rt_array *a) {
 
 /* One tensor for each index of the stacked axes, in row-major order. More than a header can name are refused before their names are made: params
  * without elements may have any number of slices. */
-static bool add_param(saving *s, const rt_tensor_info *info, rt_array a) {
+static bool add_param(saving *s, const rt_param_info *info, rt_array a) {
     uint32_t n_stacked = rt_storage_places(info->storage);
     int64_t index[RT_RANK] = {0}, n_slices, n = 0;
     if (n_stacked > a.rank) {
@@ -76,10 +76,10 @@ static bool add_param(saving *s, const rt_tensor_info *info, rt_array a) {
     return true;
 }
 
-static bool add_params(saving *s, const api_instance *i) {
-    const rt_entry *e = &i->entry->entry;
-    for (uint32_t k = 0; k < e->n_tensors; k++)
-        if (e->tensors[k].kind == RT_TENSOR_PARAM && !add_param(s, &e->tensors[k], i->instance.params[k])) return false;
+static bool add_params(saving *s) {
+    const rt_model *m = &s->model->rt;
+    for (uint32_t k = 0; k < m->module->n_params; k++)
+        if (m->params[k].rank != RT_UNKNOWN && !add_param(s, &m->module->params[k], m->params[k])) return false;
     return true;
 }
 
@@ -88,8 +88,7 @@ static attn_status save(api_call *call, void *args) {
     attn_module *module = a->model->module;
     saving s = {.call = call, .model = (attn_model *)(uintptr_t)a->model, .names = base_map_create(call->scratch)};
     if (module->device) api_lock(call, &module->lock);
-    for (uint32_t k = 0; k < a->model->n_instances; k++)
-        if (!add_params(&s, &a->model->instances[k])) return api_status(call);
+    if (!add_params(&s)) return api_status(call);
     const rt_output out = rt_safetensors_output(a->path, s.tensors.at, s.tensors.n, call->scratch);
     return rt_files_write(&out, 1, call->scratch, call->diags) ? ATTN_OK : api_status(call);
 }

@@ -75,7 +75,7 @@ static int64_t fallback(const ir_graph *g, uint32_t dim) {
 }
 
 /* For messages: what could have been named. */
-static const char *names_of_dims(base_arena *arena, const rt_entry *e) {
+static const char *names_of_dims(base_arena *arena, const rt_graph *e) {
     base_text names;
     base_text_init(&names, arena);
     for (uint32_t k = 0; k < e->n_dims; k++) base_text_add(&names, "%s%s", k ? ", " : "", e->dim_names[k]);
@@ -83,7 +83,7 @@ static const char *names_of_dims(base_arena *arena, const rt_entry *e) {
 }
 
 /* Every name is one of the graph's, and no size is negative: a slip of the pen in a name would otherwise pass without a word. */
-bool drv_dims_known(api_call *call, const rt_entry *e, const attn_dim *dims, size_t n) {
+bool drv_dims_known(api_call *call, const rt_graph *e, const attn_dim *dims, size_t n) {
     bool fine = true;
     for (size_t k = 0; k < n; k++) {
         const char *name = dims[k].name ? dims[k].name : "";
@@ -99,7 +99,7 @@ bool drv_dims_known(api_call *call, const rt_entry *e, const attn_dim *dims, siz
 
 /* Dimensions first, given or guessed; then the binding program is run with no tensor known, which computes all slots that follow from them. */
 bool drv_sizes(api_call *call, const attn_program *program, const api_graph *g, const attn_dim *dims, size_t n_dims, bool defaults, drv_slots *out) {
-    const rt_entry *e = &g->signature;
+    const rt_graph *e = &g->signature;
     out->at = BASE_ARRAY(call->scratch, e->n_slots, int64_t);
     out->known = BASE_ARRAY(call->scratch, e->n_slots, bool);
     if (!drv_dims_known(call, e, dims, n_dims)) return false;
@@ -119,7 +119,7 @@ bool drv_sizes(api_call *call, const attn_program *program, const api_graph *g, 
 /* ---- shapes */
 
 /* Blames the dimension rather than the axis: that is what the caller can give. */
-static void report_missing(api_call *call, const rt_entry *e, const rt_tensor_info *info, uint32_t axis, const drv_slots *slots) {
+static void report_missing(api_call *call, const rt_graph *e, const rt_tensor_info *info, uint32_t axis, const drv_slots *slots) {
     /* An extent with no name in it that is unknown: its own text will do. */
     const char *missing = info->dim_texts[axis];
     for (uint32_t k = 0; k < e->n_dims; k++)

@@ -35,7 +35,19 @@ ir_expr fe_new_dim(fe_lower *l, fe_name name)
     ir_dim d = ir_dim_new(l->u, name.text);
     while (l->dim_at.n <= d) BASE_PUSH(l->arena, &l->dim_at, name.at);
     l->dim_at.at[d] = name.at;
+    /* Symbols are numbered in the order of the text, so the numbers mean the same in every lowering of a graph. */
+    for (uint32_t k = 0; k < l->n_fixed; k++)
+        if (l->fixed[k].dim == d) ir_dim_fix(l->u, d, l->fixed[k].value);
     return ir_dim_expr(l->u, d);
+}
+
+/* The symbol that a name means whose expression is a symbol, or the number in its place. */
+ir_dim fe_dim_id(const fe_lower *l, const char *name, ir_expr e)
+{
+    if (ir_is(l->u, e, IR_DIM)) return ir_at(l->u, e)->u.ref;
+    ir_dim d = l->u->dim.n - 1;
+    while (d > 0 && !(l->u->dim.at[d].fixed && !strcmp(l->u->dim.at[d].name, name))) d--;
+    return d;
 }
 
 /* In the frame of the host's graph e is a symbol, in that of a called graph what the arguments say. Callers bind names that are free:
@@ -98,7 +110,7 @@ bool fe_dim_of(fe_lower *l, const fe_env *env, fe_name name, ir_expr *out)
     k = 0;
     if (fe_resolve(env->module, FE_SPACE_VALUE, name.text, &clash) || !param_with(env->module, name.text, &k, &name.at)) return false;
     *out = fe_new_dim(l, name);
-    fe_file_dim d = {env->module, name.text, ir_at(l->u, *out)->u.ref};
+    fe_file_dim d = {env->module, name.text, fe_dim_id(l, name.text, *out)};
     BASE_PUSH(l->arena, &l->file_dims, d);
     return true;
 }
@@ -245,7 +257,7 @@ bool fe_dims_are_bound(fe_lower *l, fe_frame *f)
         solve_all(l, bound);
     } while (bring_params(l, f, bound));
     for (ir_dim d = 1; d < l->dim_at.n && d < l->u->dim.n; d++) {
-        if (bound[d]) continue;
+        if (bound[d] || l->u->dim.at[d].fixed) continue;
         fe_env env = fe_env_of_frame(f);
         base_diag *diag = fe_report(l, &env, BASE_MSG_DIM_UNBOUND, l->dim_at.at[d], l->u->dim.at[d].name);
         fe_expected(diag, "an axis that it alone is, or in whose product or sum it is the one unknown", NULL,

@@ -161,13 +161,15 @@ static ir_graph *finish(fe_lower *l, fe_frame *f)
 
 /* Each graph has a unit of its own: graphs share nothing, so several can be lowered at once. All of `l` lives in the arena and is done
  * with at the end. */
-ir_graph *fe_graph_lower(const fe_program *p, uint32_t k, base_arena *arena, base_diags *diags)
+ir_graph *fe_graph_lower_for(const fe_program *p, uint32_t k, uint32_t n_fixed, const fe_fixed *fixed, base_arena *arena, base_diags *diags)
 {
     fe_lower *l = BASE_NEW(arena, fe_lower);
     uint32_t before = diags->n_errors;
     l->program = p;
     l->arena = arena;
     l->diags = diags;
+    l->fixed = fixed;
+    l->n_fixed = n_fixed;
     l->u = ir_unit_create(arena, diags);
     l->out = ir_builder_create(l->u);
     l->keeps = base_map_create(arena);
@@ -181,4 +183,9 @@ ir_graph *fe_graph_lower(const fe_program *p, uint32_t k, base_arena *arena, bas
     if (!l->failures) fe_dims_are_bound(l, f);
     ir_graph *g = finish(l, f);
     return l->failures || diags->n_errors > before ? NULL : g;
+}
+
+ir_graph *fe_graph_lower(const fe_program *p, uint32_t k, base_arena *arena, base_diags *diags)
+{
+    return fe_graph_lower_for(p, k, 0, NULL, arena, diags);
 }

@@ -117,6 +117,7 @@ struct fe_lower {
     BASE_VEC(ir_var) counters;                   /* of all loops so far */
     BASE_VEC(fe_file_dim) file_dims;             /* dimensions named by params of files */
     BASE_VEC(fe_fact_value) facts;
+    const fe_fixed *fixed; uint32_t n_fixed;     /* symbols that are numbers in this lowering */
     BASE_VEC(ir_choice) choices;
     BASE_VEC(ir_value) scalars; BASE_VEC(ir_dim) scalar_dims;
     BASE_VEC(base_span) dim_at;                  /* where dimension symbols were first named, by ir_dim */
@@ -208,6 +209,7 @@ bool fe_dim_of(fe_lower *l, const fe_env *env, fe_name name, ir_expr *out);     
 ir_expr fe_dim_expr(fe_lower *l, const fe_env *env, const fe_expr *e);                   /* 0: reported */
 void fe_frame_dim(fe_lower *l, fe_frame *f, const char *name, ir_expr e);
 ir_expr fe_new_dim(fe_lower *l, fe_name name);
+ir_dim fe_dim_id(const fe_lower *l, const char *name, ir_expr e);
 bool fe_dims_are_bound(fe_lower *l, fe_frame *f);
 
 /* ---- source.c: inputs, params, tables, facts, outputs */

@@ -48,7 +48,7 @@ static void scalar_input(fe_lower *l, fe_frame *f, const fe_field *field)
     }
     ir_node *node = input_node(l, field, &shape);
     BASE_PUSH(l->arena, &l->scalars, node->source.value);
-    BASE_PUSH(l->arena, &l->scalar_dims, ir_at(l->u, e)->u.ref);
+    BASE_PUSH(l->arena, &l->scalar_dims, fe_dim_id(l, field->name.text, e));
 }
 
 /* One that is wrong is poison: the graph is looked at all the same. Without its source the graph is not complete, but it is not handed

@@ -60,7 +60,7 @@ typedef struct {                 /* one node of the expression DAG; equal expres
 } ir_expr_info;
 typedef struct { int64_t lo, hi; } ir_interval;  /* inclusive; INT64_MIN, INT64_MAX: unknown or beyond 63 bits */
 typedef struct { const char *name; ir_expr extent; } ir_var_info;     /* runs over 0 .. extent (excluded) */
-typedef struct { const char *name; int64_t least; } ir_dim_info;      /* least: proved lower bound, 0 if none is known */
+typedef struct { const char *name; int64_t least, value; bool fixed; } ir_dim_info;     /* least: proved lower bound, 0 if none is known; fixed: it stands for `value` */
 typedef struct { uint8_t dtype, rank; ir_expr dim[IR_RANK]; } ir_type;
 typedef struct { const char *name; ir_type type; } ir_value_info;
 
@@ -80,6 +80,7 @@ typedef struct ir_unit {
 ir_unit *ir_unit_create(base_arena *arena, base_diags *diags);
 ir_var ir_var_new(ir_unit *u, const char *name, ir_expr extent);                /* always a new one */
 ir_dim ir_dim_new(ir_unit *u, const char *name);
+void ir_dim_fix(ir_unit *u, ir_dim dim, int64_t value);                         /* before it is used: from now on the symbol is the number, and what is built folds */
 ir_value ir_value_new(ir_unit *u, const char *name, const ir_type *type);
 void ir_fact_add(ir_unit *u, ir_expr fact);                                     /* before expressions that may use it are built */
 static inline const ir_expr_info *ir_at(const ir_unit *u, ir_expr e) { return &u->expr.at[e]; }
@@ -322,6 +323,7 @@ bool ir_kernel_run(const ir_kernel *k, ir_frame *frame, const int64_t *counters,
 
 typedef struct ir_target {       /* the only place where a machine's numbers stand */
     const char *name;            /* "cpu", "cuda" */
+    uint32_t level;              /* rt_level of the module contract: what its code needs of a CPU */
     const char *triple, *cpu, *features;             /* for LLVM; "" where not used */
     bool lacks[IR_N_OPS];        /* operators to expand */
     int32_t lanes;               /* f32 elements of a vector; 1 on a scalar target */

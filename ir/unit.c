@@ -168,7 +168,12 @@ ir_var ir_var_new(ir_unit *u, const char *name, ir_expr extent) {
 
 /* Its lower bound starts at 0, and rises with facts (prove.c). */
 ir_dim ir_dim_new(ir_unit *u, const char *name) {
-    return BASE_PUSH(u->arena, &u->dim, ((ir_dim_info){base_strdup(u->arena, name), 0}));
+    return BASE_PUSH(u->arena, &u->dim, ((ir_dim_info){.name = base_strdup(u->arena, name)}));
+}
+
+void ir_dim_fix(ir_unit *u, ir_dim dim, int64_t value) {
+    u->dim.at[dim].fixed = true;
+    u->dim.at[dim].value = value;
 }
 
 /* Names of values are unique in a unit, so that texts say which one they mean: x, x.1, x.2. */
@@ -253,7 +258,10 @@ ir_expr ir_bool(ir_unit *u, bool value) {
 }
 
 /* Ids from 1: what failed to be made is 0, and as an expression the poison. Lets count from 0, and have the sort of their line. */
-ir_expr ir_dim_expr(ir_unit *u, ir_dim dim) { return dim ? leaf(u, IR_DIM, IR_SORT_INT, dim) : 0; }
+ir_expr ir_dim_expr(ir_unit *u, ir_dim dim) {
+    if (dim && u->dim.at[dim].fixed) return ir_int(u, u->dim.at[dim].value);
+    return dim ? leaf(u, IR_DIM, IR_SORT_INT, dim) : 0;
+}
 ir_expr ir_var_expr(ir_unit *u, ir_var var) { return var ? leaf(u, IR_VAR, IR_SORT_INT, var) : 0; }
 ir_expr ir_let_expr(ir_unit *u, uint32_t let, ir_sort sort) { return leaf(u, IR_LET, sort, let); }
 

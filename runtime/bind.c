@@ -1,4 +1,4 @@
-/* Binding: the host's tensors against what an entry expects. Type and rank first, then the entry's integer program, which finds the
+/* Binding: the host's tensors against what a graph expects. Type and rank first, then the graph's integer program, which finds the
  * dimensions in the shapes and tests everything else against them. Every message names tensor, axis, what was expected and what was found.
  */
 #include <ctype.h>
@@ -24,42 +24,37 @@ base_span rt_span(const base_diags *diags, const rt_place *place) {
 }
 
 /* Extents as the program writes them, where rt_array_text has numbers. */
-const char *rt_tensor_text(base_arena *arena, const rt_tensor_info *info) {
+const char *rt_tensor_text(base_arena *arena, uint32_t dtype, uint32_t rank, const char *const *dim_texts) {
     base_text out;
     base_text_init(&out, arena);
-    base_text_add(&out, "%s[", rt_dtypes[info->dtype].name);
-    for (uint32_t k = 0; k < info->rank; k++) base_text_add(&out, k ? ", %s" : "%s", info->dim_texts[k]);
+    base_text_add(&out, "%s[", rt_dtypes[dtype].name);
+    for (uint32_t k = 0; k < rank; k++) base_text_add(&out, k ? ", %s" : "%s", dim_texts[k]);
     base_text_add(&out, "]");
     return out.at;
 }
 
+static const char *declared(base_arena *arena, const rt_tensor_info *info) { return rt_tensor_text(arena, info->dtype, info->rank, info->dim_texts); }
+
 /* Every message about a tensor ends like this: as it is declared, as it was given. Both shapes are said, so that a
  * reader sees the axis that differs. The texts live as long as the report: in its arena. Always false. */
 static bool unfit(rt_call *call, base_diag *d, uint32_t k) {
-    d->expected = rt_tensor_text(call->diags->arena, &call->instance->entry->tensors[k]);
+    d->expected = declared(call->diags->arena, &call->instance->graph->tensors[k]);
     d->found = rt_array_text(call->diags->arena, &call->tensors[k]);
     return false;
 }
 
-/* An input `K: dim`. */
-static bool is_dim(const rt_entry *e, const rt_tensor_info *info) {
-    bool found = false;
-    for (uint32_t k = 0; k < e->n_dims; k++) found |= info->rank == 0 && info->dtype == RT_I64 && !strcmp(e->dim_names[k], info->name);
-    return found;
-}
-
 /* Type and rank before anything looks at an extent: the integer program takes both for granted. */
 static bool type_fits(rt_call *call, uint32_t k) {
-    const rt_tensor_info *info = &call->instance->entry->tensors[k];
+    const rt_tensor_info *info = &call->instance->graph->tensors[k];
     const rt_array *a = &call->tensors[k];
     base_span span = rt_span(call->diags, &info->place);
-    if (a->rank == RT_UNKNOWN && is_dim(call->instance->entry, info)) {
+    if (a->rank == RT_UNKNOWN && info->is_dim) {
         base_report(call->diags, BASE_MSG_DIM_MISSING, span, info->name);
         return false;
     }
     /* The caller gave nothing for this name. */
     if (a->rank == RT_UNKNOWN) {
-        base_report(call->diags, BASE_MSG_TENSOR_NONE, span, info->name)->expected = rt_tensor_text(call->diags->arena, info);
+        base_report(call->diags, BASE_MSG_TENSOR_NONE, span, info->name)->expected = declared(call->diags->arena, info);
         return false;
     }
     if (a->dtype != info->dtype)
@@ -71,17 +66,17 @@ static bool type_fits(rt_call *call, uint32_t k) {
 /* Types and ranks of all, before any shape: shapes of a tensor of the wrong rank would be nonsense. All of them are
  * looked at, not the first alone: a caller who mixed up two tensors sees both. */
 static bool all_types_fit(rt_call *call) {
-    const rt_entry *e = call->instance->entry;
+    const rt_graph *g = call->instance->graph;
     bool fine = true;
     /* Outputs are what the call makes: the host's memory for them is looked at when their shapes are known. */
-    for (uint32_t k = 0; k < e->n_tensors; k++)
-        if (e->tensors[k].kind != RT_TENSOR_OUTPUT) fine &= type_fits(call, k);
+    for (uint32_t k = 0; k < g->n_tensors; k++)
+        if (g->tensors[k].kind != RT_TENSOR_OUTPUT) fine &= type_fits(call, k);
     return fine;
 }
 
 /* Truth values are read as bytes by kernels, so any other byte is refused at the door. After the shapes: those that fit no program may be huge. */
 static bool bools_fine(rt_call *call, uint32_t k) {
-    const rt_tensor_info *info = &call->instance->entry->tensors[k];
+    const rt_tensor_info *info = &call->instance->graph->tensors[k];
     uint8_t other;
     if (info->kind != RT_TENSOR_INPUT || info->dtype != RT_BOOL || rt_array_bools(&call->tensors[k], &other)) return true;
     base_report(call->diags, BASE_MSG_BOOL_VALUE, rt_span(call->diags, &info->place), info->name, other);
@@ -90,7 +85,7 @@ static bool bools_fine(rt_call *call, uint32_t k) {
 
 static bool all_bools_fine(rt_call *call) {
     bool fine = true;
-    for (uint32_t k = 0; k < call->instance->entry->n_tensors; k++) fine &= bools_fine(call, k);
+    for (uint32_t k = 0; k < call->instance->graph->n_tensors; k++) fine &= bools_fine(call, k);
     return fine;
 }
 
@@ -104,18 +99,18 @@ bool rt_mentions(const char *text, const char *name) {
 
 /* "H = 6, G = 4": the dimensions that a text names, NULL if none. What was computed from them failed, so they are known. */
 static const char *dims_in(const rt_call *call, const char *text) {
-    const rt_entry *e = call->instance->entry;
+    const rt_graph *g = call->instance->graph;
     base_text out;
     base_text_init(&out, call->diags->arena);
-    for (uint32_t k = 0; k < e->n_dims; k++)
-        if (rt_mentions(text, e->dim_names[k])) base_text_add(&out, "%s%s = %lld", out.n ? ", " : "", e->dim_names[k], (long long)call->slots[k]);
+    for (uint32_t k = 0; k < g->n_dims; k++)
+        if (rt_mentions(text, g->dim_names[k])) base_text_add(&out, "%s%s = %lld", out.n ? ", " : "", g->dim_names[k], (long long)call->slots[k]);
     return out.n ? out.at : NULL;
 }
 
 /* `divides`: a dimension was to be computed from this extent and did not come out whole, so it has no value that could
  * be shown. */
 static bool report_shape(rt_call *call, const rt_ints_error *error) {
-    const rt_tensor_info *info = &call->instance->entry->tensors[error->tensor];
+    const rt_tensor_info *info = &call->instance->graph->tensors[error->tensor];
     base_span span = rt_span(call->diags, &info->place);
     int64_t found = call->tensors[error->tensor].dim[error->axis];
     base_diag *d;
@@ -130,36 +125,78 @@ static bool report_shape(rt_call *call, const rt_ints_error *error) {
 /* From the status of the integer program to words. What has no case here is arithmetic that left int64 or divided by
  * zero. */
 static bool report(rt_call *call, const rt_ints_error *error) {
-    const rt_entry *e = call->instance->entry;
+    const rt_graph *g = call->instance->graph;
     switch (error->status) {
     case RT_INTS_SHAPE: return report_shape(call, error);
     case RT_INTS_EXTENT:
-        base_report(call->diags, BASE_MSG_EXTENT_RANGE, rt_span(call->diags, &e->tensors[error->tensor].place), error->axis,
-                    e->tensors[error->tensor].name, (long long)error->found, (long long)error->expected);
+        base_report(call->diags, BASE_MSG_EXTENT_RANGE, rt_span(call->diags, &g->tensors[error->tensor].place), error->axis,
+                    g->tensors[error->tensor].name, (long long)error->found, (long long)error->expected);
         return false;
     case RT_INTS_FACT:
-        base_report(call->diags, BASE_MSG_FACT_FAILS, rt_span(call->diags, &e->fact_places[error->fact]), e->facts[error->fact])->found =
-            dims_in(call, e->facts[error->fact]);
+        base_report(call->diags, BASE_MSG_FACT_FAILS, rt_span(call->diags, &g->facts[error->fact].place), g->facts[error->fact].text)->found =
+            dims_in(call, g->facts[error->fact].text);
         return false;
     default:
-        base_report(call->diags, BASE_MSG_SIZE_OVERFLOW, (base_span){0, 0, 0}, "graph", e->name);
+        base_report(call->diags, BASE_MSG_SIZE_OVERFLOW, (base_span){0, 0, 0}, "graph", g->name);
         return false;
     }
 }
 
-/* The slots begin with the dimensions, in the order of dim_names; the rest are sizes and items that steps and kernels
- * ask for. */
+/* ---- entries */
+
+const rt_entry *rt_entry_of(const rt_call *call) { return call->entry == RT_NONE ? NULL : &call->instance->graph->entries[call->entry]; }
+
+uint32_t rt_first_kernel(const rt_graph *graph, uint32_t entry) {
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < entry && k < graph->n_entries; k++) n += graph->entries[k].n_kernels;
+    return n;
+}
+
+/* The first that computes these dimensions; its own program has run then, too. Its operations test nothing, so all that can fail is arithmetic. */
+static bool choose_entry(rt_call *call, const rt_array *tensors, rt_ints_error *error) {
+    const rt_graph *g = call->instance->graph;
+    for (uint32_t k = 0; k < g->n_entries; k++) {
+        const rt_entry *e = &g->entries[k];
+        if (!rt_ints_run(e->bind, e->n_applies, tensors, call->slots, error)) return false;
+        if (e->applies != RT_NONE && !call->slots[e->applies]) continue;
+        call->entry = k;
+        return rt_ints_run(e->bind + e->n_applies, e->n_bind - e->n_applies, tensors, call->slots, error);
+    }
+    return true;
+}
+
+/* What the entries are for: the facts of a graph refuse all else before, so this is said of modules that lack an entry. */
+static bool no_entry(rt_call *call) {
+    const rt_graph *g = call->instance->graph;
+    base_text names;
+    base_text_init(&names, call->diags->arena);
+    for (uint32_t k = 0; k < g->n_entries; k++) base_text_add(&names, "%s%s", k ? "; " : "", g->entries[k].name ? g->entries[k].name : "any");
+    base_report(call->diags, BASE_MSG_NO_ENTRY, (base_span){0, 0, 0}, g->name)->expected = names.at;
+    return false;
+}
+
+static uint32_t most_slots(const rt_graph *g) {
+    uint32_t most = g->n_slots;
+    for (uint32_t k = 0; k < g->n_entries; k++)
+        if (g->entries[k].n_slots > most) most = g->entries[k].n_slots;
+    return most;
+}
+
+/* The slots begin with the dimensions, in the order of dim_names; then what the graph's program finds and tests; then sizes and
+ * items that the steps and kernels of the entry ask for. */
 bool rt_bind(rt_call *call) {
-    const rt_entry *e = call->instance->entry;
+    const rt_graph *g = call->instance->graph;
     rt_ints_error error;
-    call->slots = base_alloc_array(call->arena, e->n_slots, sizeof *call->slots);
+    call->entry = RT_NONE;
+    call->slots = base_alloc_array(call->arena, most_slots(g), sizeof *call->slots);
     if (!all_types_fit(call)) return false;
-    if (!rt_ints_run(e->bind, e->n_bind, call->tensors, call->slots, &error)) return report(call, &error);
+    if (!rt_ints_run(g->bind, g->n_bind, call->tensors, call->slots, &error) || !choose_entry(call, call->tensors, &error)) return report(call, &error);
+    if (g->n_entries && call->entry == RT_NONE) return no_entry(call);
     return all_bools_fine(call);
 }
 
 /* After binding: the extents of a tensor of the entry, such as an output whose memory is yet to be found. */
 void rt_tensor_shape(const rt_call *call, uint32_t tensor, int64_t *dim) {
-    const rt_tensor_info *info = &call->instance->entry->tensors[tensor];
+    const rt_tensor_info *info = &call->instance->graph->tensors[tensor];
     for (uint32_t k = 0; k < info->rank; k++) dim[k] = call->slots[info->dims[k]];
 }

@@ -37,10 +37,10 @@ static rt_ints_status compute(uint32_t op, int64_t a, int64_t b, int64_t c, int6
     }
 }
 
-/* How many of a, b, c are slots. SHAPE and SCALAR use theirs as the numbers of a tensor and an axis. */
-static uint32_t n_operands(uint32_t op) {
+/* SHAPE, STRIDE and SCALAR use theirs as the numbers of a tensor and an axis. */
+uint32_t rt_int_operands(uint32_t op) {
     switch (op) {
-    case RT_INT_LITERAL: case RT_INT_SHAPE: case RT_INT_SCALAR: return 0;
+    case RT_INT_LITERAL: case RT_INT_SHAPE: case RT_INT_STRIDE: case RT_INT_SCALAR: return 0;
     case RT_INT_NEG: case RT_INT_ABS: case RT_INT_NOT: case RT_INT_REQUIRE: return 1;
     case RT_INT_SELECT: return 3;
     default: return 2;
@@ -83,11 +83,12 @@ static bool solve(const rt_int_op *op, int64_t a, int64_t b, int64_t *out, rt_in
 /* Slots of operands are read only as far as the operation has them: a literal's fields a and b are no slots. */
 static bool step(const rt_int_op *op, const rt_array *tensors, int64_t *slots, rt_ints_error *error) {
     int64_t *out = &slots[op->dst];
-    uint32_t n = n_operands(op->op);
+    uint32_t n = rt_int_operands(op->op);
     int64_t a = n > 0 ? slots[op->a] : 0, b = n > 1 ? slots[op->b] : 0, c = n > 2 ? slots[op->c] : 0;
     switch (op->op) {
     case RT_INT_LITERAL: *out = op->literal; return true;
     case RT_INT_SHAPE: return shape(op, tensors, out, error);
+    case RT_INT_STRIDE: *out = tensors[op->a].stride[op->b]; return true;
     case RT_INT_SCALAR: *out = scalar_of(&tensors[op->a]); return true;
     case RT_INT_SOLVE: return solve(op, a, b, out, error);
     case RT_INT_EXPECT: return a == b || fail(error, RT_INTS_SHAPE, (uint64_t)op->literal, a, b);
@@ -108,8 +109,8 @@ bool rt_ints_run(const rt_int_op *ops, uint32_t n, const rt_array *tensors, int6
 
 /* A tensor may be known by its shape alone: a scalar needs its element too. */
 static bool operands_known(const rt_int_op *op, const rt_array *tensors, const bool *known) {
-    uint32_t n = n_operands(op->op);
-    if (op->op == RT_INT_SHAPE) return tensors[op->a].rank != RT_UNKNOWN;
+    uint32_t n = rt_int_operands(op->op);
+    if (op->op == RT_INT_SHAPE || op->op == RT_INT_STRIDE) return tensors[op->a].rank != RT_UNKNOWN;
     if (op->op == RT_INT_SCALAR) return tensors[op->a].rank != RT_UNKNOWN && tensors[op->a].data;
     return (n < 1 || known[op->a]) && (n < 2 || known[op->b]) && (n < 3 || known[op->c]);
 }

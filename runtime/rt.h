@@ -122,20 +122,21 @@ void rt_host_init(rt_host *host, const rt_executor *executor, const base_allocat
 /* ---- ints.c: integer programs */
 typedef enum { RT_INTS_OK, RT_INTS_OVERFLOW, RT_INTS_ZERO, RT_INTS_EXTENT, RT_INTS_SHAPE, RT_INTS_FACT, RT_INTS_UNKNOWN } rt_ints_status;
 typedef struct { uint32_t status, tensor, axis, fact; int64_t found, expected; bool divides; } rt_ints_error;  /* divides: found is no multiple of expected */
+uint32_t rt_int_operands(uint32_t op);           /* how many of a, b, c are slots */
 bool rt_ints_run(const rt_int_op *ops, uint32_t n, const rt_array *tensors, int64_t *slots, rt_ints_error *error);
 /* As far as it is known: tensors whose rank is RT_UNKNOWN are not, nor is what depends on them. Tests nothing. */
 enum { RT_UNKNOWN = 255 };
 void rt_ints_partial(const rt_int_op *ops, uint32_t n, const rt_array *tensors, int64_t *slots, bool *known);
 
-/* ---- bind.c, run.c: one call of an entry */
+/* ---- bind.c, run.c: one call of a graph */
 typedef struct rt_blocks rt_blocks;              /* blocks of device memory between calls: workspaces, scratch of the host */
-typedef struct {                                 /* an entry made ready on a device: what a model holds. Immutable while calls run */
-    const rt_entry *entry;
+typedef struct {                                 /* a graph made ready on a device: what a model holds. Immutable while calls run */
+    const rt_graph *graph;
     rt_device *device;                           /* NULL: the host; each call then has a device of its own */
     rt_executor executor;
     base_allocator allocator;
-    rt_array *params;                            /* by index of entry->tensors; data are the device's */
-    void **consts;                               /* by buffer: where constants lie on the device */
+    rt_array *params;                            /* by index of graph->tensors; data are the device's; other tensors: rank RT_UNKNOWN */
+    void ***fixed;                               /* by entry, by buffer: where constants and results of the set-up lie on the device */
     rt_blocks *blocks;
 } rt_instance;
 typedef struct { double seconds; int64_t launches; } rt_kernel_time;
@@ -143,21 +144,56 @@ typedef struct {
     const rt_instance *instance;
     base_arena *arena;
     base_diags *diags;
-    const rt_array *tensors;                     /* by index of entry->tensors; outputs' data may be NULL: not wanted */
+    const rt_array *tensors;                     /* by index of graph->tensors; outputs' data may be NULL: not wanted */
     attn_call terms;                             /* what executors are told about the call; struct_size 0: nothing but the usual */
-    rt_kernel_time *times;                       /* NULL, or one per kernel: added to */
+    rt_kernel_time *times;                       /* NULL, or one per kernel of the graph, those of its entries in order: added to */
+    uint32_t entry;                              /* set by rt_bind: which entry computes it; RT_NONE: the graph has none */
     int64_t *slots;
     struct rt_block *memory;
+    const bool *done;                            /* of a set-up, by step: launches that another has made already; NULL: none */
     bool cancelled, late, no_memory;             /* why it ended, if that is no message */
 } rt_call;
 rt_blocks *rt_blocks_create(const base_allocator *allocator, rt_device *device); /* device NULL: the host's. NULL: no memory */
 void rt_blocks_destroy(rt_blocks *blocks);
 bool rt_mentions(const char *text, const char *name);                            /* a dimension's name as a word of an extent's text */
 base_span rt_span(const base_diags *diags, const rt_place *place);               /* of the place, if its file is among those of diags */
-/* Checks types, ranks, shapes and facts; fills call->slots. call->tensors: inputs and params are set. */
+/* Checks types, ranks, shapes and facts; finds the entry; fills call->slots. call->tensors: inputs and params are set. */
 bool rt_bind(rt_call *call);
-const char *rt_tensor_text(base_arena *arena, const rt_tensor_info *info);       /* as the program declares it: "f32[N, 2]" */
+const rt_entry *rt_entry_of(const rt_call *call);/* after rt_bind; NULL: none */
+uint32_t rt_first_kernel(const rt_graph *graph, uint32_t entry);                 /* of an entry, among those of the graph */
+const char *rt_tensor_text(base_arena *arena, uint32_t dtype, uint32_t rank, const char *const *dim_texts);   /* as the program declares it: "f32[N, 2]" */
 void rt_tensor_shape(const rt_call *call, uint32_t tensor, int64_t *dim);        /* after rt_bind: as the host sees it */
 bool rt_run(rt_call *call);                      /* after rt_bind */
+bool rt_run_setup(rt_call *call);                /* the steps that params alone decide; entry and slots are set */
 void rt_release(rt_call *call);                  /* its memory, also when rt_run failed or the arena jumped out of it */
+
+/* ---- model.c: a module with its weights */
+typedef struct { const char *name; const rt_array *array; } rt_given;           /* a param by name, before the file is asked */
+typedef struct rt_kept { void *at; size_t bytes; struct rt_kept *next; } rt_kept;/* device memory of a result of the set-up */
+typedef struct {
+    const rt_module *module;
+    rt_device *device;                           /* NULL: the host */
+    rt_executor executor;
+    base_allocator allocator;
+    rt_array *params;                            /* by index of module->params; rank RT_UNKNOWN: no graph asks for it */
+    rt_instance *graphs;                         /* by index of module->graphs */
+    rt_blocks *blocks;
+    void *memory; size_t bytes;                  /* params and constants, one block; NULL on the host, where they lie in the arena */
+    rt_kept *kept;
+    rt_file weights;                             /* mapped, with params in it; else closed */
+    rt_call *setup;                              /* while a set-up runs */
+} rt_model;
+typedef struct {
+    const rt_given *given; uint32_t n_given;     /* names that no graph asks for are ignored */
+    rt_safetensors *file;                        /* open; NULL: none. The model takes over the mapped file of one in which params stay */
+} rt_weights;
+/* model: module, device, executor, allocator are set, all else zero. Loads params, copies what a device needs, runs the set-ups. What the model
+ * keeps lies in `arena` and on the device; the caller calls rt_model_release in any case, also when memory runs out in the middle. */
+bool rt_model_make(rt_model *model, const rt_weights *weights, base_arena *arena, base_arena *scratch, base_diags *diags);
+void rt_model_release(rt_model *model);          /* what is no memory of the arena; no call may run */
+
+/* ---- level.c: what this machine's CPU can do */
+extern const char *const rt_level_names[RT_N_LEVELS];
+rt_level rt_level_here(void);                    /* the highest; ANY on an architecture without levels */
+bool rt_level_runs(rt_level needed);             /* here */
 #endif

@@ -103,6 +103,7 @@ static void block_put(rt_blocks *blocks, block *b) {
 /* One call while it runs. The arrays live in the call's arena, the block does not. */
 typedef struct {
     rt_call *call;
+    const rt_graph *graph;
     const rt_entry *entry;
     rt_device *device;
     void **buffers;                  /* by index of entry->buffers */
@@ -110,7 +111,9 @@ typedef struct {
     int64_t total;
     int64_t *ints;                   /* of the frame of a launch */
     void **operands;
-    uint32_t at;                     /* step */
+    bool setup;                      /* the first steps, before there are inputs */
+    uint32_t at, end;                /* step; where the steps end */
+    uint32_t first_kernel;           /* of the entry, among those of the graph */
 } running;
 
 static const base_span nowhere = {0, 0, 0};
@@ -126,7 +129,7 @@ static bool failed(running *r) {
 }
 
 static int64_t bytes_of(const running *r, uint32_t k) {
-    const rt_tensor_info *info = &r->entry->tensors[k];
+    const rt_tensor_info *info = &r->graph->tensors[k];
     int64_t n = rt_dtypes[info->dtype].bytes;
     for (uint32_t axis = 0; axis < info->rank; axis++) n *= r->call->slots[info->dims[axis]];   /* the integer program has checked the product */
     return n;
@@ -142,8 +145,8 @@ static bool reserve(running *r, int64_t bytes, int64_t *offset) {
  * output: it is computed apart. */
 static bool in_place(const running *r, uint32_t k) {
     const rt_array *all = r->call->tensors;
-    for (uint32_t i = 0; i < r->entry->n_tensors && r->entry->tensors[k].kind == RT_TENSOR_OUTPUT; i++)
-        if (r->entry->tensors[i].kind == RT_TENSOR_INPUT && all[i].data == all[k].data) return true;
+    for (uint32_t i = 0; i < r->graph->n_tensors && r->graph->tensors[k].kind == RT_TENSOR_OUTPUT; i++)
+        if (r->graph->tensors[i].kind == RT_TENSOR_INPUT && all[i].data == all[k].data) return true;
     return false;
 }
 
@@ -151,17 +154,17 @@ static bool in_place(const running *r, uint32_t k) {
  * device cannot read the host's memory, if the host gave no memory (an output that it does not want), or if kernels could not index it. */
 static bool needs_copy(const running *r, uint32_t k) {
     const rt_array *a = &r->call->tensors[k];
-    if (r->entry->tensors[k].kind == RT_TENSOR_PARAM) return false;
+    if (r->setup || r->graph->tensors[k].kind == RT_TENSOR_PARAM) return false;
     return !r->device->host_memory || !a->data || !rt_array_is_dense(a) || in_place(r, k);
 }
 
 /* The block: workspace first, then copies.
  * False only if the sizes do not fit an int64, which the caller takes for memory that is not there. */
-static bool lay_out(running *r) {
+static bool lay_out(running *r, uint32_t workspace_slot) {
     int64_t workspace;
-    if (!reserve(r, r->call->slots[r->entry->workspace], &workspace)) return false;
-    r->place = base_alloc_array(r->call->arena, r->entry->n_tensors, sizeof *r->place);
-    for (uint32_t k = 0; k < r->entry->n_tensors; k++) {
+    if (!reserve(r, r->call->slots[workspace_slot], &workspace)) return false;
+    r->place = base_alloc_array(r->call->arena, r->graph->n_tensors, sizeof *r->place);
+    for (uint32_t k = 0; k < r->graph->n_tensors; k++) {
         r->place[k] = -1;
         if (needs_copy(r, k) && !reserve(r, bytes_of(r, k), &r->place[k])) return false;
     }
@@ -172,7 +175,7 @@ static bool lay_out(running *r) {
  * them. */
 static void *tensor_at(const running *r, uint32_t k) {
     if (r->place[k] >= 0) return (char *)r->call->memory->at + r->place[k];
-    return r->entry->tensors[k].kind == RT_TENSOR_PARAM ? r->call->instance->params[k].data : r->call->tensors[k].data;
+    return r->graph->tensors[k].kind == RT_TENSOR_PARAM ? r->call->instance->params[k].data : r->call->tensors[k].data;
 }
 
 /* Addresses are found once per call, after the block is there; steps then only look them up. */
@@ -181,7 +184,7 @@ static void find_buffers(running *r) {
     for (uint32_t k = 0; k < r->entry->n_buffers; k++) {
         const rt_buffer *b = &r->entry->buffers[k];
         if (b->kind == RT_BUFFER_TENSOR) r->buffers[k] = tensor_at(r, b->index);
-        else if (b->kind == RT_BUFFER_CONST) r->buffers[k] = r->call->instance->consts[k];
+        else if (b->kind == RT_BUFFER_CONST || b->kind == RT_BUFFER_KEPT) r->buffers[k] = r->call->instance->fixed[r->call->entry][k];
         /* Work buffers: the workspace is the first part of the block, so offsets into it count from the block's start. */
         else r->buffers[k] = (char *)r->call->memory->at + r->call->slots[b->offset];
     }
@@ -206,17 +209,17 @@ static bool copy_input(running *r, uint32_t k) {
 }
 
 static bool copy_inputs(running *r) {
-    for (uint32_t k = 0; k < r->entry->n_tensors; k++)
-        if (r->entry->tensors[k].kind == RT_TENSOR_INPUT && r->place[k] >= 0 && !copy_input(r, k)) return false;
+    for (uint32_t k = 0; k < r->graph->n_tensors; k++)
+        if (r->graph->tensors[k].kind == RT_TENSOR_INPUT && r->place[k] >= 0 && !copy_input(r, k)) return false;
     return true;
 }
 
 /* What the host does not want, or what the kernels wrote straight into its memory, is not copied. All else has gone well: what lies in place of an
  * input changes here at once. */
 static bool copy_outputs(running *r) {
-    for (uint32_t k = 0; k < r->entry->n_tensors; k++) {
+    for (uint32_t k = 0; k < r->graph->n_tensors; k++) {
         void *to = r->call->tensors[k].data;
-        if (r->entry->tensors[k].kind != RT_TENSOR_OUTPUT || r->place[k] < 0 || !to) continue;
+        if (r->graph->tensors[k].kind != RT_TENSOR_OUTPUT || r->place[k] < 0 || !to) continue;
         if (!r->device->copy_out(r->device, to, tensor_at(r, k), (size_t)bytes_of(r, k))) return failed(r);
     }
     return true;
@@ -229,6 +232,7 @@ static bool copy_outputs(running *r) {
 static bool launch(running *r, const rt_step *s) {
     const rt_kernel *k = &r->entry->kernels[s->kernel];
     const int64_t *slots = r->call->slots;
+    if (r->setup && r->call->done && r->call->done[r->at]) return true;
     for (uint32_t i = 0; i < k->n_ints; i++) r->ints[i] = slots[s->ints[i]];
     for (uint32_t i = 0; i < k->n_buffers; i++) r->operands[i] = r->buffers[s->buffers[i]];
     rt_launch l = {.kernel = k, .frame = {r->ints, r->operands}, .items = slots[s->items], .cost_of_item = slots[s->cost], .call = &r->call->terms,
@@ -238,7 +242,7 @@ static bool launch(running *r, const rt_step *s) {
 
 /* Timing waits for each launch, so it is done only when somebody asks: launches of a device otherwise overlap. */
 static bool step_launch(running *r, const rt_step *s) {
-    rt_kernel_time *time = r->call->times ? &r->call->times[s->kernel] : NULL;
+    rt_kernel_time *time = r->call->times ? &r->call->times[r->first_kernel + s->kernel] : NULL;
     int64_t start = time ? rt_now_ns() : 0;
     if (!launch(r, s)) return false;
     if (time) {
@@ -254,7 +258,7 @@ static bool step_launch(running *r, const rt_step *s) {
 static bool run_ops(running *r, const rt_step *s) {
     rt_ints_error error;
     if (rt_ints_run(r->entry->ops + s->first_op, s->n_ops, r->call->tensors, r->call->slots, &error)) return true;
-    base_report(r->call->diags, BASE_MSG_SIZE_OVERFLOW, nowhere, "graph", r->entry->name);
+    base_report(r->call->diags, BASE_MSG_SIZE_OVERFLOW, nowhere, "graph", r->graph->name);
     return false;
 }
 
@@ -357,7 +361,7 @@ static step_fn *const step_fns[] = {
 
 /* Cancel and deadline are seen between steps; executors look at them too. The wait at the end makes the outputs complete. */
 static bool run_steps(running *r) {
-    while (r->at < r->entry->n_steps) {
+    while (r->at < r->end) {
         if (rt_over(&r->call->terms)) return failed(r);
         const rt_step *s = &r->entry->steps[r->at];
         if (!step_fns[s->kind](r, s)) return false;
@@ -384,23 +388,46 @@ static void set_terms(attn_call *terms) {
     if (!(terms->weight > 0)) terms->weight = 1;
 }
 
+/* No memory is a matter of the caller: his arena's recovery point, or a status. */
+static bool start(running *r, uint32_t workspace) {
+    make_frames(r);
+    if (!lay_out(r, workspace) || !(r->call->memory = block_take(r->call->instance->blocks, (size_t)r->total))) {
+        r->call->no_memory = true;
+        return false;
+    }
+    find_buffers(r);
+    return true;
+}
+
+static running running_of(rt_call *call, rt_host *host) {
+    const rt_instance *i = call->instance;
+    set_terms(&call->terms);
+    running r = {.call = call, .graph = i->graph, .entry = rt_entry_of(call), .device = i->device};
+    if (!r.device) {
+        rt_host_init(host, &i->executor, &i->allocator);
+        r.device = &host->device;
+    }
+    r.first_kernel = rt_first_kernel(i->graph, call->entry);
+    return r;
+}
+
 /* rt_bind has filled the slots. False: reported, or cancelled, late or no_memory is set. The caller calls rt_release in any
  * case. */
 bool rt_run(rt_call *call) {
     rt_host host;
-    set_terms(&call->terms);
-    running r = {.call = call, .entry = call->instance->entry, .device = call->instance->device};
-    if (!r.device) {
-        rt_host_init(&host, &call->instance->executor, &call->instance->allocator);
-        r.device = &host.device;
-    }
-    make_frames(&r);
-    if (!lay_out(&r) || !(call->memory = block_take(call->instance->blocks, (size_t)r.total))) {
-        call->no_memory = true;
-        return false;
-    }
-    find_buffers(&r);
-    return copy_inputs(&r) && run_steps(&r) && copy_outputs(&r);
+    running r = running_of(call, &host);
+    r.at = r.entry->n_setup;
+    r.end = r.entry->n_steps;
+    return start(&r, r.entry->workspace) && copy_inputs(&r) && run_steps(&r) && copy_outputs(&r);
+}
+
+/* The caller has filled the slots that follow from params, and found memory for what is kept. */
+bool rt_run_setup(rt_call *call) {
+    rt_host host;
+    running r = running_of(call, &host);
+    r.setup = true;
+    r.end = r.entry->n_setup;
+    return start(&r, r.entry->setup_workspace) && run_steps(&r);
 }
 
 /* Also after a failure, and after the arena jumped: the block is no arena memory, and the next call takes it. */

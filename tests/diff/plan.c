@@ -20,10 +20,11 @@ typedef struct {                 /* one program, compiled */
     pass_state state;
     rt_kernel *kernels;
     void *code;
+    rt_graph graph;
     rt_entry entry;
+    rt_module module;            /* of this one graph */
     rt_device *device;           /* NULL: the host */
     rt_pool *pool;
-    rt_blocks *blocks;
 } compiled;
 
 /* Blocks of the workspace start as NaN: a kernel that reads what nobody wrote is seen. */
@@ -49,7 +50,14 @@ static bool pass_and_compile(compiled *c, ir_graph *g) {
     c->kernels = BASE_ARRAY(c->arena, n + 1, rt_kernel);
     if (n && !c->backend->compile(c->backend, c->target, n, (const ir_schedule *const *)c->state.schedules, NULL, c->arena, images, c->diags)) return false;
     for (uint32_t k = 0; k < n; k++) c->kernels[k] = ir_kernel_contract(c->state.schedules[k]->kernel, images[k]);
-    return drv_encode(c->state.plan, c->kernels, c->arena, c->diags, &c->entry);
+    rt_param_info *params;
+    if (!drv_encode_signature(c->state.graph, c->arena, c->diags, &c->graph, &params, &c->module.n_params)) return false;
+    c->module.params = params;
+    c->module.graphs = &c->graph;
+    c->module.n_graphs = 1;
+    c->graph.entries = &c->entry;
+    c->graph.n_entries = 1;
+    return drv_encode_entry(c->state.plan, &c->graph, c->kernels, c->arena, c->diags, &c->entry);
 }
 
 /* The device that loads: that of the backend, or the host's. */
@@ -78,7 +86,6 @@ static bool open_device(compiled *c) {
 static void close_program(const diff_target *self, void *opened) {
     (void)self;
     compiled *c = opened;
-    if (c->blocks) rt_blocks_destroy(c->blocks);
     if (c->pool) rt_pool_destroy(c->pool);
     rt_host host;
     rt_device *device = loader(c, &host);
@@ -93,8 +100,7 @@ static void *open_program(const diff_target *self, ir_graph *g, base_arena *aren
     c->target = c->backend->target(c->backend, c->on->arch, arena);
     bool ok = c->target && pass_and_compile(c, g) && open_device(c) && load(c);
     c->pool = ok ? rt_pool_create(NULL, THREADS) : NULL;
-    c->blocks = ok ? rt_blocks_create(&poisoned, c->device) : NULL;
-    if (c->pool && c->blocks) return c;
+    if (c->pool) return c;
     close_program(self, c);
     return NULL;
 }
@@ -166,7 +172,7 @@ static void dense(base_arena *arena, const ir_tensor *t, rt_array *a) {
 
 /* ---- one call */
 
-typedef struct { compiled *c; const ir_graph *g; ir_frame *frame; base_arena *arena; rt_instance instance; rt_array *tensors; bool scatter; BASE_VEC(void *) held; } one_call;
+typedef struct { compiled *c; const ir_graph *g; ir_frame *frame; base_arena *arena; rt_model model; rt_array *tensors; bool scatter; } one_call;
 
 static size_t bytes_of(const rt_array *a) {
     int64_t n = 0;
@@ -174,71 +180,61 @@ static size_t bytes_of(const rt_array *a) {
     return (size_t)n * rt_dtypes[a->dtype].bytes;
 }
 
-/* On a device with memory of its own, params and constants lie there before the call. */
-static bool hold(one_call *o, const void *from, size_t bytes, void **at) {
-    rt_device *d = o->c->device;
-    if (!d->alloc(d, bytes + 1, at)) return false;
-    BASE_PUSH(o->arena, &o->held, *at);
-    return d->copy_in(d, *at, from, bytes);
-}
-
-static bool take_sources(one_call *o, ir_form form, uint32_t *at) {
+/* Inputs as the call finds them; params, dense, are what the model is given. */
+static void take_sources(one_call *o, ir_form form, rt_weights *weights) {
     const ir_graph *g = o->c->state.graph;
+    rt_given *given = BASE_ARRAY(o->arena, g->body.n, rt_given);
+    uint32_t at = 0;
+    if (form == IR_FORM_PARAM) weights->given = given;
     for (uint32_t k = 0; k < g->body.n; k++) {
         const ir_node *n = g->body.at[k];
         if (n->form != form) continue;
         const ir_tensor *t = &o->frame->value[n->source.value];
-        rt_array *a = &o->tensors[(*at)++];
+        rt_array *a = form == IR_FORM_INPUT ? &o->tensors[at++] : BASE_NEW(o->arena, rt_array);
         host_shape(n, t, a);
         (o->scatter && form == IR_FORM_INPUT ? scattered : dense)(o->arena, t, a);
-        if (form == IR_FORM_INPUT) continue;
-        o->instance.params[*at - 1] = *a;
-        if (o->c->device && !hold(o, a->data, bytes_of(a), &o->instance.params[*at - 1].data)) return false;
+        if (form == IR_FORM_PARAM) given[weights->n_given++] = (rt_given){g->unit->value.at[n->source.value].name, a};
     }
-    return true;
-}
-
-static bool take_consts(one_call *o, const int64_t *slots) {
-    const rt_entry *e = &o->c->entry;
-    for (uint32_t k = 0; k < e->n_buffers; k++) {
-        const rt_buffer *b = &e->buffers[k];
-        if (b->kind != RT_BUFFER_CONST) continue;
-        o->instance.consts[k] = (void *)(uintptr_t)b->data;
-        if (o->c->device && !hold(o, b->data, (size_t)slots[b->bytes], &o->instance.consts[k])) return false;
-    }
-    return true;
 }
 
 static void make_outputs(one_call *o, const rt_call *call) {
-    const rt_entry *e = &o->c->entry;
-    for (uint32_t k = 0; k < e->n_tensors; k++) {
+    const rt_graph *g = &o->c->graph;
+    for (uint32_t k = 0; k < g->n_tensors; k++) {
         int64_t dim[RT_RANK];
-        if (e->tensors[k].kind != RT_TENSOR_OUTPUT) continue;
+        if (g->tensors[k].kind != RT_TENSOR_OUTPUT) continue;
         rt_tensor_shape(call, k, dim);
-        rt_array_dense(&o->tensors[k], e->tensors[k].dtype, e->tensors[k].rank, dim, NULL);
+        rt_array_dense(&o->tensors[k], g->tensors[k].dtype, g->tensors[k].rank, dim, NULL);
         size_t bytes = bytes_of(&o->tensors[k]);
         o->tensors[k].data = memset(base_alloc(o->arena, bytes + 8), 0xff, bytes + 8);
     }
 }
 
-static bool run_call(one_call *o, base_diags *diags) {
-    const rt_entry *e = &o->c->entry;
-    uint32_t at = 0;
-    o->instance.params = BASE_ARRAY(o->arena, e->n_tensors + 1, rt_array);
-    o->instance.consts = BASE_ARRAY(o->arena, e->n_buffers + 1, void *);
-    o->tensors = BASE_ARRAY(o->arena, e->n_tensors + 1, rt_array);
-    rt_call call = {.instance = &o->instance, .arena = o->arena, .diags = diags, .tensors = o->tensors};
-    if (!take_sources(o, IR_FORM_INPUT, &at) || !take_sources(o, IR_FORM_PARAM, &at) || !rt_bind(&call) || !take_consts(o, call.slots)) return false;
+static bool bind_and_run(one_call *o, base_diags *diags) {
+    const rt_graph *g = &o->c->graph;
+    const rt_instance *i = &o->model.graphs[0];
+    for (uint32_t k = 0; k < g->n_tensors; k++)
+        if (g->tensors[k].kind == RT_TENSOR_PARAM) o->tensors[k] = i->params[k];
+    rt_call call = {.instance = i, .arena = o->arena, .diags = diags, .tensors = o->tensors};
+    if (!rt_bind(&call)) return false;
     make_outputs(o, &call);
     bool ok = rt_run(&call);
     rt_release(&call);
-    for (uint32_t k = 0; k < o->held.n; k++) o->c->device->free(o->c->device, o->held.at[k], 0);
+    return ok;
+}
+
+static bool run_call(one_call *o, base_diags *diags) {
+    rt_weights weights = {0};
+    o->tensors = BASE_ARRAY(o->arena, o->c->graph.n_tensors + 1, rt_array);
+    take_sources(o, IR_FORM_INPUT, &weights);
+    take_sources(o, IR_FORM_PARAM, &weights);
+    bool ok = rt_model_make(&o->model, &weights, o->arena, o->arena, diags) && bind_and_run(o, diags);
+    rt_model_release(&o->model);
     return ok;
 }
 
 /* ---- results */
 
-static const rt_array *output(const one_call *o, uint32_t k) { return &o->tensors[o->c->entry.n_tensors - o->g->n_outputs + k]; }
+static const rt_array *output(const one_call *o, uint32_t k) { return &o->tensors[o->c->graph.n_tensors - o->g->n_outputs + k]; }
 
 static bool same_bits(const one_call *a, const one_call *b, base_diags *diags) {
     for (uint32_t k = 0; k < a->g->n_outputs; k++) {
@@ -272,10 +268,10 @@ static bool give_back(const one_call *o, base_diags *diags) {
 static bool run(const diff_target *self, void *opened, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
     (void)self;
     compiled *c = opened;
-    rt_instance on_one = {.entry = &c->entry, .device = c->device, .executor = native_serial, .allocator = poisoned, .blocks = c->blocks}, on_many = on_one;
+    rt_model on_one = {.module = &c->module, .device = c->device, .executor = native_serial, .allocator = poisoned}, on_many = on_one;
     on_many.executor = rt_pool_executor(c->pool);
-    one_call plain = {.c = c, .g = g, .frame = frame, .arena = arena, .instance = on_one}, bad = plain;
-    bad.instance = on_many;
+    one_call plain = {.c = c, .g = g, .frame = frame, .arena = arena, .model = on_one}, bad = plain;
+    bad.model = on_many;
     bad.scatter = true;
     return run_call(&plain, diags) && run_call(&bad, diags) && same_bits(&plain, &bad, diags) && give_back(&plain, diags);
 }

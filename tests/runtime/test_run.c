@@ -36,7 +36,7 @@ enum { X, Y, POSITION, OFFENDER, N_BUFFERS };
 static const uint32_t dims[] = {N}, counter[] = {COUNTER}, only_y[] = {Y}, y_from_x[] = {Y, X}, position[] = {POSITION};
 static const uint32_t search[] = {POSITION, Y}, fetching[] = {OFFENDER, POSITION, Y}, failing[] = {POSITION, OFFENDER};
 static const char *const texts[] = {"N"}, *const names[] = {"n"};
-static const rt_tensor_info tensors[] = {{RT_TENSOR_INPUT, "x", NULL, RT_I64, 1, dims, texts, {0}}, {RT_TENSOR_OUTPUT, "y", NULL, RT_I64, 1, dims, texts, {0}}};
+static const rt_tensor_info tensors[] = {{RT_TENSOR_INPUT, "x", RT_NONE, RT_I64, 1, dims, texts, 0, {0}}, {RT_TENSOR_OUTPUT, "y", RT_NONE, RT_I64, 1, dims, texts, 0, {0}}};
 static const rt_int_op bind[] = {
     {.op = RT_INT_SHAPE, .dst = N},
     {.op = RT_INT_LITERAL, .dst = LO, .literal = 0},
@@ -49,10 +49,13 @@ static const rt_int_op bind[] = {
     {.op = RT_INT_LITERAL, .dst = WORKSPACE, .literal = 128},
     {.op = RT_INT_LITERAL, .dst = NO_SCRATCH, .literal = 0},
 };
-static const rt_kernel kernels[] = {{"y", {0}, add_one, NULL, 1, 1}, {"y_at", {0}, find_99, NULL, 1, 2}, {"y_found", {0}, fetch_99, NULL, 1, 3}};
+static const rt_kernel kernels[] = {{.name = "y", .fn = add_one, .n_ints = 1, .n_buffers = 1, .n_results = 1},
+                                    {.name = "y_at", .fn = find_99, .n_ints = 1, .n_buffers = 2, .n_results = 1},
+                                    {.name = "y_found", .fn = fetch_99, .n_ints = 1, .n_buffers = 3, .n_results = 1}};
 static const rt_buffer buffers[] = {
-    {RT_BUFFER_TENSOR, 0, NULL, 0, BYTES}, {RT_BUFFER_TENSOR, 1, NULL, 0, BYTES}, {RT_BUFFER_WORK, 0, NULL, AT, EIGHT}, {RT_BUFFER_WORK, 0, NULL, FOUND, EIGHT}};
-static const rt_check checks[] = {{"divisor", NULL, 0, 0, 1, dims, names, {0}}};
+    {.kind = RT_BUFFER_TENSOR, .index = 0, .bytes = BYTES}, {.kind = RT_BUFFER_TENSOR, .index = 1, .bytes = BYTES},
+    {.kind = RT_BUFFER_WORK, .offset = AT, .bytes = EIGHT}, {.kind = RT_BUFFER_WORK, .offset = FOUND, .bytes = EIGHT}};
+static const rt_check checks[] = {{"divisor", NULL, 0, 0, dims, names, 1, {0}}};
 static const rt_step steps[] = {
     {.kind = RT_STEP_ZERO, .buffers = only_y},
     {.kind = RT_STEP_COPY, .buffers = y_from_x},
@@ -64,10 +67,10 @@ static const rt_step steps[] = {
     {.kind = RT_STEP_LAUNCH, .kernel = 2, .items = ONE, .cost = ONE, .scratch = NO_SCRATCH, .ints = dims, .buffers = fetching},
     {.kind = RT_STEP_FAIL, .buffers = failing, .check = 0},
 };
-static const rt_entry entry = {.name = "g", .tensors = tensors, .n_tensors = 2, .dim_names = texts, .n_dims = 1, .n_slots = N_SLOTS, .bind = bind,
-                               .n_bind = sizeof bind / sizeof *bind, .kernels = kernels, .n_kernels = 3, .steps = steps,
-                               .n_steps = sizeof steps / sizeof *steps, .buffers = buffers, .n_buffers = N_BUFFERS, .checks = checks, .n_checks = 1,
-                               .workspace = WORKSPACE};
+static const rt_entry entry = {.n_slots = N_SLOTS, .applies = RT_NONE, .kernels = kernels, .n_kernels = 3, .steps = steps, .n_steps = sizeof steps / sizeof *steps,
+                               .buffers = buffers, .n_buffers = N_BUFFERS, .checks = checks, .n_checks = 1, .workspace = WORKSPACE};
+static const rt_graph graph = {.name = "g", .tensors = tensors, .n_tensors = 2, .dim_names = texts, .n_dims = 1, .n_slots = N_SLOTS, .bind = bind,
+                               .n_bind = sizeof bind / sizeof *bind, .entries = &entry, .n_entries = 1};
 
 static bool run_here(void *self, const rt_job *job) {
     (void)self;
@@ -131,7 +134,7 @@ static world *open_world(rt_device *device) {
     w->arena = base_arena_create(NULL, &w->on_failure);
     w->diags = base_diags_create(w->arena);
     w->blocks = rt_blocks_create(&allocator, device);
-    w->instance = (rt_instance){.entry = &entry, .device = device, .executor = serial, .allocator = allocator, .blocks = w->blocks};
+    w->instance = (rt_instance){.graph = &graph, .device = device, .executor = serial, .allocator = allocator, .blocks = w->blocks};
     w->call = (rt_call){.instance = &w->instance, .arena = w->arena, .diags = w->diags, .tensors = w->tensors, .terms = {.cancel = &w->cancel}};
     return w;
 }

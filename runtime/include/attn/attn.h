@@ -318,7 +318,10 @@ ATTN_API void attn_module_destroy(attn_module *module);
 ATTN_API const char *attn_module_target(const attn_module *module);
 ATTN_API double attn_module_compile_seconds(const attn_module *module);
 
-/* What became of a graph: its kernels in the order of the plan. A module for "eval" has none. */
+/* What became of a graph: its kernels in the order of the plan. A module for "eval" has none. A graph whose `where` lists values of
+ * dimensions, D in {64, 128}, is compiled once for every combination of them, at most 16: its kernels are those of all, one after the other. A
+ * run launches kernels of one combination, so that the times of all others stay as they were; other values are refused when tensors are
+ * bound. */
 typedef struct attn_kernel_info {
     size_t struct_size;
     const char *name;       /* of its first result */
@@ -327,8 +330,9 @@ typedef struct attn_kernel_info {
     const char *file;       /* where it was written; NULL if nowhere */
     uint32_t line, column;
     double predicted_s;     /* of one launch on one core, by the cost model, at the sizes given when compiling or the model's defaults */
+    const char *entry;      /* the values of dimensions that it was compiled for, "D = 64"; NULL: all that the graph takes */
 } attn_kernel_info;
-#define ATTN_KERNEL_INFO_INIT {sizeof(attn_kernel_info), NULL, NULL, NULL, NULL, 0, 0, 0}
+#define ATTN_KERNEL_INFO_INIT {sizeof(attn_kernel_info), NULL, NULL, NULL, NULL, 0, 0, 0, NULL}
 
 ATTN_API size_t attn_module_n_kernels(const attn_module *module, const char *graph);
 ATTN_API attn_status attn_module_kernel(const attn_module *module, const char *graph, size_t k, attn_kernel_info *out);
