@@ -250,6 +250,16 @@ static cpu_val value_factor(tile *t, int32_t j) {
     cpu_panel_unbind(t->p);
     return v;
 }
+/* Values of a column some columns on: neighbours in a column of memory are too far apart for the machine to guess. */
+static void prefetch_value(tile *t) {
+    cpu_emitter *e = t->p->e;
+    enum { AHEAD = 12 };
+    cpu_bind(e, e->block_axis, LLVMBuildAdd(e->b, e->axis[e->block_axis], cpu_int(e, AHEAD), ""));
+    cpu_bind(e, e->s->lets[t->let].lane_axis, t->first);
+    cpu_prefetch(e, e->k->lets[t->let].b);
+    cpu_unbind(e, e->s->lets[t->let].lane_axis);
+    cpu_unbind(e, e->block_axis);
+}
 static void add_column(tile *t) {
     cpu_panel *p = t->p;
     cpu_emitter *e = p->e;
@@ -261,6 +271,7 @@ static void add_column(tile *t) {
         weight[j] = cpu_panel_load(p, e->s->lets[t->let].weight_at, col, j);
         adds[j] = guarded ? is_visible(e, weight[j]) : NULL;
     }
+    if (!by_row && !e->s->lets[t->let].col_at) prefetch_value(t);
     for (int32_t m = 0; m < height(t); m++) {
         cpu_bind(e, axis, t->at[m]);
         cpu_val number = value_factor(t, 0);

@@ -122,6 +122,7 @@ void cpu_large_angles(cpu_emitter *e, cpu_val x, cpu_val *r, cpu_val *quarter);
 
 /* read.c: elements of buffers and of scratch */
 cpu_val cpu_read(cpu_emitter *e, ir_expr read);
+void cpu_prefetch(cpu_emitter *e, ir_expr read);         /* its element is wanted soon; scalars only */
 void cpu_write(cpu_emitter *e, const ir_store *at, cpu_val value, cpu_val where);
 cpu_val cpu_at(cpu_emitter *e, cpu_val base, cpu_val index, LLVMTypeRef element);        /* address */
 cpu_val cpu_load(cpu_emitter *e, LLVMTypeRef element, cpu_val at, int32_t lanes);         /* neighbours, those of the tail */

@@ -4,6 +4,7 @@
  *
  * Edge cases follow IEEE 754: NaN gives NaN; exp2(-inf) = 0; log2(0) = -inf, log2 of a negative number NaN; overflow gives inf.
  * Rounding to an integer by adding 1.5 * 2^23 (2^52) leaves the integer in the low bits of the sum, which is defined for NaN too. */
+#include <string.h>
 #include "emit.h"
 
 typedef struct {                 /* the floating type at hand and the integers of its size */
@@ -72,6 +73,13 @@ static cpu_val scale(const fp *f, cpu_val p, cpu_val n) {
     cpu_val second = number(f, LLVMBuildShl(b, LLVMBuildAdd(b, rest, bias, ""), shift, ""));
     return mul(f, mul(f, p, first), second);
 }
+/* AVX-512 multiplies by a power of two in one step, rounding as it must at both ends. NULL: this target, or this shape, has no instruction for it. */
+static cpu_val scale_at_once(const fp *f, cpu_val p, cpu_val n) {
+    LLVMTypeRef t = LLVMTypeOf(p);
+    if (LLVMGetTypeKind(t) != LLVMVectorTypeKind || LLVMGetVectorSize(t) != (f->wide ? 8 : 16) || !strstr(f->e->target->features, "+avx512f")) return NULL;
+    cpu_val args[] = {p, n, p, LLVMConstAllOnes(LLVMIntTypeInContext(f->e->c, f->wide ? 8 : 16)), LLVMConstInt(f->e->i32, 4, false)};    /* all lanes; round as ever */
+    return cpu_call(f->e, f->wide ? "llvm.x86.avx512.mask.scalef.pd.512" : "llvm.x86.avx512.mask.scalef.ps.512", NULL, 5, args);
+}
 /* Comparisons with NaN are false, so neither bound is picked for it. */
 static cpu_val clamp(const fp *f, cpu_val x, double lo, double hi) {      /* NaN stays */
     x = pick(f, less(f, x, real(f, lo)), real(f, lo), x);
@@ -87,8 +95,8 @@ cpu_val cpu_exp2(cpu_emitter *e, cpu_val x) {
     const fp f = fp_of(e, x);
     cpu_val low;
     x = f.wide ? clamp(&f, x, -1080, 1025) : clamp(&f, x, -152, 129);
-    cpu_val r = sub(&f, x, nearest(&f, x, &low));
-    return scale(&f, f.wide ? POLY(&f, r, wide) : POLY(&f, r, single), low);
+    cpu_val n = nearest(&f, x, &low), r = sub(&f, x, n), p = f.wide ? POLY(&f, r, wide) : POLY(&f, r, single), y = scale_at_once(&f, p, n);
+    return y ? y : scale(&f, p, low);
 }
 
 /* e^x = 2^n * e^r with r = x - n ln 2, ln 2 in two parts. */
@@ -102,7 +110,8 @@ cpu_val cpu_exp(cpu_emitter *e, cpu_val x) {
     cpu_val n = nearest(&f, mul(&f, x, real(&f, 1.4426950408889634)), &low);
     cpu_val r = fma_(&f, n, real(&f, f.wide ? -0x1.62e42feep-1 : -0x1.62e400p-1), x);
     r = fma_(&f, n, real(&f, f.wide ? -0x1.a39ef35793c76p-33 : -0x1.7f7d1cp-20), r);
-    return scale(&f, f.wide ? POLY(&f, r, wide) : POLY(&f, r, single), low);
+    cpu_val p = f.wide ? POLY(&f, r, wide) : POLY(&f, r, single), y = scale_at_once(&f, p, n);
+    return y ? y : scale(&f, p, low);
 }
 
 /* ---- log2, log: x = m * 2^n with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh((m - 1) / (m + 1)) */

@@ -247,6 +247,14 @@ static cpu_val mark_invariant(cpu_emitter *e, ir_value value, cpu_val load_) {
     return load_;
 }
 
+/* Asks for the element's line without waiting for it; an address beyond the buffer does no harm. Scalars only. */
+void cpu_prefetch(cpu_emitter *e, ir_expr read) {
+    const ir_value value = ir_at(e->u, read)->u.ref;
+    cpu_val buffer = e->buffers[buffer_of(e, value)];
+    const address a = read_address(e, read);
+    cpu_val args[] = {cpu_at(e, buffer, a.base, stored_type(e, e->u->value.at[value].type.dtype)), LLVMConstInt(e->i32, 0, false), LLVMConstInt(e->i32, 3, false), LLVMConstInt(e->i32, 1, false)};
+    cpu_call(e, "llvm.prefetch", e->ptr, 4, args);
+}
 cpu_val cpu_read(cpu_emitter *e, ir_expr read) {
     const ir_value value = ir_at(e->u, read)->u.ref;
     const uint8_t dtype = e->u->value.at[value].type.dtype;

@@ -25,6 +25,7 @@ typedef struct {                 /* one program, compiled */
     rt_module module;            /* of this one graph */
     rt_device *device;           /* NULL: the host */
     rt_pool *pool;
+    bool beside;                 /* the tiles that are forced mean nothing to it: the evaluator runs it */
 } compiled;
 
 /* Blocks of the workspace start as NaN: a kernel that reads what nobody wrote is seen. */
@@ -42,10 +43,26 @@ static const base_allocator poisoned = {poisoned_alloc, poisoned_free, NULL};
 
 /* ---- compiling */
 
+static const ir_target *with_tiles(const ir_target *target, const plan_machine *on, base_arena *arena) {
+    if (!target || !on->keys) return target;
+    ir_target *t = base_copy(arena, target, sizeof *t);
+    t->tile_keys = on->keys;
+    t->tile_vectors = on->vectors;
+    t->tile_block = on->block;
+    return t;
+}
+static bool has_attention(const compiled *c) {
+    for (uint32_t k = 0; k < c->state.n_kernels; k++)
+        if (c->state.schedules[k]->form == IR_ATTEND) return true;
+    return false;
+}
+
 static bool pass_and_compile(compiled *c, ir_graph *g) {
     c->state = (pass_state){.arena = c->arena, .diags = c->diags, .target = c->target, .graph = g};
     if (!pass_run_all(&c->state, &(pass_options){.stop_after = NULL})) return false;
     const uint32_t n = c->state.n_kernels;
+    c->beside = c->on->keys && !has_attention(c);
+    if (c->beside) return true;
     rt_image *images = BASE_ARRAY(c->arena, n + 1, rt_image);
     c->kernels = BASE_ARRAY(c->arena, n + 1, rt_kernel);
     if (n && !c->backend->compile(c->backend, c->target, n, (const ir_schedule *const *)c->state.schedules, NULL, c->arena, images, c->diags)) return false;
@@ -97,8 +114,8 @@ static void *open_program(const diff_target *self, ir_graph *g, base_arena *aren
     compiled *c = BASE_NEW(arena, compiled);
     *c = (compiled){.on = self->env, .arena = arena, .diags = diags};
     c->backend = c->on->backend(arena);
-    c->target = c->backend->target(c->backend, c->on->arch, arena);
-    bool ok = c->target && pass_and_compile(c, g) && open_device(c) && load(c);
+    c->target = with_tiles(c->backend->target(c->backend, c->on->arch, arena), c->on, arena);
+    bool ok = c->target && pass_and_compile(c, g) && (c->beside || (open_device(c) && load(c)));
     c->pool = ok ? rt_pool_create(NULL, THREADS) : NULL;
     if (c->pool) return c;
     close_program(self, c);
@@ -268,6 +285,7 @@ static bool give_back(const one_call *o, base_diags *diags) {
 static bool run(const diff_target *self, void *opened, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
     (void)self;
     compiled *c = opened;
+    if (c->beside) return ir_graph_eval(g, frame, arena, diags);
     rt_model on_one = {.module = &c->module, .device = c->device, .executor = native_serial, .allocator = poisoned}, on_many = on_one;
     on_many.executor = rt_pool_executor(c->pool);
     one_call plain = {.c = c, .g = g, .frame = frame, .arena = arena, .model = on_one}, bad = plain;

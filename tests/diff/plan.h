@@ -8,6 +8,7 @@ typedef struct {
     const ir_backend *(*backend)(base_arena *arena);
     const char *arch;            /* NULL: this machine's */
     bool device;                 /* kernels run on the backend's device; else on the host */
+    int32_t keys, vectors, block; /* register tiles and blocks of attention, forced; 0: as the schedule chooses. Programs without an attention are not run then */
     const char *(*missing)(void);                /* NULL, or returns NULL: its code can run here. Else why not */
 } plan_machine;
 diff_target plan_target(const char *name, const plan_machine *machine);          /* machine must outlive it */
