@@ -78,6 +78,13 @@ static const ir_target *target(const ir_backend *self, const char *arch, base_ar
     (void)self;
     return cpu_target(arch, arena);
 }
+/* Build ids of the plug-in that would be opened and of this library, which makes the images, and the LLVM that the plug-in was built with. */
+static const char *identity(const ir_backend *self, base_arena *arena) {
+    (void)self;
+    const char *half = NULL, *here = base_build_id_of_here(arena);
+    for (uint32_t k = 0; !half && place(arena, k); k++) half = base_build_id_of_file(place(arena, k), arena);
+    return half && here ? base_printf(arena, "LLVM %s, %.16s, %.16s", CPU_LLVM_VERSION, half, here) : NULL;
+}
 static bool emit(const ir_backend *self, const ir_target *t, uint32_t n, const ir_schedule *const *schedules, base_text *out, base_diags *diags) {
     (void)self;
     const cpu_half *half = half_need(diags);
@@ -115,6 +122,8 @@ const ir_backend *cpu_backend(void) {
                                        .unavailable = cpu_unavailable,
                                        .target = target,
                                        .emit = emit,
+                                       .identity = identity,
+                                       .apart = true,
                                        .compile = compile};
     return &backend;
 }

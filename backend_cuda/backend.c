@@ -96,9 +96,20 @@ static void device_destroy(const ir_backend *self, rt_device *device) {
     cuda_device_destroy(device);
 }
 
+/* The version of NVRTC, and this library, which writes the text. */
+static const char *identity(const ir_backend *self, base_arena *arena) {
+    char error[ERROR_TEXT];
+    cuda_nvrtc nvrtc;
+    if (!cuda_nvrtc_open(&nvrtc, options_of(self), error, sizeof error)) return NULL;
+    const int major = nvrtc.major, minor = nvrtc.minor;
+    cuda_nvrtc_close(&nvrtc);
+    const char *here = base_build_id_of_here(arena);
+    return here ? base_printf(arena, "NVRTC %d.%d, %.16s", major, minor, here) : NULL;
+}
+
 const ir_backend *cuda_backend_create(base_arena *arena, const cuda_options *options) {
     cuda_backend *b = BASE_NEW(arena, cuda_backend);
-    b->base = (ir_backend){.struct_size = sizeof(ir_backend), .name = "cuda", .unavailable = unavailable, .target = target, .emit = emit, .compile = compile,
+    b->base = (ir_backend){.struct_size = sizeof(ir_backend), .name = "cuda", .unavailable = unavailable, .target = target, .emit = emit, .identity = identity, .compile = compile,
                            .device_create = device_create, .device_destroy = device_destroy};
     /* All NULL by the arena: search the usual places. */
     if (!options) return &b->base;

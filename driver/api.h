@@ -55,6 +55,8 @@ struct attn_context {
     rt_executor executor;                    /* the pool's or the host's */
     int threads;
     const ir_backend *cuda;                  /* NULL: not built in */
+    const char *cache_path;                  /* of compiled code; NULL: none is kept */
+    int64_t cache_bytes;                     /* 0: the default */
 };
 attn_context *api_context_retain(attn_context *context);
 
@@ -101,6 +103,10 @@ const api_graph *api_graph_find(const attn_program *program, const char *name); 
 void api_use_files(api_call *call, const attn_program *program);     /* messages of this call may point into the program */
 uint32_t api_tensor_find(const rt_graph *graph, uint32_t kind, const char *name);                  /* UINT32_MAX: none */
 bool api_unknown_graph(api_call *call, const attn_program *program, const char *name);             /* reports; false */
+
+/* ---- code.c: images of kernels, cached or compiled; their bytes lie in the arena. false: reported */
+bool drv_images(api_call *call, const attn_context *context, const ir_backend *backend, const ir_target *target, uint32_t n,
+                const ir_schedule *const *schedules, base_arena *arena, rt_image *images);
 
 /* ---- compile.c: from a program to a module */
 enum { API_MOST_ENTRIES = 16 };              /* of one graph */

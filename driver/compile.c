@@ -95,9 +95,7 @@ static void keep_remarks(attn_module *m, const pass_state *s, rt_entry *e, const
 static bool compile_kernels(api_call *call, attn_module *m, const pass_state *s, api_entry *e, rt_kernel *kernels) {
     rt_image *images = BASE_ARRAY(call->scratch, s->n_kernels, rt_image);
     if (s->n_kernels == 0) return true;
-    if (!m->backend->compile(m->backend, s->target, s->n_kernels, (const ir_schedule *const *)s->schedules, &m->context->executor, m->arena, images,
-                             call->diags))
-        return false;
+    if (!drv_images(call, m->context, m->backend, s->target, s->n_kernels, (const ir_schedule *const *)s->schedules, m->arena, images)) return false;
     for (uint32_t k = 0; k < s->n_kernels; k++) kernels[k] = ir_kernel_contract(s->schedules[k]->kernel, images[k]);
     return drv_load(call, m, e, s->n_kernels, kernels);
 }
@@ -207,8 +205,8 @@ static bool find_target(api_call *call, const attn_context *context, const char 
     *backend = NULL;
     if (!drv_target_exists(name)) return drv_target_unknown(call, name);
     *backend = drv_backend(context, name);
-    const char *why = *backend ? (*backend)->unavailable(*backend, call->scratch) : NULL;
-    /* The evaluator needs nothing of the machine, so that it is never missing. */
+    /* The evaluator needs nothing of the machine. Nor does what was compiled for the host before: whether its compiler is there shows when it is wanted. */
+    const char *why = *backend && (*backend)->device_create ? (*backend)->unavailable(*backend, call->scratch) : NULL;
     if (why) base_report(call->diags, BASE_MSG_TARGET_MISSING, (base_span){0, 0, 0}, name, why);
     return !why;
 }

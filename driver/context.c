@@ -60,6 +60,9 @@ static attn_status create(api_call *call, void *args) {
     /* Whatever is made from this context takes its memory here, so the allocator must outlive them all. */
     c->allocator = call->allocator;
     c->references = 1;
+    if (o->cache_bytes < 0) return api_argument(call, "attn_context_options.cache_bytes is negative");
+    c->cache_path = o->cache_path && *o->cache_path ? base_strdup(arena, o->cache_path) : NULL;
+    c->cache_bytes = o->cache_bytes;
     drv_backends_create(c, o);
     if (!choose_executor(call, c, o)) return api_argument(call, "attn_context_options.executor has no struct_size or no function run");
     *a->out = c;

@@ -13,6 +13,10 @@ struct ir_backend {
     const ir_target *(*target)(const ir_backend *self, const char *arch, base_arena *arena);   /* arch NULL: this machine's */
     /* One text for all kernels, as handed to the target's compiler: LLVM IR or CUDA C. */
     bool (*emit)(const ir_backend *self, const ir_target *target, uint32_t n, const ir_schedule *const *schedules, base_text *out, base_diags *diags);
+    /* What, beside kernel, schedule and target, decides which machine code comes out: versions of the compiler and of the emitter, as a text in the arena.
+     * NULL: not known, so no code of before can be trusted to be the same. Opens no code generator. */
+    const char *(*identity)(const ir_backend *self, base_arena *arena);
+    bool apart;                                        /* kernels that are compiled together do not share their bytes */
     /* Machine code for the kernels, in the order given: n images, filled in, their bytes in the arena. executor: compiles with its threads; NULL: with
      * this one alone. On the CPU a kernel gives the same bytes whatever is compiled beside it, on any number of threads. */
     bool (*compile)(const ir_backend *self, const ir_target *target, uint32_t n, const ir_schedule *const *schedules, const rt_executor *executor,

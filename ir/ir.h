@@ -385,6 +385,7 @@ typedef struct ir_schedule {     /* all that an emitter needs beside the kernel;
 } ir_schedule;
 /* schedule.c */
 void ir_schedule_print(const ir_schedule *s, base_text *out);
+void ir_schedule_spell(const ir_schedule *s, base_text *out);                   /* every field: equal texts of kernel and schedule are equal code */
 /* schedule_verify.c */
 bool ir_schedule_verify(const ir_schedule *s);           /* else reports the rule that is broken */
 

@@ -67,6 +67,42 @@ static void print_let(const writer *w, uint32_t i) {
     base_text_add(w->out, "\n");
 }
 
+/* ---- every field, for who must know whether two schedules are the same */
+
+static void spell_expr(const writer *w, ir_expr e) {
+    base_text_add(w->out, " ");
+    if (e) ir_expr_print(w->s->kernel->unit, e, w->out);
+    base_text_add(w->out, ";");
+}
+
+static void spell_let(const writer *w, const ir_let_schedule *l) {
+    base_text_add(w->out, "%d %d %d %d %d %d", l->place, l->lanes, l->lane_axis, l->col_axis, l->kept, l->packed);
+    spell_expr(w, l->at);
+    spell_expr(w, l->moved_at);
+    spell_expr(w, l->factor_at);
+    spell_expr(w, l->weight_at);
+    base_text_add(w->out, "\n");
+}
+
+/* A field that is missing here would let code be taken for another's: every member of ir_schedule and of what it points to stands here, but the kernel, and
+ * the prediction, which no code depends on. A new member changes a size below: spell it, then put the new size. */
+_Static_assert(sizeof(void *) != 8 || (sizeof(ir_schedule) == 104 && sizeof(ir_let_schedule) == 40 && sizeof(ir_axis_schedule) == 8),
+               "a schedule has a new member: ir_schedule_spell has to spell it");
+void ir_schedule_spell(const ir_schedule *s, base_text *out) {
+    const writer w = {s, NULL, out};
+    base_text_add(out, "%d %d %d %d %d %d %d %d %d %d\n", s->form, s->lanes, s->lane_axis, s->row_axis, s->width, s->row_tile, s->col_block, s->micro_rows,
+                  s->micro_cols, s->rising);
+    for (uint32_t a = 0; a < s->kernel->n_axes; a++) base_text_add(out, "%d %d;", s->axes[a].walk, s->axes[a].tile);
+    for (uint32_t i = 0; i < s->kernel->n_lets; i++) spell_let(&w, &s->lets[i]);
+    base_text_add(out, "%d %d", s->walk, s->out_axis);
+    spell_expr(&w, s->rows_at);
+    spell_expr(&w, s->out_at);
+    spell_expr(&w, s->items);
+    spell_expr(&w, s->cost_of_item);
+    spell_expr(&w, s->period);
+    spell_expr(&w, s->scratch_bytes);
+}
+
 /* For people and golden texts; nothing reads it back. */
 void ir_schedule_print(const ir_schedule *s, base_text *out) {
     const writer w = {s, ir_axis_names(s->kernel, out->arena), out};

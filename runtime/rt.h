@@ -1,6 +1,6 @@
 /* The runtime: what runs a compiled module. Arrays, files, weights, threads, the host as a device, and the interpreter of steps.
  *
- * Reading order: array -> file, npy, json, safetensors -> weights -> clock -> pool -> code -> host -> ints -> bind -> run.
+ * Reading order: array -> file, npy, json, safetensors -> weights -> clock -> pool -> code, cache -> host -> ints -> bind -> run.
  * Memory: of arenas where it ends with a call or an object, of a base_allocator where threads share it. What fails reports to
  * a base_diags and returns false.
  */
@@ -114,6 +114,20 @@ rt_executor rt_pool_executor(rt_pool *pool);
  * *out: NULL if there was nothing to place. false: error says why ("out of memory" if it is that). */
 bool rt_code_load(uint32_t n, rt_kernel *kernels, void **out, char *error, size_t error_n);
 void rt_code_unload(void *code);                 /* when none of the kernels runs any more; NULL is allowed */
+
+/* ---- cache.c: images of kernels in a folder, by a digest of what they were made from. Whatever cannot be read, or is damaged, is not there. */
+enum { RT_CACHE_NAME = 40 };                     /* bytes of a file's name, with its zero */
+typedef struct { int folder; bool missing; } rt_cache;                           /* folder: a descriptor, -1: none; missing: there is no such folder */
+typedef struct { const char *kernel, *target; rt_image image; } rt_cached;       /* target: for whom and by whom it was compiled, for people */
+typedef struct { const char *name; int64_t bytes, used; const char *damage; rt_cached code; } rt_cache_entry;   /* used: seconds since 1970; damage: NULL, or why it does not count */
+/* Only a folder of this user's, not a link, that nobody else may write to. create: it and the folders above, readable by nobody else. false: why not. */
+bool rt_cache_open(rt_cache *cache, const char *path, bool create, base_arena *arena, const char **why);
+void rt_cache_close(rt_cache *cache);            /* may be called twice */
+bool rt_cache_find(const rt_cache *cache, const base_digest *key, base_arena *arena, rt_cached *out);  /* what it finds lies in the arena */
+bool rt_cache_store(const rt_cache *cache, const base_digest *key, const rt_cached *from, base_arena *arena);    /* false: there is no room, or no right */
+rt_cache_entry *rt_cache_list(const rt_cache *cache, base_arena *arena, size_t *n);                /* each read and checked; the oldest first */
+int64_t rt_cache_clear(const rt_cache *cache, base_arena *arena, int64_t *bytes);                  /* entries removed */
+void rt_cache_trim(const rt_cache *cache, int64_t most, base_arena *arena);      /* removes the oldest if all are more than `most` bytes */
 
 /* ---- host.c: the CPU as a device */
 typedef struct { rt_device device; rt_executor executor; base_allocator allocator; } rt_host;

@@ -20,12 +20,13 @@ typedef struct {
     int threads;
     unsigned long long seed;
     double tolerance;                        /* 0: by type */
-    bool has_seed, print, json, code, help;
+    bool has_seed, print, json, code, no_cache, help;
 } cli_options;
 
 typedef struct {                             /* what a verb works with; cli_close ends it all */
     const cli_options *options;
     attn_diagnostics *diagnostics;
+    char *cache;                             /* folder of compiled code; NULL: none */
     attn_context *context;
     attn_program *program;
     attn_module *module;
@@ -101,5 +102,6 @@ int verb_bench(cli_session *s);
 int verb_verify(cli_session *s);
 int verb_ir(cli_session *s);
 int verb_explain(cli_session *s);
+int verb_cache(cli_session *s);
 int verb_generate(cli_session *s);
 #endif

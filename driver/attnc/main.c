@@ -8,22 +8,23 @@ const cli_verb cli_verbs[] = {
     {"check", "check a program and list its graphs", "attnc check FILE [--json]", "attnc check gqa.attn", "j", NULL, verb_check},
     {"run", "compute a graph",
      "attnc run FILE [--graph NAME] --in name=file.npy ... [--out name=file.npy ...] [--weights file.safetensors]\n"
-     "               [--target cpu|eval|cuda] [--threads N] [--dims A=1,B=2] [--seed N] [--print]",
-     "attnc run gqa.attn --in q=q.npy k=k.npy v=v.npy --out o=o.npy", "giowtndsp", NULL, verb_run},
+     "               [--target cpu|eval|cuda] [--threads N] [--dims A=1,B=2] [--seed N] [--print] [--no-cache]",
+     "attnc run gqa.attn --in q=q.npy k=k.npy v=v.npy --out o=o.npy", "giowtndspk", NULL, verb_run},
     {"bench", "time a graph and compare with the machine's peak",
      "attnc bench FILE [--graph NAME] [--in name=file.npy ...] [--weights file.safetensors] [--target T] [--threads N]\n"
-     "                 [--dims A=1,B=2] [--seed N] [--json]",
-     "attnc bench gqa.attn --dims B=1,S=2048,T=2048,H=8,G=8,D=64 --json", "giwtndsj", NULL, verb_bench},
+     "                 [--dims A=1,B=2] [--seed N] [--json] [--no-cache]",
+     "attnc bench gqa.attn --dims B=1,S=2048,T=2048,H=8,G=8,D=64 --json", "giwtndsjk", NULL, verb_bench},
     {"verify", "compare targets with the float64 evaluator",
      "attnc verify FILE [--graph NAME] [--in name=file.npy ...] [--weights file.safetensors] [--target T] [--threads N]\n"
-     "                  [--dims A=1,B=2] [--seed N] [--tolerance X] [--json]",
-     "attnc verify gqa.attn --dims S=33,T=65 --seed 7", "giwtndsjx", NULL, verb_verify},
+     "                  [--dims A=1,B=2] [--seed N] [--tolerance X] [--json] [--no-cache]",
+     "attnc verify gqa.attn --dims S=33,T=65 --seed 7", "giwtndsjxk", NULL, verb_verify},
     {"ir", "print what the compiler has after a pass", "attnc ir FILE [--graph NAME] [--target T] [--after PASS | --code]", "attnc ir gqa.attn --after lower",
      "gtac", NULL, verb_ir},
     {"explain", "show kernels, remarks, predicted and measured time",
      "attnc explain FILE [--graph NAME] [--in name=file.npy ...] [--weights file.safetensors] [--target T] [--threads N]\n"
-     "                   [--dims A=1,B=2] [--seed N] [--json]",
-     "attnc explain gqa.attn --dims S=512,T=512", "giwtndsj", NULL, verb_explain},
+     "                   [--dims A=1,B=2] [--seed N] [--json] [--no-cache]",
+     "attnc explain gqa.attn --dims S=512,T=512", "giwtndsjk", NULL, verb_explain},
+    {"cache", "list compiled code that is kept, check it, remove it", "attnc cache list|verify|clear [--json]", "attnc cache verify", "j", "list|verify|clear", verb_cache},
     {"generate", "print the manual page, or completions for a shell", "attnc generate man|bash|zsh|fish", "attnc generate bash > ~/.local/share/bash-completion/completions/attnc",
      "", "man|bash|zsh|fish", verb_generate},
 };

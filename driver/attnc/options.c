@@ -18,6 +18,7 @@ const cli_flag cli_flags[] = {
     {"--json", 'j', 0, "                results as JSON"},
     {"--after", 'a', 's', "PASS            frontend, or the name of a pass"},
     {"--code", 'c', 0, "                the text that the target's own compiler gets"},
+    {"--no-cache", 'k', 0, "                compile everything, and keep nothing of it"},
     {"--tolerance", 'x', 'r', "X               allowed error, absolute and relative; without it by type"},
 };
 const size_t cli_n_flags = sizeof cli_flags / sizeof *cli_flags;
@@ -140,6 +141,7 @@ static void switch_on(cli_options *o, char letter) {
     if (letter == 'p') o->print = true;
     if (letter == 'j') o->json = true;
     if (letter == 'c') o->code = true;
+    if (letter == 'k') o->no_cache = true;
 }
 
 /* Only among those that the verb accepts. */

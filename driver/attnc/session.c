@@ -43,6 +43,19 @@ int cli_failed(cli_session *s, attn_status status) {
     return status == ATTN_OK ? CLI_FINE : status == ATTN_ERROR_ARGUMENT ? CLI_USAGE : CLI_WRONG;
 }
 
+/* The folder of compiled code by the environment, to be freed; NULL: none, or no memory, which makes compiling slower and nothing else.
+ * A relative XDG_CACHE_HOME is not to be used, says the XDG base directory specification. */
+static char *cache_folder(void) {
+    const char *own = cli_environment(CLI_ATTN_CACHE_DIR), *base = cli_environment(CLI_XDG_CACHE_HOME), *home = cli_environment(CLI_HOME);
+    const bool xdg = base && *base == '/';
+    if (own) return *own ? strdup(own) : NULL;
+    if (!xdg && (!home || !*home)) return NULL;
+    const char *from = xdg ? base : home, *rest = xdg ? "/attn/code" : "/.cache/attn/code";
+    char *out = malloc(strlen(from) + strlen(rest) + 1);
+    if (out) strcat(strcpy(out, from), rest);
+    return out;
+}
+
 /* The library reads no environment: these variables become options here. */
 int cli_open(cli_session *s, const cli_options *o) {
     attn_context_options c = ATTN_CONTEXT_OPTIONS_INIT;
@@ -50,6 +63,8 @@ int cli_open(cli_session *s, const cli_options *o) {
     c.threads = o->threads;
     /* CUDA_PATH, then CUDA_HOME: installers set either. The strings are copied by the library. */
     c.cuda_path = cli_environment(CLI_CUDA_PATH) ? cli_environment(CLI_CUDA_PATH) : cli_environment(CLI_CUDA_HOME);
+    s->cache = o->no_cache ? NULL : cache_folder();
+    c.cache_path = s->cache;
     c.python_paths = cli_environment(CLI_VIRTUAL_ENV);
     /* Without a list there is nothing to show a message from: cli_failed then says what the status is called. */
     attn_status status = attn_diagnostics_create(NULL, &s->diagnostics);
@@ -328,4 +343,5 @@ void cli_close(cli_session *s) {
     attn_program_destroy(s->program);
     attn_context_destroy(s->context);
     attn_diagnostics_destroy(s->diagnostics);
+    free(s->cache);
 }

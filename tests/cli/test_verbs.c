@@ -3,7 +3,7 @@
 #include <jansson.h>
 #include <math.h>
 
-static const char *const verbs[] = {"check", "run", "bench", "verify", "ir", "explain", "generate"};
+static const char *const verbs[] = {"check", "run", "bench", "verify", "ir", "explain", "cache", "generate"};
 
 static void test_help(void **state) {
     (void)state;
@@ -174,6 +174,30 @@ static void test_ir(void **state) {
     expect(0, "__global__", "$A ir a.attn --code --target cuda");
 }
 
+/* Where code is kept, by the environment; and no LLVM where all is there, which the loader's own trace shows. */
+static void test_cache(void **state) {
+    (void)state;
+    expect(0, "0 kernels, 0 bytes, 0 damaged, in kept", "ATTN_CACHE_DIR=kept $A cache list");
+    expect(0, "l:", "ATTN_CACHE_DIR=kept $A run a.attn --seed 1 --print");
+    expect(0, "LLVM", "ATTN_CACHE_DIR=kept $A cache list");
+    expect(0, "0 damaged", "ATTN_CACHE_DIR=kept $A cache verify");
+    expect(0, "none", "LD_DEBUG=files ATTN_CACHE_DIR=kept $A run a.attn --seed 1 --print 2>&1 | grep LLVM || echo none");
+    expect(0, "libLLVM", "LD_DEBUG=files ATTN_CACHE_DIR=kept $A run a.attn --seed 1 --no-cache 2>&1 | grep LLVM");
+    expect(0, "\"damage\": null", "ATTN_CACHE_DIR=kept $A cache list --json");
+    expect(0, "[]", "ATTN_CACHE_DIR=kept $A cache verify --json");
+    expect(0, NULL, "for f in kept/*; do echo more >> $f; done");
+    expect(1, NULL, "ATTN_CACHE_DIR=kept $A cache verify");
+    expect(0, "damaged: its length is wrong", "ATTN_CACHE_DIR=kept $A cache verify || true");
+    expect(0, "{\"removed\": ", "ATTN_CACHE_DIR=kept $A cache clear --json");
+    expect(0, "removed 0 kernels, 0 bytes, from kept", "ATTN_CACHE_DIR=kept $A cache clear");
+    expect(0, "in $PWD/x/attn/code", "unset ATTN_CACHE_DIR; XDG_CACHE_HOME=$PWD/x $A cache list | sed \"s,$PWD,\\$PWD,\"");
+    expect(0, "in $PWD/.cache/attn/code", "unset ATTN_CACHE_DIR; XDG_CACHE_HOME=relative HOME=$PWD $A cache list | sed \"s,$PWD,\\$PWD,\"");
+    expect(1, "E1024", "ATTN_CACHE_DIR= $A cache list");
+    expect(1, "E0806", "ln -s kept link; ATTN_CACHE_DIR=link $A cache list");
+    expect(2, "cache takes list|verify|clear, not 'prune'", "$A cache prune");
+    expect(0, NULL, "rm -r kept link");
+}
+
 static void test_explain(void **state) {
     (void)state;
     expect(0, "predicted ms", "$A explain a.attn --dims S=64,T=64,D=32");
@@ -196,7 +220,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_help), cmocka_unit_test(test_generate),  cmocka_unit_test(test_check),         cmocka_unit_test(test_run),    cmocka_unit_test(test_threads),
         cmocka_unit_test(test_try),   cmocka_unit_test(test_weights),       cmocka_unit_test(test_bench),  cmocka_unit_test(test_bench_visible),
-        cmocka_unit_test(test_verify), cmocka_unit_test(test_ir),           cmocka_unit_test(test_explain),
+        cmocka_unit_test(test_verify), cmocka_unit_test(test_ir),           cmocka_unit_test(test_cache), cmocka_unit_test(test_explain),
     };
     return cmocka_run_group_tests(tests, shell_open, shell_close);
 }

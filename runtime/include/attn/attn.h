@@ -126,8 +126,11 @@ typedef struct attn_context_options {
     const char *python_paths;        /* roots of Python installations that may hold libnvrtc, separated by ':'; NULL: the system's alone */
     const char *nvrtc;               /* this libnvrtc and no other; NULL: search */
     const char *cuda_driver;         /* likewise libcuda */
+    /* A folder where compiled kernels are kept, so that the next compile of the same is a matter of reading: see attn_cache_list. Copied. */
+    const char *cache_path;          /* NULL, "": none is kept */
+    int64_t cache_bytes;             /* when it holds more, what was not used for longest goes; 0: 256 MiB */
 } attn_context_options;
-#define ATTN_CONTEXT_OPTIONS_INIT {sizeof(attn_context_options), 0, NULL, NULL, NULL, NULL, NULL, NULL}
+#define ATTN_CONTEXT_OPTIONS_INIT {sizeof(attn_context_options), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0}
 
 /* options: NULL for all defaults. Fails with ATTN_ERROR_ARGUMENT (negative threads, an executor that cannot run) or ATTN_ERROR_MEMORY. */
 ATTN_API attn_status attn_context_create(const attn_context_options *options, attn_diagnostics *diagnostics, attn_context **out);
@@ -142,6 +145,29 @@ ATTN_API const attn_executor *attn_context_executor(const attn_context *context)
 /* Measures what this machine's vector units can do: f32 multiply-adds per second on all threads of the context, in Gflop/s (a multiply-add
  * counts as two). Takes about `seconds`. The ceiling that `attnc bench` compares with. */
 ATTN_API attn_status attn_context_peak(attn_context *context, double seconds, double *gflops);
+
+/* The cache of compiled code: a folder with a file per kernel, named by a digest of all that decides the code: the texts of kernel, schedule and
+ * target, and which compiler made it. A module that finds all its kernels there never loads LLVM. The folder and those above it are created as they
+ * are wanted, readable by this user alone; several processes may use one at the same time. What is in it runs, so it is used only if it
+ * belongs to this user, is no link, and nobody else may write to it. A cache that cannot be read or written, a full disk, a damaged file: modules
+ * are as without a cache, and made more slowly. */
+typedef struct attn_cache_entry {
+    size_t struct_size;
+    const char *file;       /* its name in the folder */
+    const char *kernel;     /* its name in the program it was compiled from first; NULL if damaged */
+    const char *target;     /* for which machine, by which compiler; NULL if damaged */
+    int64_t bytes;          /* of the file */
+    int64_t used;           /* when it was written or used last, to the hour: seconds since 1970 */
+    const char *damage;     /* NULL: it is sound; else what is wrong. Damaged files are never used, and replaced when their kernel is compiled */
+} attn_cache_entry;
+typedef void attn_cache_visitor(void *self, const attn_cache_entry *entry);
+
+/* Reads and checks every entry and hands it to `visit`, what was not used for longest first; texts live until it returns. A folder that is not there
+ * is empty. ATTN_ERROR_ARGUMENT: the context has no cache. ATTN_ERROR_ENVIRONMENT: the folder is not used, and `diagnostics` says why. */
+ATTN_API attn_status attn_cache_list(attn_context *context, attn_cache_visitor *visit, void *self, attn_diagnostics *diagnostics);
+
+/* Removes all entries, and nothing else that may lie in the folder. n_removed, bytes: NULL, or how much that was. Fails as attn_cache_list does. */
+ATTN_API attn_status attn_cache_clear(attn_context *context, int64_t *n_removed, int64_t *bytes, attn_diagnostics *diagnostics);
 
 /* Targets that this build knows: "eval", the float64 evaluator that defines what programs mean (slow, everywhere); "cpu", machine
  * code by LLVM; "cuda". NULL beyond the last. */
