@@ -158,6 +158,9 @@ bool drv_run_options(attn_run_options *to, const attn_run_options *from);
 /* Tensors of a call in the order of the entry; reports what is missing, twice or unknown. */
 bool drv_arguments(api_call *call, const rt_graph *graph, const attn_run_options *options, const rt_array *params, rt_array *tensors);
 
+/* ---- operations.c */
+double drv_operations(api_call *call, const ir_plan *plan, const rt_call *bound);      /* after rt_bind; arithmetic of visible pairs */
+
 /* ---- eval.c: the evaluator as a target */
 attn_status drv_eval(api_call *call, attn_module *module, const ir_graph *graph, rt_call *run);
 #endif

@@ -257,8 +257,6 @@ static double steps(counting *c) {
 
 /* ---- */
 
-typedef struct { attn_model *model; const attn_run_options *options; double out; } asking;
-
 static const rt_array *dense(api_call *call, const rt_array *a) {
     rt_array *out = BASE_NEW(call->scratch, rt_array);
     int64_t n = 0;
@@ -279,35 +277,10 @@ static void find_inputs(api_call *call, counting *c, const ir_graph *g, const rt
         if (g->body.at[k]->form == IR_FORM_INPUT) c->inputs[g->body.at[k]->source.value] = dense(call, &tensors[at++]);
 }
 
-/* Binds as a run would, so that dimensions have their values and mistakes their messages, but launches nothing. */
-static attn_status operations(api_call *call, void *args) {
-    asking *a = args;
-    attn_module *m = a->model->module;
-    uint32_t graph = drv_module_graph(m, a->options->graph);
-    attn_run_options o = *a->options;
-    /* Nothing is computed, so outputs that the caller names are not looked at. */
-    o.n_outputs = 0;
-    drv_use_sources(call, m);
-    if (graph == RT_NONE) return drv_not_in_module(call, m, o.graph), ATTN_ERROR_ARGUMENT;
-    if (!m->backend) return api_argument(call, "operations are counted in kernels, and the evaluator and modules from files have none to look at");
-    const rt_instance *i = &a->model->rt.graphs[graph];
-    rt_array *tensors = BASE_ARRAY(call->scratch, i->graph->n_tensors, rt_array);
-    rt_call c = {.instance = i, .arena = call->scratch, .diags = call->diags, .tensors = tensors};
-    if (!drv_arguments(call, i->graph, &o, i->params, tensors) || !rt_bind(&c)) return api_status(call);
-    const ir_plan *plan = m->graphs[graph].entries[c.entry].plan;
-    counting count = {.plan = plan, .entry = rt_entry_of(&c), .call = &c, .unit = plan->graph->unit, .state = 1};
+/* Of a call that is bound, of an entry with a plan. */
+double drv_operations(api_call *call, const ir_plan *plan, const rt_call *bound) {
+    counting count = {.plan = plan, .entry = rt_entry_of(bound), .call = bound, .unit = plan->graph->unit, .state = 1};
     count.at = BASE_ARRAY(call->scratch, count.unit->var.n + 1, int64_t);
-    find_inputs(call, &count, plan->graph, tensors);
-    a->out = steps(&count);
-    return ATTN_OK;
-}
-
-attn_status attn_model_operations(attn_model *model, const attn_run_options *options, attn_diagnostics *diagnostics, double *out) {
-    asking a = {model, options, 0};
-    attn_run_options o;
-    if (!model || !out || !drv_run_options(&o, options)) return ATTN_ERROR_ARGUMENT;
-    a.options = &o;
-    attn_status status = api_run(&model->module->context->allocator, diagnostics, operations, &a);
-    *out = a.out;
-    return status;
+    find_inputs(call, &count, plan->graph, bound->tensors);
+    return steps(&count);
 }

@@ -382,6 +382,7 @@ typedef struct ir_schedule {     /* all that an emitter needs beside the kernel;
     ir_expr period;              /* items after which costs repeat, over dims; 0: none */
     ir_expr scratch_bytes;       /* per worker */
     double predicted_s;          /* at the representative dimensions */
+    double unit_s;               /* likewise, of one operation of cost_of_item */
 } ir_schedule;
 /* schedule.c */
 void ir_schedule_print(const ir_schedule *s, base_text *out);

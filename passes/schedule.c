@@ -421,6 +421,7 @@ ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, c
     pass_choose_order(&p);
     s->scratch_bytes = p.scratch;
     s->predicted_s = pass_seconds(k, target, representative);
+    s->unit_s = s->predicted_s / fmax(1, pass_size(p.u, s->items, representative) * pass_size(p.u, s->cost_of_item, representative));
     return s;
 }
 

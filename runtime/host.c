@@ -48,12 +48,24 @@ static bool host_zero(rt_device *self, void *at, size_t bytes) {
     return true;
 }
 
+/* A frame that kernels read as theirs, with what counting needs behind it. */
+typedef struct { rt_frame frame; rt_kernel_fn *fn; rt_tally *tally; } counted;
+
+/* In place of the kernel's own function, so that any executor counts, and each thread its own. */
+static void compute_counted(const rt_frame *frame, int64_t first, int64_t last, void *scratch) {
+    const counted *c = (const counted *)frame;
+    int64_t start = rt_now_ns();
+    c->fn(&c->frame, first, last, scratch);
+    rt_tally_items(c->tally, last - first, rt_now_ns() - start);
+}
+
 /* An executor says no when the call is over or there is no memory; a job that was cancelled is no failure of memory, and the
  * interpreter looks at that first. */
 static bool host_launch(rt_device *self, const rt_launch *launch) {
     rt_host *host = (rt_host *)self;
     /* The frame is passed on by address: run returns when the last item is done. */
-    rt_job job = {.struct_size = sizeof job, .fn = launch->kernel->fn, .frame = &launch->frame, .items = launch->items, .order = launch->order,
+    const counted c = {launch->frame, launch->kernel->fn, launch->tally};
+    rt_job job = {.struct_size = sizeof job, .fn = c.tally ? compute_counted : c.fn, .frame = &c.frame, .items = launch->items, .order = launch->order,
                   .cost_of_item = launch->cost_of_item, .scratch_bytes = launch->scratch_bytes, .period = launch->period, .call = launch->call};
     if (host->executor.run(host->executor.self, &job)) return true;
     snprintf(self->error, sizeof self->error, "out of memory");

@@ -321,6 +321,8 @@ static bool make_instance(loading *l, uint32_t graph) {
     rt_instance *i = &m->graphs[graph];
     *i = (rt_instance){.graph = g, .device = m->device, .executor = m->executor, .allocator = m->allocator, .blocks = m->blocks};
     i->fixed = BASE_ARRAY(l->arena, g->n_entries, void **);
+    i->tally = BASE_ARRAY(l->arena, g->n_entries, rt_tally *);
+    for (uint32_t e = 0; e < g->n_entries; e++) i->tally[e] = rt_tally_create(l->arena);
     for (uint32_t e = 0; e < g->n_entries; e++) i->fixed[e] = BASE_ARRAY(l->arena, g->entries[e].n_buffers, void *);
     return load_params(l, i);
 }

@@ -1,6 +1,6 @@
 /* The runtime: what runs a compiled module. Arrays, files, weights, threads, the host as a device, and the interpreter of steps.
  *
- * Reading order: array -> file, npy, json, safetensors -> weights -> clock -> pool -> code, cache -> host -> ints -> bind -> run.
+ * Reading order: array -> file, npy, json, safetensors -> weights -> clock -> pool -> code, cache -> tally -> host -> ints -> bind -> run -> cost.
  * Memory: of arenas where it ends with a call or an object, of a base_allocator where threads share it. What fails reports to
  * a base_diags and returns false.
  */
@@ -103,6 +103,14 @@ uint32_t rt_storage_places(const char *storage); /* how many {x} it has */
 const char *rt_storage_name(base_arena *arena, const char *storage, const int64_t *index);         /* with the k-th place filled in: index[k] */
 void rt_next_index(uint32_t rank, const int64_t *dim, int64_t *index);           /* row-major; after the last comes the first */
 
+/* ---- tally.c: counters of an entry, kept per thread */
+typedef struct { int64_t calls, ended_early, items; double busy_s, elapsed_s, predicted_s; } rt_counts;
+typedef struct rt_tally rt_tally;
+rt_tally *rt_tally_create(base_arena *arena);
+void rt_tally_items(rt_tally *t, int64_t items, int64_t busy_ns);                /* computed by the calling thread */
+void rt_tally_call(rt_tally *t, bool done, int64_t elapsed_ns, double predicted_s);
+rt_counts rt_tally_take(rt_tally *t, bool reset);
+
 /* ---- pool.c: threads of a context */
 typedef struct rt_pool rt_pool;
 rt_pool *rt_pool_create(const base_allocator *allocator, int n_threads);         /* 0: one per usable CPU. NULL: no memory */
@@ -152,6 +160,7 @@ typedef struct {                                 /* a graph made ready on a devi
     rt_array *params;                            /* by index of graph->tensors; data are the device's; other tensors: rank RT_UNKNOWN */
     void ***fixed;                               /* by entry, by buffer: where constants and results of the set-up lie on the device */
     rt_blocks *blocks;
+    rt_tally **tally;                            /* by entry; NULL: nothing is counted */
 } rt_instance;
 typedef struct { double seconds; int64_t launches; } rt_kernel_time;
 typedef struct {
@@ -166,6 +175,8 @@ typedef struct {
     struct rt_block *memory;
     const bool *done;                            /* of a set-up, by step: launches that another has made already; NULL: none */
     bool cancelled, late, no_memory;             /* why it ended, if that is no message */
+    int64_t items;                               /* of the launches so far, */
+    double predicted_s;                          /* and what the cost model says of them */
 } rt_call;
 rt_blocks *rt_blocks_create(const base_allocator *allocator, rt_device *device); /* device NULL: the host's. NULL: no memory */
 void rt_blocks_destroy(rt_blocks *blocks);
@@ -179,6 +190,11 @@ const char *rt_tensor_text(base_arena *arena, uint32_t dtype, uint32_t rank, con
 void rt_tensor_shape(const rt_call *call, uint32_t tensor, int64_t *dim);        /* after rt_bind: as the host sees it */
 bool rt_run(rt_call *call);                      /* after rt_bind */
 bool rt_run_setup(rt_call *call);                /* the steps that params alone decide; entry and slots are set */
+
+/* ---- cost.c: what a call will cost, without running. Numbers of launches and items are doubles, as loops may multiply them beyond int64 */
+typedef struct { double launches, items, tensor_bytes; int64_t workspace_bytes; double predicted_s, elapsed_s; } rt_cost;
+double rt_launch_seconds(const rt_step *s, const int64_t *slots);                /* on one core, by the cost model */
+rt_cost rt_cost_of(const rt_call *call, int workers);                            /* after rt_bind */
 void rt_release(rt_call *call);                  /* its memory, also when rt_run failed or the arena jumped out of it */
 
 /* ---- model.c: a module with its weights */

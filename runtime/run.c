@@ -227,6 +227,8 @@ static bool copy_outputs(running *r) {
 
 /* ---- steps */
 
+static rt_tally *tally_of(const rt_call *call) { return call->instance->tally ? call->instance->tally[call->entry] : NULL; }
+
 /* The values of the frame are taken from the slots now: a launch inside a loop sees this turn's. A launch of no items is
  * none. */
 static bool launch(running *r, const rt_step *s) {
@@ -236,8 +238,13 @@ static bool launch(running *r, const rt_step *s) {
     for (uint32_t i = 0; i < k->n_ints; i++) r->ints[i] = slots[s->ints[i]];
     for (uint32_t i = 0; i < k->n_buffers; i++) r->operands[i] = r->buffers[s->buffers[i]];
     rt_launch l = {.kernel = k, .frame = {r->ints, r->operands}, .items = slots[s->items], .cost_of_item = slots[s->cost], .call = &r->call->terms,
-                   .scratch_bytes = slots[s->scratch], .order = s->order, .period = s->period ? slots[s->period - 1] : 0};
-    return l.items <= 0 || r->device->launch(r->device, &l) || failed(r);
+                   .scratch_bytes = slots[s->scratch], .order = s->order, .period = s->period ? slots[s->period - 1] : 0,
+                   .tally = r->setup || r->call->instance->device ? NULL : tally_of(r->call)};
+    if (l.items <= 0) return true;
+    if (!r->device->launch(r->device, &l)) return failed(r);
+    r->call->items += l.items;
+    r->call->predicted_s += rt_launch_seconds(s, slots);
+    return true;
 }
 
 /* Timing waits for each launch, so it is done only when somebody asks: launches of a device otherwise overlap. */
@@ -413,7 +420,7 @@ static running running_of(rt_call *call, rt_host *host) {
 
 /* rt_bind has filled the slots. False: reported, or cancelled, late or no_memory is set. The caller calls rt_release in any
  * case. */
-bool rt_run(rt_call *call) {
+static bool run(rt_call *call) {
     rt_host host;
     running r = running_of(call, &host);
     r.at = r.entry->n_setup;
@@ -428,6 +435,18 @@ bool rt_run_setup(rt_call *call) {
     r.setup = true;
     r.end = r.entry->n_setup;
     return start(&r, r.entry->setup_workspace) && run_steps(&r);
+}
+
+bool rt_run(rt_call *call) {
+    rt_tally *t = tally_of(call);
+    int64_t start = t ? rt_now_ns() : 0;
+    bool done = run(call);
+    if (!t) return done;
+    int64_t elapsed = rt_now_ns() - start;
+    rt_tally_call(t, done, elapsed, call->predicted_s);
+    /* A device computes on its own time, of which a call has all. */
+    if (call->instance->device) rt_tally_items(t, call->items, elapsed);
+    return done;
 }
 
 /* Also after a failure, and after the arena jumped: the block is no arena memory, and the next call takes it. */

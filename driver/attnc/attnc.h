@@ -81,6 +81,7 @@ int cli_compile(cli_session *s, const char *target);         /* module */
 int cli_read_inputs(cli_session *s, bool draw);              /* files of --in; draw: others at random, else they are missing */
 int cli_model(cli_session *s, bool draw);                    /* weights; draw: without a file params are drawn at random */
 int cli_run(cli_session *s, attn_kernel_time *times);        /* all outputs, into new tensors of s->outputs */
+int cli_cost(cli_session *s, attn_cost *cost);              /* of such a run; struct_size is set */
 void cli_drop_outputs(cli_session *s);
 void cli_drop_module(cli_session *s);                        /* and the model */
 void cli_close(cli_session *s);

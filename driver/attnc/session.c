@@ -296,20 +296,31 @@ static int name_outputs(cli_session *s) {
     return CLI_FINE;
 }
 
-/* Dims are those of the command line alone: shapes say the rest. Failed or not, outputs that were made stay in the session. */
-int cli_run(cli_session *s, attn_kernel_time *times) {
+/* The graph of the session on its inputs. */
+static attn_run_options run_options(const cli_session *s) {
     attn_run_options o = ATTN_RUN_OPTIONS_INIT;
-    int status = name_outputs(s);
-    if (status != CLI_FINE) return status;
     o.graph = s->graph;
     o.inputs = s->inputs;
     o.n_inputs = s->n_inputs;
     o.dims = s->options->dims;
     o.n_dims = s->options->n_dims;
+    return o;
+}
+
+/* Dims are those of the command line alone: shapes say the rest. Failed or not, outputs that were made stay in the session. */
+int cli_run(cli_session *s, attn_kernel_time *times) {
+    attn_run_options o = run_options(s);
+    int status = name_outputs(s);
+    if (status != CLI_FINE) return status;
     o.outputs = s->outputs;
     o.n_outputs = s->n_outputs;
     o.times = times;
     return cli_failed(s, attn_model_run(s->model, &o, s->diagnostics));
+}
+
+int cli_cost(cli_session *s, attn_cost *cost) {
+    attn_run_options o = run_options(s);
+    return cli_failed(s, attn_model_cost(s->model, &o, s->diagnostics, cost));
 }
 
 /* The names stay: the next run makes new tensors for them. */

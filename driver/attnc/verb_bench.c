@@ -37,15 +37,12 @@ static int measure(cli_session *s, figures *f) {
 
 /* The evaluator has no kernels to count in: its row has a time and no arithmetic. */
 static int count_operations(cli_session *s, figures *f) {
-    attn_run_options o = ATTN_RUN_OPTIONS_INIT;
-    o.graph = s->graph;
-    o.inputs = s->inputs;
-    o.n_inputs = s->n_inputs;
-    o.dims = s->options->dims;
-    o.n_dims = s->options->n_dims;
+    attn_cost cost = ATTN_COST_INIT;
     /* Asking would be an error, and no time of the evaluator is worth a share. */
     if (!strcmp(attn_module_target(s->module), "eval")) return CLI_FINE;
-    return cli_failed(s, attn_model_operations(s->model, &o, s->diagnostics, &f->operations));
+    int status = cli_cost(s, &cost);
+    f->operations = cost.operations;
+    return status;
 }
 
 /* At the median, the time that is shown. */

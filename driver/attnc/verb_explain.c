@@ -55,7 +55,17 @@ static void print_sizes(const cli_session *s) {
 /* Seconds of one launch, the mean; 0 if it was never launched. */
 static double measured(const attn_kernel_time *t) { return t->launches ? t->seconds / (double)t->launches : 0; }
 
-static void print_times(const cli_session *s, const attn_kernel_time *times, size_t n) {
+/* Busy time of all threads together, of one run: the model's beside what the runs just now have taken. */
+static void print_cost(const cli_session *s, const attn_cost *cost) {
+    attn_counters c = ATTN_COUNTERS_INIT;
+    attn_model_counters(s->model, s->graph, false, &c);
+    printf("\n== cost of one run at these sizes\n\n%-24s %14.0f\n%-24s %14.0f\n", "launches", cost->launches, "items", cost->items);
+    printf("%-24s %14.0f\n", "operations, visible", cost->operations);
+    printf("%-24s %14.0f\n%-24s %14lld\n", "bytes of tensors", cost->tensor_bytes, "bytes of workspace", (long long)cost->workspace_bytes);
+    printf("%-24s %14.5f ms of one core, %.5f ms measured\n", "predicted", 1e3 * cost->model_s, c.calls ? 1e3 * c.busy_s / (double)c.calls : 0);
+}
+
+static void print_times(const cli_session *s, const attn_kernel_time *times, size_t n, const attn_cost *cost) {
     /* Sums are those of one run. */
     double predicted_sum = 0, measured_sum = 0;
     bool idle = false;
@@ -74,10 +84,11 @@ static void print_times(const cli_session *s, const attn_kernel_time *times, siz
     }
     printf("%-24s %9s %14.5f %14.5f %8.2f\n", "all", "", 1e3 * predicted_sum, 1e3 * measured_sum, predicted_sum > 0 ? measured_sum / predicted_sum : 0);
     if (idle) printf("\n0 launches: it says what stands where a check failed, and no check has failed\n");
+    print_cost(s, cost);
 }
 
 /* The same facts for programs: texts as they are, times in milliseconds. */
-static void print_json(const cli_session *s, const attn_kernel_time *times, size_t n) {
+static void print_json(const cli_session *s, const attn_kernel_time *times, size_t n, const attn_cost *cost) {
     const char *remark;
     json_t *out = json_object(), *kernels = json_array(), *remarks = json_array();
     for (size_t k = 0; k < n; k++) {
@@ -96,6 +107,12 @@ static void print_json(const cli_session *s, const attn_kernel_time *times, size
     json_object_set_new(out, "graph", json_string(s->graph));
     json_object_set_new(out, "kernels", kernels);
     json_object_set_new(out, "remarks", remarks);
+    json_object_set_new(out, "launches", json_real(cost->launches));
+    json_object_set_new(out, "items", json_real(cost->items));
+    json_object_set_new(out, "operations", json_real(cost->operations));
+    json_object_set_new(out, "tensor_bytes", json_real(cost->tensor_bytes));
+    json_object_set_new(out, "workspace_bytes", json_integer(cost->workspace_bytes));
+    json_object_set_new(out, "predicted_ms", json_real(1e3 * cost->model_s));
     json_dumpf(out, stdout, JSON_INDENT(1));
     printf("\n");
     json_decref(out);
@@ -121,8 +138,10 @@ int verb_explain(cli_session *s) {
     status = times ? cli_model(s, true) : CLI_WRONG;
     if (status == CLI_FINE) status = cli_run(s, NULL);
     for (int k = 0; status == CLI_FINE && k < RUNS; k++) status = cli_run(s, times);
-    if (status == CLI_FINE && s->options->json) print_json(s, times, n);
-    else if (status == CLI_FINE) print_times(s, times, n);
+    attn_cost cost = ATTN_COST_INIT;
+    if (status == CLI_FINE) status = cli_cost(s, &cost);
+    if (status == CLI_FINE && s->options->json) print_json(s, times, n, &cost);
+    else if (status == CLI_FINE) print_times(s, times, n, &cost);
     free(times);
     return status;
 }

@@ -92,7 +92,7 @@ typedef struct {
     uint32_t first_op, n_ops;    /* LOOP, NEXT: operations of entry->ops to run again with the new counter */
     uint32_t same;               /* LAUNCH of a set-up: launches of a module with the same number (not 0) compute the same from the same params if
                                     their ints are equal, so that a model does it once */
-    double predicted_s;          /* LAUNCH: at the representative dimensions */
+    double predicted_s;          /* LAUNCH: one unit of `cost` on one core, by the cost model at the representative dimensions */
 } rt_step;
 /* CHECK reads a rank 0 i64: INT64_MAX means all is well, else the least failing linear position over entry->checks[..].positions;
  * the launch that finds the offending value and FAIL follow. TEST leaves the loop if its rank 0 bool is false. */
@@ -213,6 +213,7 @@ typedef struct {                 /* as in attn_job */
     int64_t items, cost_of_item, scratch_bytes, period;
     uint32_t order;
     const attn_call *call;
+    struct rt_tally *tally;      /* NULL, or where the device counts items and the time they took */
 } rt_launch;
 struct rt_device {
     size_t struct_size;

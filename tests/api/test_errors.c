@@ -201,14 +201,14 @@ static void test_shapes_and_samples(void **state) {
     int64_t dims[ATTN_MAX_RANK];
     attn_dim sizes[] = {{"N", 3}, {"D", 1}};
     attn_tensor *t = NULL;
-    double operations;
+    attn_cost cost = ATTN_COST_INIT;
     assert_said(&w, attn_program_shape(w.context, w.program, NULL, 0, sizes, 1, w.said, dims), ATTN_ERROR_DATA, "E0618", "D");
     sizes[1] = (attn_dim){"D", -1};
     assert_said(&w, attn_program_shape(w.context, w.program, NULL, 0, sizes, 2, w.said, dims), ATTN_ERROR_DATA, "E0622", "D");
     assert_said(&w, attn_program_shape(w.context, w.program, NULL, 99, sizes, 0, w.said, dims), ATTN_ERROR_ARGUMENT, "E0951", "tensor");
     assert_said(&w, attn_program_sample(w.context, w.program, "h", 0, sizes, 0, 0, w.said, &t), ATTN_ERROR_ARGUMENT, "E0952", "h");
     attn_run_options o = ATTN_RUN_OPTIONS_INIT;
-    assert_true(attn_model_operations(w.model, &o, w.said, &operations) != ATTN_OK);
+    assert_true(attn_model_cost(w.model, &o, w.said, &cost) != ATTN_OK);
     world_close(&w);
 }
 
@@ -274,6 +274,8 @@ static void test_null(void **state) {
     attn_tensor *t = NULL;
     char *text = NULL;
     double x;
+    attn_cost cost = ATTN_COST_INIT;
+    attn_counters counters = ATTN_COUNTERS_INIT;
     int64_t dims[ATTN_MAX_RANK];
     attn_status all[] = {
         attn_diagnostics_create(NULL, NULL),
@@ -326,8 +328,12 @@ static void test_null(void **state) {
         attn_model_create(c, f->w.module, NULL, NULL, NULL),
         attn_model_run(NULL, &f->o, NULL),
         attn_model_run(f->w.model, NULL, NULL),
-        attn_model_operations(f->w.model, &f->o, NULL, NULL),
-        attn_model_operations(NULL, &f->o, NULL, &x),
+        attn_model_cost(f->w.model, &f->o, NULL, NULL),
+        attn_model_cost(f->w.model, NULL, NULL, &cost),
+        attn_model_cost(NULL, &f->o, NULL, &cost),
+        attn_model_counters(NULL, NULL, false, &counters),
+        attn_model_counters(f->w.model, "no_such_graph", false, &counters),
+        attn_model_counters(f->w.model, NULL, false, NULL),
     };
     (void)state;
     for (size_t k = 0; k < COUNT(all); k++)

@@ -1,4 +1,4 @@
-/* attn_model_operations: what a run is worth, against counts by hand. Exact where nothing is masked; an estimate elsewhere. */
+/* attn_cost.operations: what a run is worth, against counts by hand. Exact where nothing is masked; an estimate elsewhere. */
 #include "world.h"
 #include <math.h>
 
@@ -9,15 +9,15 @@ static double operations_of(const char *source, int32_t length) {
     world w = world_open(source, "cpu");
     static float q[S * D], k[T * D], v[T * D];
     attn_run_options o = ATTN_RUN_OPTIONS_INIT;
-    double operations = -1;
+    attn_cost cost = ATTN_COST_INIT;
     attn_argument in[] = {{"q", world_wrap(&w, ATTN_F32, 2, (int64_t[]){S, D}, q)}, {"k", world_wrap(&w, ATTN_F32, 2, (int64_t[]){T, D}, k)},
                           {"v", world_wrap(&w, ATTN_F32, 2, (int64_t[]){T, D}, v)}, {"len", world_wrap(&w, ATTN_I32, 1, (int64_t[]){1}, &length)}};
     o.inputs = in;
     o.n_inputs = length ? 4 : 3;
-    assert_int_equal(attn_model_operations(w.model, &o, w.said, &operations), ATTN_OK);
+    assert_int_equal(attn_model_cost(w.model, &o, w.said, &cost), ATTN_OK);
     for (size_t i = 0; i < COUNT(in); i++) attn_tensor_destroy(in[i].tensor);
     world_close(&w);
-    return operations;
+    return cost.operations;
 }
 
 #define HEAD "graph g(q: f32[S,D], k: f32[T,D], v: f32[T,D]) -> (o: f32[S,D]) { o[i,e] = attend(j: q[i,d], k[j,d], v[j,e]) "

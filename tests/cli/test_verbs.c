@@ -202,6 +202,7 @@ static void test_explain(void **state) {
     (void)state;
     expect(0, "predicted ms", "$A explain a.attn --dims S=64,T=64,D=32");
     expect(0, "a.attn:4:", "$A explain a.attn");
+    expect(0, "== cost of one run", "$A explain a.attn");
     shell_text("norm.attn", "graph norm(x: f32[N,D], w: f32[D,E]) -> (y: f32[N,E]) {\n    m[n] = sum(d: x[n,d])/D\n    c[n,d] = x[n,d] - m[n]\n"
                             "    y[n,e] = sum(d: c[n,d]*w[d,e])\n}\n");
     expect(0, "is computed inside", "$A explain norm.attn");
@@ -213,6 +214,7 @@ static void test_explain(void **state) {
     for (size_t k = 0; k < json_array_size(kernels); k++)
         assert_true(number(json_array_get(kernels, k), "predicted_ms") > 0 && number(json_array_get(kernels, k), "measured_ms") > 0);
     assert_true(json_is_array(json_object_get(all, "remarks")));
+    assert_true(number(all, "items") >= 1 && number(all, "launches") >= 1 && number(all, "tensor_bytes") > 0 && number(all, "predicted_ms") > 0);
     json_decref(all);
 }
 

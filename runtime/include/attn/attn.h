@@ -436,10 +436,42 @@ ATTN_API attn_status attn_model_run(attn_model *model, const attn_run_options *o
 ATTN_API attn_status attn_program_shape(attn_context *context, const attn_program *program, const char *graph, size_t tensor, const attn_dim *dims,
                                         size_t n_dims, attn_diagnostics *diagnostics, int64_t *dims_out);
 
-/* Arithmetic operations of one run on these inputs: multiply-adds of products count two, and of masked ones only pairs that are visible
- * count. Masks are looked at in `inputs` at a few thousand random places, so it is an estimate where a mask is not empty.
- * `options` as for attn_model_run; outputs, times and cancel are ignored. Needs a module with kernels: not "eval". */
-ATTN_API attn_status attn_model_operations(attn_model *model, const attn_run_options *options, attn_diagnostics *diagnostics, double *out);
+/* What one run on these inputs will cost. Numbers are of one run; loops count their turns as far as their bounds say. */
+typedef struct attn_cost {
+    size_t struct_size;
+    double launches;            /* of kernels */
+    double items;               /* pieces of work that do not depend on each other, of all launches */
+    double operations;          /* arithmetic: multiply-adds of products count two, and of masked ones only pairs that are visible. 0 for
+                                   a module from a file, which has no kernels to look into */
+    double tensor_bytes;        /* of inputs, params and outputs, each once: the least that must be moved */
+    int64_t workspace_bytes;    /* memory that the run takes beside tensors */
+    double model_s;             /* busy time on one core (of a device: time), by the cost model alone */
+    double predicted_s;         /* the same, times what runs of this graph on this model have taken for each second that the model said */
+    double elapsed_s;           /* predicted, with the work spread over the threads of the context */
+} attn_cost;
+#define ATTN_COST_INIT {sizeof(attn_cost), 0, 0, 0, 0, 0, 0, 0, 0}
+
+/* The cost of a run without running: shapes are bound and checked as attn_model_run does, with the same messages. Masks are looked at in `inputs` at a few
+ * thousand random places, so `operations` is an estimate where a mask is not empty. `options` as for attn_model_run; outputs, times,
+ * cancel and deadline are ignored. Needs a module with kernels: "eval" is ATTN_ERROR_ARGUMENT. Takes milliseconds at most. Any thread, also while the model runs. */
+ATTN_API attn_status attn_model_cost(attn_model *model, const attn_run_options *options, attn_diagnostics *diagnostics, attn_cost *out);
+
+/* What runs of a graph on this model have cost so far, since the model was made or the counters were last reset. */
+typedef struct attn_counters {
+    size_t struct_size;
+    int64_t calls;              /* runs that have ended well */
+    int64_t ended_early;        /* runs that began to compute and failed: cancelled, late, wrong data */
+    int64_t items;              /* that were computed */
+    double busy_s;              /* time spent in them, summed over threads */
+    double elapsed_s;           /* from start to end of the runs, summed over runs */
+    double predicted_s;         /* what the cost model says of the launches that were carried out: to be compared with busy_s */
+} attn_counters;
+#define ATTN_COUNTERS_INIT {sizeof(attn_counters), 0, 0, 0, 0, 0, 0}
+
+/* Each thread counts by itself; this sums over all that ever took part. reset: the counters start from 0 again, and whatever threads count meanwhile is in
+ * this answer or the next, never in both. Runs of "eval" are not counted. Any thread, also while the model runs. ATTN_ERROR_ARGUMENT: no such graph
+ * in the model, or a struct_size that is not set. */
+ATTN_API attn_status attn_model_counters(attn_model *model, const char *graph, bool reset, attn_counters *out);
 
 #ifdef __cplusplus
 }
