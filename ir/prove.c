@@ -33,8 +33,8 @@ static bool is_positive(const ir_unit *u, ir_term t) {
 /* Pays for the negative term `owed` with the positive ones it divides; what they lose is gone. A positive t == more * owed is worth at
  * least the lower bound of `more` for each unit of its coefficient. False leaves *p half spent: the caller gives up then. */
 static bool pay(ir_unit *u, ir_terms *p, ir_term owed) {
-    int64_t debt = -owed.coef;
     if (owed.coef == INT64_MIN || (owed.monomial && ir_int_bounds(u, owed.monomial).lo < 0)) return false;
+    int64_t debt = -owed.coef;
     for (uint32_t k = 0; k < p->n && debt > 0; k++) {
         ir_term t = p->at[k], more;
         if (t.coef <= 0 || !t.monomial || t.monomial == owed.monomial) continue;

@@ -228,4 +228,4 @@ static const char *run(fuzz_round *f) {
     return fault;
 }
 
-const fuzz_target fuzz_call = {"call", "calls of compiled programs with unfit tensors", corpus, run, NULL, 0, true};
+const fuzz_target fuzz_call = {"call", "calls of compiled programs with unfit tensors", corpus, run, NULL, 0, true, 0};

@@ -47,14 +47,16 @@ static const char *run_npy(fuzz_round *f) {
     if (!exact) return NULL;
     memcpy(exact, f->at, f->n);
     rt_array a;
-    bool fine = rt_npy_parse("x.npy", exact, f->n, false, f->arena, diags, &a);
-    free(exact);
+    bool in_place = fuzz_below(f->random, 2);            /* then the elements may stay in the file */
+    bool fine = rt_npy_parse("x.npy", exact, f->n, in_place, f->arena, diags, &a);
+    if (!in_place) free(exact);
     fuzz_reports(f->arena, diags);
-    if (fine) return look(&a);
-    return diags->n_errors ? NULL : "refused without a report";
+    const char *fault = fine ? look(&a) : diags->n_errors ? NULL : "refused without a report";
+    if (in_place) free(exact);
+    return fault;
 }
 
-const fuzz_target fuzz_npy = {"npy", ".npy files", npy_corpus, run_npy, words, sizeof words / sizeof *words, true};
+const fuzz_target fuzz_npy = {"npy", ".npy files", npy_corpus, run_npy, words, sizeof words / sizeof *words, true, 4};
 
 /* ---- safetensors */
 
@@ -111,4 +113,4 @@ static const char *run_safetensors(fuzz_round *f) {
 }
 
 const fuzz_target fuzz_safetensors = {"safetensors", "safetensors files and the params loaded from them", safetensors_corpus, run_safetensors, words,
-                                      sizeof words / sizeof *words, true};
+                                      sizeof words / sizeof *words, true, 32};

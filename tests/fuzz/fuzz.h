@@ -28,7 +28,11 @@ typedef struct {
     const char *(*run)(fuzz_round *f);           /* NULL, or what is wrong */
     const char *const *words; uint32_t n_words;  /* what mutations put in, beside pieces of other inputs */
     bool binary;                                 /* no lines and words in it */
+    size_t per_byte;             /* a round takes at most a fixed part and so many bytes of memory for each of the input; 0: half a gigabyte */
 } fuzz_target;
+
+/* round.c: false, after a message, if the target says what is wrong or memory runs out where it must not */
+bool fuzz_run_input(const fuzz_target *t, const char *at, size_t n);
 
 /* mutate.c: a copy of one input of the corpus with a few changes */
 fuzz_input fuzz_mutate(const fuzz_target *t, const fuzz_corpus *c, fuzz_random *r, base_arena *arena);
@@ -36,6 +40,6 @@ fuzz_input fuzz_mutate(const fuzz_target *t, const fuzz_corpus *c, fuzz_random *
 const char *fuzz_reports(base_arena *arena, const base_diags *diags);    /* as people see them */
 bool fuzz_has_internal(const base_diags *diags);                         /* the compiler itself is to blame */
 
-/* graph.c, kernel.c, files.c, call.c, language.c */
-extern const fuzz_target fuzz_graph, fuzz_kernel, fuzz_npy, fuzz_safetensors, fuzz_call, fuzz_language;
+/* graph.c, kernel.c, files.c, archive.c, call.c, language.c */
+extern const fuzz_target fuzz_graph, fuzz_kernel, fuzz_npy, fuzz_npz, fuzz_safetensors, fuzz_call, fuzz_language;
 #endif

@@ -134,4 +134,4 @@ const char *fuzz_run_graph(fuzz_round *f, const char *text, size_t n) {
 
 static const char *run(fuzz_round *f) { return fuzz_run_graph(f, f->at, f->n); }
 
-const fuzz_target fuzz_graph = {"graph", "IR text of graphs: read, printed, evaluated, compiled", corpus, run, words, sizeof words / sizeof *words, false};
+const fuzz_target fuzz_graph = {"graph", "IR text of graphs: read, printed, evaluated, compiled", corpus, run, words, sizeof words / sizeof *words, false, 0};

@@ -93,4 +93,4 @@ static const char *run(fuzz_round *f) {
     return base_printf(f->arena, "no machine code: %s", fuzz_reports(f->arena, diags));
 }
 
-const fuzz_target fuzz_kernel = {"kernel", "IR text of kernels: read, printed, run literally, compiled", corpus, run, words, sizeof words / sizeof *words, false};
+const fuzz_target fuzz_kernel = {"kernel", "IR text of kernels: read, printed, run literally, compiled", corpus, run, words, sizeof words / sizeof *words, false, 0};

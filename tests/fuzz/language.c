@@ -63,4 +63,4 @@ static const char *run(fuzz_round *f) {
     return !fault && ms > LIMIT_MS ? base_printf(f->arena, "it takes %.0f ms", ms) : fault;
 }
 
-const fuzz_target fuzz_language = {"language", "programs of the language", corpus, run, words, sizeof words / sizeof *words, false};
+const fuzz_target fuzz_language = {"language", "programs of the language", corpus, run, words, sizeof words / sizeof *words, false, 0};
