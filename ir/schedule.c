@@ -85,8 +85,8 @@ static void spell_let(const writer *w, const ir_let_schedule *l) {
 }
 
 /* A field that is missing here would let code be taken for another's: every member of ir_schedule and of what it points to stands here, but the kernel, and
- * the prediction, which no code depends on. A new member changes a size below: spell it, then put the new size. */
-_Static_assert(sizeof(void *) != 8 || (sizeof(ir_schedule) == 104 && sizeof(ir_let_schedule) == 40 && sizeof(ir_axis_schedule) == 8),
+ * predictions (predicted_s, unit_s), which no code depends on. A new member changes a size below: spell it, then put the new size. */
+_Static_assert(sizeof(void *) != 8 || (sizeof(ir_schedule) == 112 && sizeof(ir_let_schedule) == 40 && sizeof(ir_axis_schedule) == 8),
                "a schedule has a new member: ir_schedule_spell has to spell it");
 void ir_schedule_spell(const ir_schedule *s, base_text *out) {
     const writer w = {s, NULL, out};
