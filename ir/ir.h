@@ -332,9 +332,14 @@ typedef struct ir_target {       /* the only place where a machine's numbers sta
     double overlap;              /* of the lesser of arithmetic and memory, the share that is not hidden */
     int64_t value_tile_bytes;    /* place for the value tile of one row tile */
     int32_t tile_keys, tile_vectors, tile_block;     /* ATTEND: columns and vectors of rows of a register tile, columns of a block; 0: what the rule of the template gives */
+    double contract_rate;        /* flop/s of products in packed panels; 0: the target has no such template */
+    int32_t fma_latency, fma_ports, load_ports;  /* cycles; multiply-adds and vector loads that start in one */
+    int64_t l1_bytes, l2_bytes;  /* caches of one core */
+    int32_t contract_rows, contract_vectors, contract_tile, contract_block;      /* CONTRACT, forced: rows and vectors of a register tile, rows of an item,
+                                    features of a block; 0: as the rule of the template says. Any of them: the template wherever it can be */
 } ir_target;
-typedef enum { IR_NEST, IR_ATTEND } ir_template;
-enum { IR_MICRO = 8 };           /* rows, and columns or vectors, of a tile in registers at most */
+typedef enum { IR_NEST, IR_ATTEND, IR_CONTRACT } ir_template;
+enum { IR_MICRO = 8, IR_MICRO_MOST = 16 };       /* rows, and columns or vectors, of a tile in registers at most */
 typedef enum { IR_PLACE_CONST, IR_PLACE_ROW, IR_PLACE_COL, IR_PLACE_PAIR, IR_PLACE_VALUE, IR_PLACE_ROW_VALUE, IR_PLACE_COL_VALUE, IR_PLACE_PAIR_VALUE } ir_let_place;
 typedef struct {                 /* how one let is computed */
     uint8_t place;               /* from its rank alone */
@@ -351,16 +356,21 @@ typedef struct {                 /* how one let is computed */
     ir_expr weight_at;           /* ACC: weights of one block, per (row of the tile, column of the block) */
     ir_expr col_at;              /* ATTEND: the column factor of a TERM (per column of the block and feature), the value factor of an ACC (per column and
                                     value) is computed once per block into scratch; 0: it is read where it lies */
+    ir_value panels;             /* CONTRACT, a product of rows and columns: its column factor, packed before the launch: [.., block of columns, features,
+                                    column of the block], columns beyond the last 0; else 0 */
+    ir_expr panels_at;           /* elements from the start of `panels` to the first block of this item; over counters and items */
 } ir_let_schedule;
 typedef enum { IR_WALK_ITEM, IR_WALK_TILE, IR_WALK_LOOP } ir_axis_walk;
 typedef struct {                 /* how one axis is walked */
     uint8_t walk;                /* ITEM: one index per item of the launch; TILE: `tile` indices per item; LOOP: all of them inside the kernel */
     int32_t tile;                /* TILE: a positive number of indices */
+    ir_expr extent;              /* as walked; 0: the axis's own. Axes that every address takes alike are walked as one: the innermost of them
+                                    over the product of their extents, the others over 1 */
 } ir_axis_schedule;
 typedef struct ir_schedule {     /* all that an emitter needs beside the kernel; it decides nothing itself */
     const ir_kernel *kernel;
     uint8_t form;                /* ir_template */
-    uint8_t lanes;               /* ATTEND: IR_ROW, a tile of the row lane_axis; NEST: role in the lanes of everything but tiles of TERMs and ACCs. IR_COL: blocks of columns, rows of a tile one
+    uint8_t lanes;               /* ATTEND: IR_ROW, a tile of the row lane_axis; CONTRACT: IR_COL; NEST: role in the lanes of everything but tiles of TERMs and ACCs. IR_COL: blocks of columns, rows of a tile one
                                     after the other. IR_ROW: the axis lane_axis (a row or an item; pure maps too), all else is a loop around.
                                     0: scalar */
     int32_t lane_axis;           /* index of the axis whose neighbours share a vector; -1: none */
@@ -369,11 +379,13 @@ typedef struct ir_schedule {     /* all that an emitter needs beside the kernel;
     int32_t row_tile;            /* rows whose kept lets live in scratch together; 1 if lanes != IR_COL */
     int32_t col_block;           /* columns of lane_axis that are handled together, a multiple of width; 0: whole */
     int32_t micro_rows, micro_cols;                  /* powers of two up to IR_MICRO: accumulators of a TERM tile: rows x columns (lanes along features) or vectors of columns.
-                                    ATTEND: columns (values in an ACC) x vectors of rows */
+                                    ATTEND: columns (values in an ACC) x vectors of rows. CONTRACT: any numbers up to IR_MICRO_MOST */
     int32_t walk;                /* ATTEND: columns that a mask judges together where it has no closed form */
     ir_expr rows_at;             /* ATTEND: rows of the tile on their way into the lanes or out of them, per (row, feature or value) */
     ir_expr out_at;              /* ATTEND: a result over values before it leaves the lanes, per (value, row); 0: stores run along the lanes */
     int32_t out_axis;            /* ATTEND: the value axis that such stores run along; else -1 */
+    int32_t k_block;             /* CONTRACT: features whose products are summed in registers; 0: all */
+    ir_value *panels; uint32_t n_panels;             /* buffers of the frame behind kernel->values: packed column factors, each once */
     ir_axis_schedule *axes;      /* one per axis of the kernel; items count them row-major, in order, ITEM and TILE ones only */
     ir_let_schedule *lets;       /* one per let */
     ir_expr items;               /* items of a launch: product over ITEM axes and tiles of TILE axes; 1 if a store must be serial */

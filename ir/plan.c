@@ -88,12 +88,12 @@ static bool buffers_fine(const ir_plan *p, uint32_t k) {
     return true;
 }
 
-/* Buffers stand in the order of kernel->values, results first. */
+/* Buffers stand in the order of kernel->values, results first, panels last. */
 static bool launch_fine(const ir_plan *p, uint32_t k) {
     const ir_step *s = &p->steps[k];
     if (s->kernel >= p->n_schedules) return broken(p, k, "a kernel that does not exist");
     const ir_kernel *kernel = p->schedules[s->kernel]->kernel;
-    if (kernel->n_values != s->n_buffers) return broken(p, k, "a launch with the wrong number of buffers");
+    if (kernel->n_values + p->schedules[s->kernel]->n_panels != s->n_buffers) return broken(p, k, "a launch with the wrong number of buffers");
     for (uint32_t i = 0; i < kernel->n_stores; i++)
         if (p->buffers[s->buffers[i]].kind < IR_BUFFER_OUTPUT) return broken(p, k, "a launch writes into an input, param or const");
     return true;

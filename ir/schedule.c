@@ -30,13 +30,15 @@ static void print_expr(const writer *w, const char *what, ir_expr e) {
 /* Only tiles along columns have blocks and register tiles; elsewhere these numbers mean nothing. */
 static void print_form(const writer *w) {
     const ir_schedule *s = w->s;
-    base_text_add(w->out, "schedule %s: %s", s->kernel->name ? s->kernel->name : "?", s->form == IR_ATTEND ? "attend" : "nest");
+    static const char *const forms[] = {[IR_NEST] = "nest", [IR_ATTEND] = "attend", [IR_CONTRACT] = "contract"};
+    base_text_add(w->out, "schedule %s: %s", s->kernel->name ? s->kernel->name : "?", forms[s->form]);
     if (s->width == 1) base_text_add(w->out, ", scalar");
     else base_text_add(w->out, ", %d lanes along %s %s", s->width, s->lanes == IR_COL ? "columns" : "rows", axis_name(w, s->lane_axis));
     if (s->lanes == IR_COL) {
         base_text_add(w->out, ", columns by %d", s->col_block);
         if (s->row_axis >= 0) base_text_add(w->out, ", rows %s by %d", axis_name(w, s->row_axis), s->row_tile);
         base_text_add(w->out, ", tiles of %d x %d", s->micro_rows, s->micro_cols);
+        if (s->k_block) base_text_add(w->out, ", features by %d", s->k_block);
     }
     if (s->form == IR_ATTEND) base_text_add(w->out, ", columns by %d, tiles of %d x %d", s->col_block, s->micro_rows, s->micro_cols * s->width);
     base_text_add(w->out, "\n");
@@ -50,6 +52,9 @@ static void print_axes(const writer *w) {
         const ir_axis_schedule *how = &s->axes[a];
         base_text_add(w->out, "  %s %s", axis_name(w, (int32_t)a), how->walk == IR_WALK_ITEM ? "item" : how->walk == IR_WALK_LOOP ? "loop" : "tile");
         if (how->walk == IR_WALK_TILE) base_text_add(w->out, " %d", how->tile);
+        if (!how->extent) continue;
+        base_text_add(w->out, " of ");
+        ir_expr_print(s->kernel->unit, how->extent, w->out);
     }
     base_text_add(w->out, "\n");
 }
@@ -63,6 +68,10 @@ static void print_let(const writer *w, uint32_t i) {
     if (l->kept) {
         base_text_add(w->out, ", kept at ");
         ir_expr_print(s->kernel->unit, l->at, w->out);
+    }
+    if (l->panels) {
+        base_text_add(w->out, ", panels %s from ", s->kernel->unit->value.at[l->panels].name);
+        ir_expr_print(s->kernel->unit, l->panels_at, w->out);
     }
     base_text_add(w->out, "\n");
 }

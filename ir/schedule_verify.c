@@ -76,12 +76,26 @@ static void check_items(checking *c) {
 
 /* ---- lanes and tiles */
 
+static void check_micro(checking *c) {
+    const ir_schedule *s = c->s;
+    rule(c, power_of_two(s->micro_rows) && s->micro_rows <= IR_MICRO && s->micro_rows <= s->row_tile, "a tile of more rows than there are");
+    rule(c, power_of_two(s->micro_cols) && s->micro_cols <= IR_MICRO && s->micro_cols <= s->width, "a tile of more columns than lanes can be summed together");
+}
+/* Products of rows and columns read panels, which are as wide as the register tile. */
+static void check_panels(checking *c) {
+    const ir_schedule *s = c->s;
+    rule(c, s->width > 1 && s->row_axis >= 0 && !c->k->n_sweeps, "panels without rows, lanes, or with folds");
+    rule(c, s->micro_rows > 0 && s->micro_rows <= IR_MICRO_MOST && s->micro_rows <= s->row_tile, "a tile of more rows than there are");
+    rule(c, s->micro_cols > 0 && s->micro_cols <= IR_MICRO_MOST && s->micro_cols * s->width == s->col_block, "a panel that register tiles do not fill");
+    rule(c, is_axis(c, s->lane_axis) && s->axes[s->lane_axis].walk == IR_WALK_TILE && s->axes[s->lane_axis].tile % s->col_block == 0, "an item that begins inside a panel");
+    rule(c, s->k_block >= 0, "a block without features");
+}
 static void check_tiles(checking *c) {
     const ir_schedule *s = c->s;
     /* All blocks but the last are whole vectors; only the tail of an axis is short. */
     rule(c, s->col_block > 0 && s->col_block % s->width == 0, "a block that vectors do not fill");
-    rule(c, power_of_two(s->micro_rows) && s->micro_rows <= IR_MICRO && s->micro_rows <= s->row_tile, "a tile of more rows than there are");
-    rule(c, power_of_two(s->micro_cols) && s->micro_cols <= IR_MICRO && s->micro_cols <= s->width, "a tile of more columns than lanes can be summed together");
+    if (s->form == IR_CONTRACT) check_panels(c);
+    else check_micro(c);
     if (s->row_axis < 0) {
         rule(c, s->row_tile == 1, "a tile of rows without rows");
         return;
@@ -140,6 +154,12 @@ static void check_term(checking *c, const ir_let *l, const ir_let_schedule *s) {
         rule(c, s->kept == s->packed && (!s->kept || s->factor_at), "a product without a place for its rows");
         rule(c, !s->kept || (l->a && l->rank & IR_COL && !(ir_kernel_rank(c->k, l->a) & IR_COL)), "a packed factor that is none of the row's");
         return;
+    }
+    if (c->s->form == IR_CONTRACT && l->rank & IR_COL) {
+        rule(c, s->kept && l->a && s->panels && s->panels_at && s->lanes == IR_FEAT, "a product without panels");
+        bool there = false;
+        for (uint32_t i = 0; i < c->s->n_panels; i++) there |= c->s->panels[i] == s->panels;
+        rule(c, there, "panels that are no buffer of the frame");
     }
     /* packed once per row and used for every column, so it must be the same for all of them */
     rule(c, !s->packed || (s->kept && l->a && !(ir_kernel_rank(c->k, l->a) & IR_COL)), "a packed factor that is none of the row's");

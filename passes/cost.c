@@ -8,7 +8,7 @@
  * cheaper; what it pays beside the products (lanes summed at the end of a dot, the chain of a fold, a select per guarded product) is in
  * the numbers below. */
 #include "memo.h"
-#include "passes.h"
+#include "schedule.h"
 
 typedef struct { const char *name; int64_t size; } default_size;
 static const default_size default_sizes[] = {
@@ -19,6 +19,8 @@ enum { OTHER_SIZE = 64, TABLE_SIZE = 1024 };
 /* Operations per lane. REDUCE_OPS: one step of summing lanes is two shuffles and an operation; a vector of results takes as many steps as it has
  * lanes. FOLD_OPS: one accumulator per row, so each step waits for the one before. */
 enum { REDUCE_OPS = 3, FOLD_OPS = 6 };
+/* CONTRACT: SUM_OPS: a sum to scratch and back; PACK_OPS: an element of a panel, gathered lane by lane. */
+enum { SUM_OPS = 12, PACK_OPS = 48 };
 
 /* What is given is taken as it is; a default is never below what is proved of the dimension. */
 int64_t pass_representative(const ir_unit *u, ir_dim dim, const int64_t *given) {
@@ -38,6 +40,8 @@ typedef struct {
     uint64_t *used;              /* per line: bits of the sweeps that need it; the last bit is the stores */
     double matmul, vector, bytes, value_tile; /* operations at either rate; bytes of memory; elements of values per row */
     double row_tiles, column_items;              /* how often what has no rows, no columns is computed again */
+    bool contract;               /* by the template CONTRACT */
+    double launches;
     const char *why;             /* NULL, or why no template is good at this kernel */
 } cost_state;
 
@@ -226,17 +230,30 @@ static double factor_work(cost_state *c, ir_expr factor, uint32_t others, double
     double ops = operations(c, factor) - 1;
     return ops > 0 ? ops * points(c, bits_of(c, factor) | others) * often : 0;
 }
+/* In panels: sums pass through scratch once; the column factor is packed once, lanes across its neighbours; a row factor that is computed is so in each
+ * item of columns. */
+static void product_cost(cost_state *c, const ir_let *l, uint32_t all) {
+    const uint32_t items = role_bits(c, IR_ITEM);
+    c->matmul += 2 * points(c, all);
+    c->vector += SUM_OPS * points(c, all & ~over_bits(c, l));
+    c->vector += (PACK_OPS + operations(c, l->b)) * points(c, bits_of(c, l->b) | over_bits(c, l));
+    c->vector += factor_work(c, l->a, items, c->column_items);
+    c->launches++;
+}
 /* A product counts at the matrix rate, 2 operations per point; anything else pairwise at the vector rate, with one to add it up. */
 static void term_cost(cost_state *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
     uint32_t all = c->axes[i] | role_bits(c, IR_ITEM) | over_bits(c, l);
     double n = times(c, i);
     if (holds_term(c, l)) c->why = "an operand would hold a reduction";
-    if (l->e) c->vector += (operations(c, l->e) + 1) * points(c, all) * n;
+    if (c->contract && pass_is_product(l)) product_cost(c, l, all);
+    else if (l->e) c->vector += (operations(c, l->e) + 1) * points(c, all) * n;
     else {
         c->matmul += 2 * points(c, all) * n;
         c->vector += lanes_summed(c, l) * points(c, c->axes[i] | role_bits(c, IR_ITEM)) * n;
-        c->vector += factor_work(c, l->a, role_bits(c, IR_ITEM), n * c->column_items) + factor_work(c, l->b, role_bits(c, IR_ITEM), n * c->row_tiles);
+        /* under a guard each pair computes its factors for itself */
+        if (!ir_is_bool(c->u, l->where, true)) c->vector += (operations(c, l->a) + operations(c, l->b) + operations(c, l->where)) * points(c, all) * n;
+        else c->vector += factor_work(c, l->a, role_bits(c, IR_ITEM), n * c->column_items) + factor_work(c, l->b, role_bits(c, IR_ITEM), n * c->row_tiles);
     }
 }
 /* A guard costs a select per point: hidden columns are visited like others, with a weight that does not count. */
@@ -278,9 +295,9 @@ static void value_bytes(cost_state *c, ir_value v) {
 }
 
 /* The pieces in the order in which they need one another: axes of lines, uses, tiles, then lines and values. why: the last reason found. */
-static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative, bool contract) {
     base_arena *arena = k->unit->arena;
-    cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative };
+    cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative, .contract = contract, .launches = 1 };
     c.axes = BASE_ARRAY(arena, k->n_lets + 1, uint32_t);
     c.used = BASE_ARRAY(arena, k->n_lets + 1, uint64_t);
     line_axes(&c);
@@ -297,17 +314,25 @@ static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64
 /* Arithmetic and memory overlap but for the share that the target says is not hidden. */
 static double seconds(const cost_state *c) {
     const ir_target *t = c->target;
-    double a = c->matmul / t->matmul_rate + c->vector / t->vector_rate, b = c->bytes / t->mem_bytes_per_s;
-    return (a > b ? a + b * t->overlap : b + a * t->overlap) + t->launch_s;
+    double a = c->matmul / (c->contract ? t->contract_rate : t->matmul_rate) + c->vector / t->vector_rate, b = c->bytes / t->mem_bytes_per_s;
+    return (a > b ? a + b * t->overlap : b + a * t->overlap) + t->launch_s * c->launches;
+}
+double pass_nest_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+    cost_state c = weigh(k, target, representative, false);
+    return seconds(&c);
+}
+double pass_contract_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+    cost_state c = weigh(k, target, representative, true);
+    return seconds(&c);
 }
 
-double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why) {
-    cost_state c = weigh(k, target, representative);
-    *why = c.why ? c.why : "";
-    return c.why ? HUGE_VAL : seconds(&c);
-}
 /* What it takes all the same, where pass_cost says there is no good kernel: the program's own statements run in any case. */
 double pass_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
-    cost_state c = weigh(k, target, representative);
-    return seconds(&c);
+    const double nest = pass_nest_seconds(k, target, representative);
+    return pass_contract_unfit(k, target) ? nest : fmin(nest, pass_contract_seconds(k, target, representative));
+}
+double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why) {
+    cost_state c = weigh(k, target, representative, false);
+    *why = c.why ? c.why : "";
+    return c.why ? HUGE_VAL : pass_seconds(k, target, representative);
 }

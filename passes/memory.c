@@ -204,15 +204,17 @@ static void launch(planner *p, const ir_node *n) {
         return;
     }
     const ir_kernel *kernel = p->state->kernels[k];
-    uint32_t *buffers = BASE_ARRAY(p->arena, kernel->n_values, uint32_t);
-    for (uint32_t i = 0; i < kernel->n_values; i++) {
-        buffers[i] = p->buffer_of[kernel->values[i]];
+    const ir_schedule *s = p->state->schedules[k];
+    const uint32_t n_buffers = kernel->n_values + s->n_panels;
+    uint32_t *buffers = BASE_ARRAY(p->arena, n_buffers, uint32_t);
+    for (uint32_t i = 0; i < n_buffers; i++) {
+        buffers[i] = p->buffer_of[i < kernel->n_values ? kernel->values[i] : s->panels[i - kernel->n_values]];
         if (buffers[i] == NONE) {
             internal(p, n->span, "a kernel reads what no node has made");
             return;
         }
     }
-    add_step(p, (ir_step){.kind = IR_STEP_LAUNCH, .kernel = k, .buffers = buffers, .n_buffers = kernel->n_values});
+    add_step(p, (ir_step){.kind = IR_STEP_LAUNCH, .kernel = k, .buffers = buffers, .n_buffers = n_buffers});
 }
 
 static void plan_map(planner *p, const ir_node *n) {

@@ -11,7 +11,8 @@ typedef struct pass_state {
     const int64_t *representative;   /* by ir_dim: sizes that costs are judged at; 0: the default of the cost model. NULL: all defaults */
     ir_graph *graph;                 /* after graph passes */
     ir_kernel **kernels; uint32_t n_kernels;           /* after lower, in the order of the graph's maps, loops'
-                                        bodies included; a check gives two: its position, then what was found there */
+                                        bodies included; a check gives two: its position, then what was found there. Behind them those that
+                                        pack panels, which `schedule` adds, to the graph too */
     ir_schedule **schedules;                           /* after schedule, one per kernel */
     ir_plan *plan;                                     /* after memory */
     BASE_VEC(pass_remark) moves;     /* what fuse did, in order: "n put into y (9 us apart, 5 us together)" */

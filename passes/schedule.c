@@ -172,7 +172,7 @@ static int32_t row_to_tile(const pass_planner *p) {
     }
     return found;
 }
-static void walk(pass_planner *p, uint32_t a, ir_axis_walk how, int32_t tile) { p->s->axes[a] = (ir_axis_schedule){(uint8_t)how, tile}; }
+static void walk(pass_planner *p, uint32_t a, ir_axis_walk how, int32_t tile) { p->s->axes[a] = (ir_axis_schedule){(uint8_t)how, tile, 0}; }
 
 /* Serial kernels are one item that loops over everything. Values, features and columns of folds are always loops inside: what they sum
  * lives in the scratch of one item. Every other axis counts items, whole or in tiles. */
@@ -301,7 +301,7 @@ static void keep_acc(pass_planner *p, ir_let_schedule *s) {
 }
 /* Order matters: scratch is given away line by line, and moved_at reads what earlier lines got. EXPR lines have no place
  * in scratch. */
-static void choose_let(pass_planner *p, uint32_t i) {
+void pass_plan_let(pass_planner *p, uint32_t i) {
     const ir_let *l = &p->k->lets[i];
     ir_let_schedule *s = &p->s->lets[i];
     const bool columns = p->s->lanes == IR_COL;
@@ -339,6 +339,7 @@ static bool can_fail(const ir_kernel *k) {
     }
     return false;
 }
+ir_expr pass_walked(const pass_planner *p, uint32_t a) { return p->s->axes[a].extent ? p->s->axes[a].extent : p->k->axes[a].extent; }
 /* Over dimensions, row-major over the axes that count items. A kernel that may fail has none where it stores nothing: its lines might then read what
  * is not there. */
 static ir_expr items_of(const pass_planner *p) {
@@ -356,7 +357,7 @@ static ir_expr turns_of(const pass_planner *p, uint32_t a) {  /* of axis a withi
     const ir_axis_schedule *w = &p->s->axes[a];
     if (w->walk == IR_WALK_ITEM) return ir_int(p->u, 1);
     if (!pass_over_dims(p, p->k->axes[a].extent)) return ir_int(p->u, 32);
-    return w->walk == IR_WALK_LOOP ? p->k->axes[a].extent : ir_op2(p->u, IR_MIN, p->k->axes[a].extent, ir_int(p->u, w->tile));
+    return w->walk == IR_WALK_LOOP ? pass_walked(p, a) : ir_op2(p->u, IR_MIN, pass_walked(p, a), ir_int(p->u, w->tile));
 }
 /* Each distinct expression once, in the operators' own units of cost. */
 static bool weigh(const ir_unit *u, void *env, ir_expr e) {
@@ -396,38 +397,46 @@ static ir_expr cost_of(const pass_planner *p) {
     return sum;
 }
 
-/* Each choice rests on those before it: lanes, then tiles, then walks, then lines; items and costs follow from all of them. */
-ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+/* Of any template: what is chosen in between rests on what is known of the kernel alone. */
+pass_planner pass_plan_begin(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
     base_arena *arena = k->unit->arena;
     pass_planner p = {.u = k->unit, .k = k, .target = target, .representative = representative, .s = BASE_NEW(arena, ir_schedule)};
-    ir_schedule *s = p.s;
-    s->kernel = k;
-    s->form = IR_NEST;
-    s->axes = BASE_ARRAY(arena, k->n_axes + 1, ir_axis_schedule);
-    s->lets = BASE_ARRAY(arena, k->n_lets + 1, ir_let_schedule);
+    p.s->kernel = k;
+    p.s->form = IR_NEST;
+    p.s->axes = BASE_ARRAY(arena, k->n_axes + 1, ir_axis_schedule);
+    p.s->lets = BASE_ARRAY(arena, k->n_lets + 1, ir_let_schedule);
     /* the only state that goes from line to line */
     p.scratch = ir_int(p.u, 0);
+    p.s->out_axis = -1;
+    return p;
+}
+ir_schedule *pass_plan_end(pass_planner *p, double seconds) {
+    p->s->items = items_of(p);
+    p->s->cost_of_item = cost_of(p);
+    pass_choose_order(p);
+    p->s->scratch_bytes = p->scratch;
+    p->s->predicted_s = seconds;
+    p->s->unit_s = seconds / fmax(1, pass_size(p->u, p->s->items, p->representative) * pass_size(p->u, p->s->cost_of_item, p->representative));
+    return p->s;
+}
+
+/* Each choice rests on those before it: lanes, then tiles, then walks, then lines; items and costs follow from all of them. */
+ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+    pass_planner p = pass_plan_begin(k, target, representative);
     const char *why;
     const bool attend = pass_schedule_attend(&p, &why);
     if (!attend) {
         choose_lanes(&p);
         choose_tiles(&p);
-        s->out_axis = -1;
     }
     for (uint32_t a = 0; a < k->n_axes; a++) choose_walk(&p, a);
-    for (uint32_t i = 0; i < k->n_lets && !attend; i++) choose_let(&p, i);
-    s->items = items_of(&p);
-    s->cost_of_item = cost_of(&p);
-    pass_choose_order(&p);
-    s->scratch_bytes = p.scratch;
-    s->predicted_s = pass_seconds(k, target, representative);
-    s->unit_s = s->predicted_s / fmax(1, pass_size(p.u, s->items, representative) * pass_size(p.u, s->cost_of_item, representative));
-    return s;
+    for (uint32_t i = 0; i < k->n_lets && !attend; i++) pass_plan_let(&p, i);
+    return pass_plan_end(&p, pass_nest_seconds(k, target, representative));
 }
 
 bool pass_schedule(pass_state *state) {
     state->schedules = BASE_ARRAY(state->arena, state->n_kernels, ir_schedule *);
     for (uint32_t i = 0; i < state->n_kernels; i++)
         state->schedules[i] = pass_schedule_kernel(state->kernels[i], state->target, state->representative);
-    return true;
+    return pass_contracts(state);
 }

@@ -1,6 +1,7 @@
 /* What the files of the pass `schedule` share: the state while one kernel is planned, and questions about the kernel that several templates ask.
  *
- * Reading order: schedule.c (the nest, items, costs; which template) -> schedule_order.c -> schedule_attend.c. */
+ * Reading order: schedule.c (the nest, items, costs; which template) -> schedule_order.c -> schedule_attend.c; schedule_contract.c ->
+ * schedule_panels.c. */
 #ifndef ATTN_PASSES_SCHEDULE_H
 #define ATTN_PASSES_SCHEDULE_H
 #include "passes.h"
@@ -27,6 +28,10 @@ int64_t pass_bytes_of(const pass_planner *p, uint8_t sort);                     
 ir_expr pass_features(const pass_planner *p, const ir_let *l);                  /* how many of them a line runs over */
 uint8_t pass_place_of(uint8_t rank);                                            /* an ir_let_place */
 int32_t pass_column_of_sweep(const pass_planner *p, const ir_let *l);           /* the column that a sweep takes in blocks */
+ir_expr pass_walked(const pass_planner *p, uint32_t a);                         /* the extent of an axis as it is walked */
+pass_planner pass_plan_begin(const ir_kernel *k, const ir_target *target, const int64_t *representative);
+void pass_plan_let(pass_planner *p, uint32_t let);                              /* after lanes, tiles and walks; in the order of lines */
+ir_schedule *pass_plan_end(pass_planner *p, double seconds);                    /* items, costs, scratch */
 
 /* schedule_order.c */
 ir_expr pass_items_along(const pass_planner *p, uint32_t a);                    /* how many items an axis has that is not a loop */
@@ -34,4 +39,19 @@ void pass_choose_order(pass_planner *p);                                        
 
 /* schedule_attend.c */
 bool pass_schedule_attend(pass_planner *p, const char **why);                   /* lanes, tiles and places of lines; false: not of this template */
+
+/* schedule_contract.c */
+bool pass_is_product(const ir_let *l);                                          /* a real sum of products of a row and a column factor */
+const char *pass_contract_unfit(const ir_kernel *k, const ir_target *target);   /* NULL: the template takes it; "": it holds no product; else why not */
+ir_schedule *pass_contract(const ir_kernel *k, const ir_target *target, const int64_t *representative);   /* its products read panels that
+                                    pass_contracts makes */
+ir_expr pass_contract_columns(const ir_kernel *k);                              /* how many columns are walked as one, */
+uint32_t pass_contract_merged(const ir_kernel *k);                              /* and which axes these are, as bits */
+
+/* cost.c: predicted seconds of the template CONTRACT on a kernel that it takes, packing included */
+double pass_contract_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative);
+double pass_nest_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative);      /* of the loop nest */
+
+/* schedule_panels.c */
+bool pass_contracts(pass_state *state);                                         /* the template wherever it is faster: with maps and kernels that pack */
 #endif

@@ -8,7 +8,7 @@
 /* Indices of an axis, or tiles, that items count. */
 ir_expr pass_items_along(const pass_planner *p, uint32_t a) {
     const ir_axis_schedule *w = &p->s->axes[a];
-    ir_expr extent = p->k->axes[a].extent;
+    ir_expr extent = pass_walked(p, a);
     if (w->walk != IR_WALK_TILE) return extent;
     return ir_op2(p->u, IR_FDIV, ir_add(p->u, extent, ir_int(p->u, w->tile - 1)), ir_int(p->u, w->tile));
 }

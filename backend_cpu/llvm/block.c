@@ -315,8 +315,17 @@ static void store(cpu_emitter *e, uint32_t number) {
     } else cpu_each_row(e, store_row, &p);
 }
 
+void cpu_block_stores(cpu_emitter *e) {
+    for (uint32_t i = 0; i < e->k->n_stores; i++) {
+        epilogue p = {.store = i, .lane = -1, .needs = {e, BASE_ARRAY(e->arena, e->k->n_lets, bool)}};
+        mark(&p.needs, e->k->stores[i].e);
+        cpu_phase(e, "epilogue");
+        cpu_each_row(e, store_row_block, &p);
+    }
+}
+
 /* Products that vary over rows alone (a projection of the query, say), and row factors that are worth keeping, once per tile. */
-static void load_row(cpu_emitter *e) {
+void cpu_block_rows(cpu_emitter *e) {
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
         if (cpu_term_in_block(e, k)) cpu_term_block(e, k);
         cpu_term_pack(e, k);
@@ -328,7 +337,7 @@ void cpu_block(cpu_emitter *e) {
     /* Rows in scratch are counted from the first of the tile; without a row axis there is one. */
     e->row0 = rows >= 0 ? e->lo[rows] : NULL;
     cpu_lets_ready(e, 0);
-    load_row(e);
+    cpu_block_rows(e);
     for (uint32_t s = 0; s < e->k->n_sweeps; s++) sweep(e, s);
     for (uint32_t i = 0; i < e->k->n_stores; i++) store(e, i);
     /* The next item, or the next round of a loop around, has other rows in scratch. */

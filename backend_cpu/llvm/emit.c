@@ -111,8 +111,8 @@ static void load_frame(cpu_emitter *e) {
     cpu_val ints = LLVMBuildLoad2(e->b, e->ptr, frame, "ints");
     cpu_val second = cpu_int(e, (int64_t)offsetof(rt_frame, buffers));
     cpu_val buffers = LLVMBuildLoad2(e->b, e->ptr, LLVMBuildGEP2(e->b, e->i8, frame, &second, 1, ""), "buffers");
-    for (uint32_t i = 0; i < e->k->n_values; i++) {
-        const char *name = e->u->value.at[e->k->values[i]].name;
+    for (uint32_t i = 0; i < e->k->n_values + e->s->n_panels; i++) {
+        const char *name = e->u->value.at[i < e->k->n_values ? e->k->values[i] : e->s->panels[i - e->k->n_values]].name;
         e->buffers[i] = LLVMBuildLoad2(e->b, e->ptr, cpu_at(e, buffers, cpu_int(e, i), e->ptr), name ? name : "");
     }
     for (uint32_t i = 0; i < e->k->n_dims; i++) {
@@ -157,7 +157,7 @@ static void lets_reach(cpu_emitter *e) {
    frame. */
 static void emitter_init(cpu_emitter *e) {
     const ir_kernel *k = e->k;
-    e->buffers = BASE_ARRAY(e->arena, k->n_values, cpu_val);
+    e->buffers = BASE_ARRAY(e->arena, k->n_values + e->s->n_panels, cpu_val);
     e->dims = BASE_ARRAY(e->arena, e->u->dim.n, cpu_val);
     e->axis = BASE_ARRAY(e->arena, k->n_axes, cpu_val);
     e->lo = BASE_ARRAY(e->arena, k->n_axes, cpu_val);
@@ -227,6 +227,7 @@ static void item_ranges(cpu_emitter *e, cpu_val item) {
 static void outer_axes(cpu_emitter *e, uint32_t a) {
     if (a == e->k->n_axes) {
         if (e->s->form == IR_ATTEND) cpu_attend(e);
+        else if (e->s->form == IR_CONTRACT) cpu_contract(e);
         else if (e->s->lanes == IR_COL) cpu_block(e);
         else cpu_nest(e);
         return;

@@ -1,7 +1,7 @@
 /* The emitter of the CPU: one kernel and its schedule become one function of LLVM IR.
  *
- * Reading order: emit.c (function, items) -> nest.c (lanes along rows, or none) and block.c (lanes along columns), the two walks over a
- * kernel -> lets.c (what a line is worth here) and term.c -> expr.c, read.c, math.c (instructions) -> scope.c (what is known already).
+ * Reading order: emit.c (function, items) -> nest.c (lanes along rows, or none), block.c (lanes along columns), contract.c (products in panels),
+ * the walks over a kernel -> lets.c (what a line is worth here) and term.c -> expr.c, read.c, math.c (instructions) -> scope.c (what is known already).
  *
  * What holds everywhere: every axis that encloses the place of emission has its current index in `axis`; one of them, `lane`, may stand for
  * `lanes` neighbours, index + 0, 1, ...; of these the ones set in `tail` exist (NULL: all). A value is a scalar where it does not depend
@@ -123,6 +123,8 @@ void cpu_large_angles(cpu_emitter *e, cpu_val x, cpu_val *r, cpu_val *quarter);
 /* read.c: elements of buffers and of scratch */
 cpu_val cpu_read(cpu_emitter *e, ir_expr read);
 void cpu_prefetch(cpu_emitter *e, ir_expr read);         /* its element is wanted soon; scalars only */
+cpu_val cpu_read_at(cpu_emitter *e, ir_expr read);                      /* address of the element, scalars only */
+cpu_val cpu_buffer(cpu_emitter *e, ir_value value);
 void cpu_write(cpu_emitter *e, const ir_store *at, cpu_val value, cpu_val where);
 cpu_val cpu_at(cpu_emitter *e, cpu_val base, cpu_val index, LLVMTypeRef element);        /* address */
 cpu_val cpu_load(cpu_emitter *e, LLVMTypeRef element, cpu_val at, int32_t lanes);         /* neighbours, those of the tail */
@@ -147,6 +149,7 @@ void cpu_walk(cpu_emitter *e, uint32_t wanted, int32_t lane, cpu_body *body, voi
 /* term.c */
 cpu_val cpu_term(cpu_emitter *e, uint32_t k);            /* computed in place, by loops over its features */
 void cpu_term_block(cpu_emitter *e, uint32_t k);         /* for the rows of the tile and the columns of the block at hand, into scratch */
+cpu_val cpu_term_features(cpu_emitter *e, const ir_let *l);              /* how many it runs over, i64 */
 void cpu_term_pack(cpu_emitter *e, uint32_t k);          /* its row factors, for the rows of the tile, into scratch, if the schedule says so */
 bool cpu_term_in_block(cpu_emitter *e, uint32_t k);      /* may it be? */
 
@@ -166,10 +169,13 @@ void cpu_bind_lane(cpu_emitter *e, int32_t axis, cpu_val from, cpu_val tail);
 bool cpu_varies_with_row(cpu_emitter *e, ir_expr x);
 void cpu_each_row(cpu_emitter *e, cpu_body *body, void *env);
 
-/* nest.c, block.c: one item, its axes bound */
+/* nest.c, block.c, contract.c: one item, its axes bound */
 void cpu_nest(cpu_emitter *e);
 void cpu_block(cpu_emitter *e);
 void cpu_attend(cpu_emitter *e);                         /* attend.c */
+void cpu_block_rows(cpu_emitter *e);                                    /* what an item computes of its rows alone, before all columns */
+void cpu_block_stores(cpu_emitter *e);                                  /* all stores, for the rows of the item and the block at hand */
+void cpu_contract(cpu_emitter *e);
 uint32_t cpu_axes_of_places(cpu_emitter *e, const ir_store *at);        /* nest.c: columns and values that a store runs over, as bits */
 
 /* compile.c */

@@ -2,7 +2,8 @@
 #include <string.h>
 #include "emit.h"
 
-cpu_val cpu_extent(cpu_emitter *e, int32_t axis) { return cpu_expr(e, e->k->axes[axis].extent); }
+/* As walked: where the schedule takes axes as one, the innermost runs over all of them. */
+cpu_val cpu_extent(cpu_emitter *e, int32_t axis) { return cpu_expr(e, e->s->axes[axis].extent ? e->s->axes[axis].extent : e->k->axes[axis].extent); }
 
 /* Row-major position among the axes of a role. `last` is put innermost, whatever its place in the list: lanes need neighbours side by side. */
 cpu_val cpu_role_index(cpu_emitter *e, uint8_t role, int32_t last) {

@@ -222,6 +222,8 @@ static cpu_val lane_addresses(cpu_emitter *e, const address *a) {
 static uint32_t buffer_of(cpu_emitter *e, ir_value value) {
     for (uint32_t i = 0; i < e->k->n_values; i++)
         if (e->k->values[i] == value) return i;
+    for (uint32_t i = 0; i < e->s->n_panels; i++)
+        if (e->s->panels[i] == value) return e->k->n_values + i;
     cpu_give_up(e, "a value is missing in the frame");
 }
 /* A result may be read too (`+=`), and then its elements change while the kernel runs. */
@@ -247,12 +249,15 @@ static cpu_val mark_invariant(cpu_emitter *e, ir_value value, cpu_val load_) {
     return load_;
 }
 
+cpu_val cpu_buffer(cpu_emitter *e, ir_value value) { return e->buffers[buffer_of(e, value)]; }
+cpu_val cpu_read_at(cpu_emitter *e, ir_expr read) {
+    const ir_value value = ir_at(e->u, read)->u.ref;
+    const address a = read_address(e, read);
+    return cpu_at(e, cpu_buffer(e, value), a.base, stored_type(e, e->u->value.at[value].type.dtype));
+}
 /* Asks for the element's line without waiting for it; an address beyond the buffer does no harm. Scalars only. */
 void cpu_prefetch(cpu_emitter *e, ir_expr read) {
-    const ir_value value = ir_at(e->u, read)->u.ref;
-    cpu_val buffer = e->buffers[buffer_of(e, value)];
-    const address a = read_address(e, read);
-    cpu_val args[] = {cpu_at(e, buffer, a.base, stored_type(e, e->u->value.at[value].type.dtype)), LLVMConstInt(e->i32, 0, false), LLVMConstInt(e->i32, 3, false), LLVMConstInt(e->i32, 1, false)};
+    cpu_val args[] = {cpu_read_at(e, read), LLVMConstInt(e->i32, 0, false), LLVMConstInt(e->i32, 3, false), LLVMConstInt(e->i32, 1, false)};
     cpu_call(e, "llvm.prefetch", e->ptr, 4, args);
 }
 cpu_val cpu_read(cpu_emitter *e, ir_expr read) {

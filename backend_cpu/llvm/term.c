@@ -111,7 +111,7 @@ static cpu_val feature_index(cpu_emitter *e, const ir_let *l, int32_t lane) {
     return at;
 }
 /* Elements of one row of packed factors. */
-static cpu_val n_features(cpu_emitter *e, const ir_let *l) {
+cpu_val cpu_term_features(cpu_emitter *e, const ir_let *l) {
     cpu_val n = cpu_int(e, 1);
     for (uint32_t o = 0; o < l->n_over; o++) n = LLVMBuildMul(e->b, n, cpu_extent(e, cpu_axis_of(e, l->over[o])), "");
     return n;
@@ -124,7 +124,7 @@ static int32_t packing_lane(const cpu_emitter *e, uint32_t k) {
 /* Of the row and the features bound now; the row counts from the first of the tile. */
 static cpu_val factor_at(cpu_emitter *e, uint32_t k) {
     const ir_let *l = &e->k->lets[k];
-    cpu_val at = LLVMBuildMul(e->b, cpu_tile_row(e), n_features(e, l), "");
+    cpu_val at = LLVMBuildMul(e->b, cpu_tile_row(e), cpu_term_features(e, l), "");
     at = LLVMBuildAdd(e->b, at, feature_index(e, l, packing_lane(e, k)), "");
     return cpu_at(e, cpu_scratch(e, e->s->lets[k].factor_at), at, e->real);
 }
