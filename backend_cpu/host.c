@@ -57,7 +57,7 @@ const ir_target *cpu_target(const char *arch, base_arena *arena) {
     t->launch_s = 3e-6;
     t->overlap = 0.25;
     t->value_tile_bytes = 256 << 10;
-    t->contract_rate = cycles * l->flops_per_cycle * 0.45;
+    t->contract_rate = t->attend_rate = cycles * l->flops_per_cycle * 0.48;
     t->fma_latency = l->fma_latency;
     t->fma_ports = l->fma_ports;
     t->load_ports = l->load_ports;

@@ -96,7 +96,7 @@ static bool compile_kernels(api_call *call, attn_module *m, const pass_state *s,
     rt_image *images = BASE_ARRAY(call->scratch, s->n_kernels, rt_image);
     if (s->n_kernels == 0) return true;
     if (!drv_images(call, m->context, m->backend, s->target, s->n_kernels, (const ir_schedule *const *)s->schedules, m->arena, images)) return false;
-    for (uint32_t k = 0; k < s->n_kernels; k++) kernels[k] = ir_kernel_contract(s->schedules[k]->kernel, images[k]);
+    for (uint32_t k = 0; k < s->n_kernels; k++) kernels[k] = ir_kernel_contract(s->schedules[k], images[k]);
     return drv_load(call, m, e, s->n_kernels, kernels);
 }
 

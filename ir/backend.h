@@ -27,7 +27,8 @@ struct ir_backend {
 };
 
 /* A kernel as the contract knows it: what a launch hands to it is listed in the kernel's own order. To be loaded by a device. */
-static inline rt_kernel ir_kernel_contract(const ir_kernel *k, rt_image image) {
-    return (rt_kernel){.name = k->name, .image = image, .n_ints = k->n_dims + k->n_counters, .n_buffers = k->n_values, .n_results = k->n_stores};
+static inline rt_kernel ir_kernel_contract(const ir_schedule *s, rt_image image) {
+    const ir_kernel *k = s->kernel;
+    return (rt_kernel){.name = k->name, .image = image, .n_ints = k->n_dims + k->n_counters, .n_buffers = k->n_values + s->n_panels, .n_results = k->n_stores};
 }
 #endif

@@ -332,7 +332,8 @@ typedef struct ir_target {       /* the only place where a machine's numbers sta
     double overlap;              /* of the lesser of arithmetic and memory, the share that is not hidden */
     int64_t value_tile_bytes;    /* place for the value tile of one row tile */
     int32_t tile_keys, tile_vectors, tile_block;     /* ATTEND: columns and vectors of rows of a register tile, columns of a block; 0: what the rule of the template gives */
-    double contract_rate;        /* flop/s of products in packed panels; 0: the target has no such template */
+    double contract_rate, attend_rate;               /* flop/s of products in packed panels; of those below folds, rows in the lanes. 0: the target
+                                    has no such template */
     int32_t fma_latency, fma_ports, load_ports;  /* cycles; multiply-adds and vector loads that start in one */
     int64_t l1_bytes, l2_bytes;  /* caches of one core */
     int32_t contract_rows, contract_vectors, contract_tile, contract_block;      /* CONTRACT, forced: rows and vectors of a register tile, rows of an item,

@@ -90,20 +90,30 @@ static void spell_let(const writer *w, const ir_let_schedule *l) {
     spell_expr(w, l->moved_at);
     spell_expr(w, l->factor_at);
     spell_expr(w, l->weight_at);
+    spell_expr(w, l->col_at);
+    spell_expr(w, l->panels_at);
+    /* which buffer of the frame: what the value is called and how large it is, no code knows */
+    for (uint32_t i = 0; i < w->s->n_panels; i++)
+        if (w->s->panels[i] == l->panels) base_text_add(w->out, " %u", i);
     base_text_add(w->out, "\n");
+}
+static void spell_axis(const writer *w, const ir_axis_schedule *a) {
+    base_text_add(w->out, "%d %d ", a->walk, a->tile);
+    spell_expr(w, a->extent);
+    base_text_add(w->out, ";");
 }
 
 /* A field that is missing here would let code be taken for another's: every member of ir_schedule and of what it points to stands here, but the kernel, and
  * predictions (predicted_s, unit_s), which no code depends on. A new member changes a size below: spell it, then put the new size. */
-_Static_assert(sizeof(void *) != 8 || (sizeof(ir_schedule) == 112 && sizeof(ir_let_schedule) == 40 && sizeof(ir_axis_schedule) == 8),
+_Static_assert(sizeof(void *) != 8 || (sizeof(ir_schedule) == 136 && sizeof(ir_let_schedule) == 48 && sizeof(ir_axis_schedule) == 12),
                "a schedule has a new member: ir_schedule_spell has to spell it");
 void ir_schedule_spell(const ir_schedule *s, base_text *out) {
     const writer w = {s, NULL, out};
     base_text_add(out, "%d %d %d %d %d %d %d %d %d %d\n", s->form, s->lanes, s->lane_axis, s->row_axis, s->width, s->row_tile, s->col_block, s->micro_rows,
                   s->micro_cols, s->rising);
-    for (uint32_t a = 0; a < s->kernel->n_axes; a++) base_text_add(out, "%d %d;", s->axes[a].walk, s->axes[a].tile);
+    for (uint32_t a = 0; a < s->kernel->n_axes; a++) spell_axis(&w, &s->axes[a]);
     for (uint32_t i = 0; i < s->kernel->n_lets; i++) spell_let(&w, &s->lets[i]);
-    base_text_add(out, "%d %d", s->walk, s->out_axis);
+    base_text_add(out, "%d %d %d %u", s->walk, s->out_axis, s->k_block, s->n_panels);
     spell_expr(&w, s->rows_at);
     spell_expr(&w, s->out_at);
     spell_expr(&w, s->items);

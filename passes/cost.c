@@ -40,7 +40,7 @@ typedef struct {
     uint64_t *used;              /* per line: bits of the sweeps that need it; the last bit is the stores */
     double matmul, vector, bytes, value_tile; /* operations at either rate; bytes of memory; elements of values per row */
     double row_tiles, column_items;              /* how often what has no rows, no columns is computed again */
-    bool contract;               /* by the template CONTRACT */
+    uint8_t form;                /* the template, an ir_template */
     double launches;
     const char *why;             /* NULL, or why no template is good at this kernel */
 } cost_state;
@@ -220,6 +220,7 @@ static bool stride_visit(const ir_unit *u, void *env, ir_expr e) {
 }
 /* Operations to sum the lanes of one result; 0 where lanes run along results. */
 static double lanes_summed(cost_state *c, const ir_let *l) {
+    if (c->form == IR_ATTEND) return 0;
     stride_env s = { c, over_bits(c, l), false };
     ir_walk(c->u, l->b, stride_visit, &s);
     return s.found && c->target->lanes > 1 ? REDUCE_OPS * c->target->lanes : 0;
@@ -246,7 +247,7 @@ static void term_cost(cost_state *c, uint32_t i) {
     uint32_t all = c->axes[i] | role_bits(c, IR_ITEM) | over_bits(c, l);
     double n = times(c, i);
     if (holds_term(c, l)) c->why = "an operand would hold a reduction";
-    if (c->contract && pass_is_product(l)) product_cost(c, l, all);
+    if (c->form == IR_CONTRACT && pass_is_product(l)) product_cost(c, l, all);
     else if (l->e) c->vector += (operations(c, l->e) + 1) * points(c, all) * n;
     else {
         c->matmul += 2 * points(c, all) * n;
@@ -272,7 +273,7 @@ static void line_cost(cost_state *c, uint32_t i) {
     switch (l->kind) {
     case IR_LET_EXPR: c->vector += operations(c, l->e) * points(c, c->axes[i] | role_bits(c, IR_ITEM)) * times(c, i); break;
     case IR_LET_TERM: term_cost(c, i); break;
-    case IR_LET_FOLD: c->vector += FOLD_OPS * points(c, role_bits(c, IR_ITEM) | c->axes[i] | over_bits(c, l)); break;
+    case IR_LET_FOLD: c->vector += (c->form == IR_ATTEND ? 1 : FOLD_OPS) * points(c, role_bits(c, IR_ITEM) | c->axes[i] | over_bits(c, l)); break;
     default: acc_cost(c, i); break;
     }
 }
@@ -295,9 +296,9 @@ static void value_bytes(cost_state *c, ir_value v) {
 }
 
 /* The pieces in the order in which they need one another: axes of lines, uses, tiles, then lines and values. why: the last reason found. */
-static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative, bool contract) {
+static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative, uint8_t form) {
     base_arena *arena = k->unit->arena;
-    cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative, .contract = contract, .launches = 1 };
+    cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative, .form = form, .launches = 1 };
     c.axes = BASE_ARRAY(arena, k->n_lets + 1, uint32_t);
     c.used = BASE_ARRAY(arena, k->n_lets + 1, uint64_t);
     line_axes(&c);
@@ -314,15 +315,19 @@ static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64
 /* Arithmetic and memory overlap but for the share that the target says is not hidden. */
 static double seconds(const cost_state *c) {
     const ir_target *t = c->target;
-    double a = c->matmul / (c->contract ? t->contract_rate : t->matmul_rate) + c->vector / t->vector_rate, b = c->bytes / t->mem_bytes_per_s;
+    const double rate = c->form == IR_CONTRACT ? t->contract_rate : c->form == IR_ATTEND ? t->attend_rate : t->matmul_rate;
+    double a = c->matmul / rate + c->vector / t->vector_rate, b = c->bytes / t->mem_bytes_per_s;
     return (a > b ? a + b * t->overlap : b + a * t->overlap) + t->launch_s * c->launches;
 }
+static uint8_t nest_form(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+    return target->attend_rate > 0 && pass_attends(k, target, representative) ? IR_ATTEND : IR_NEST;
+}
 double pass_nest_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
-    cost_state c = weigh(k, target, representative, false);
+    cost_state c = weigh(k, target, representative, nest_form(k, target, representative));
     return seconds(&c);
 }
 double pass_contract_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
-    cost_state c = weigh(k, target, representative, true);
+    cost_state c = weigh(k, target, representative, IR_CONTRACT);
     return seconds(&c);
 }
 
@@ -332,7 +337,7 @@ double pass_seconds(const ir_kernel *k, const ir_target *target, const int64_t *
     return pass_contract_unfit(k, target) ? nest : fmin(nest, pass_contract_seconds(k, target, representative));
 }
 double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why) {
-    cost_state c = weigh(k, target, representative, false);
+    cost_state c = weigh(k, target, representative, nest_form(k, target, representative));
     *why = c.why ? c.why : "";
     return c.why ? HUGE_VAL : pass_seconds(k, target, representative);
 }

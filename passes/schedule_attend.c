@@ -212,6 +212,11 @@ static void plan_tiles(pass_planner *p) {
 }
 
 /* False: not of this template; *why says it. */
+bool pass_attends(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+    const pass_planner p = pass_plan_begin(k, target, representative);
+    int32_t row;
+    return k->n_sweeps && !wrong(&p, reaches(&p), &row);
+}
 bool pass_schedule_attend(pass_planner *p, const char **why) {
     int32_t row;
     uint32_t *lets = reaches(p);

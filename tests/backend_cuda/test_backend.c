@@ -48,7 +48,7 @@ static void begin(world *w, const char *text) {
 static bool compile(world *w) {
     rt_image image;
     if (!w->backend->compile(w->backend, w->backend->target(w->backend, NULL, w->arena), 1, w->schedules, NULL, w->arena, &image, w->diags)) return false;
-    w->kernel = ir_kernel_contract(w->schedule.kernel, image);
+    w->kernel = ir_kernel_contract(&w->schedule, image);
     return true;
 }
 /* A device with the kernel on it. */

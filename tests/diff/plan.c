@@ -66,7 +66,7 @@ static bool pass_and_compile(compiled *c, ir_graph *g) {
     rt_image *images = BASE_ARRAY(c->arena, n + 1, rt_image);
     c->kernels = BASE_ARRAY(c->arena, n + 1, rt_kernel);
     if (n && !c->backend->compile(c->backend, c->target, n, (const ir_schedule *const *)c->state.schedules, NULL, c->arena, images, c->diags)) return false;
-    for (uint32_t k = 0; k < n; k++) c->kernels[k] = ir_kernel_contract(c->state.schedules[k]->kernel, images[k]);
+    for (uint32_t k = 0; k < n; k++) c->kernels[k] = ir_kernel_contract(c->state.schedules[k], images[k]);
     rt_param_info *params;
     if (!drv_encode_signature(c->state.graph, c->arena, c->diags, &c->graph, &params, &c->module.n_params)) return false;
     c->module.params = params;

@@ -116,7 +116,7 @@ native_kernel *native_open(const native *n, const ir_kernel *k, base_arena *aren
     if (!ir_schedule_verify(x->schedule)) return NULL;
     rt_image image;
     if (!n->backend->compile(n->backend, n->target, 1, &x->schedule, NULL, arena, &image, diags)) return NULL;
-    x->kernel = ir_kernel_contract(x->k, image);
+    x->kernel = ir_kernel_contract(x->schedule, image);
     return n->device->load(n->device, 1, &x->kernel, &x->code) ? x : NULL;
 }
 

@@ -184,7 +184,7 @@ bool emulated_graph_eval(const ir_graph *g, ir_frame *frame, base_arena *arena, 
     rt_image *images = BASE_ARRAY(arena, p.maps.n + 1, rt_image);
     void *code = NULL;
     if (!p.backend->compile(p.backend, p.target, p.maps.n, (const ir_schedule *const *)p.schedules.at, NULL, arena, images, diags)) return false;
-    for (uint32_t i = 0; i < p.maps.n; i++) p.kernels[i] = ir_kernel_contract(p.schedules.at[i]->kernel, images[i]);
+    for (uint32_t i = 0; i < p.maps.n; i++) p.kernels[i] = ir_kernel_contract(p.schedules.at[i], images[i]);
     p.device = p.backend->device_create(p.backend, NULL, error, sizeof error);
     if (!p.device) return false;
     bool ok = p.device->load(p.device, p.maps.n, p.kernels, &code) && ir_graph_eval_with(g, frame, arena, diags, run_map, &p);
