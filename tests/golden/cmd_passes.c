@@ -19,14 +19,26 @@ static bool known(golden_run *run) {
     return false;
 }
 
-/* until NAME: all passes of the table up to this one. */
-void golden_until(golden_run *run) {
+static void until(golden_run *run, const ir_target *target) {
     ir_graph *g = golden_graph(run);
     if (!g || !known(run)) return;
-    pass_state state = {.arena = run->arena, .diags = run->diags, .target = &diff_machine, .graph = g};
+    pass_state state = {.arena = run->arena, .diags = run->diags, .target = target, .graph = g};
     if (!pass_run_all(&state, &(pass_options){.stop_after = run->args})) return;
     if (!state.kernels) golden_round_trip(run, state.graph);
     print_state(&state, run->out);
+}
+
+/* until NAME: all passes of the table up to this one. */
+void golden_until(golden_run *run) { until(run, &diff_machine); }
+
+/* panels NAME: the same on a machine whose products are best in packed panels. */
+void golden_panels(golden_run *run) {
+    ir_target target = diff_machine;
+    target.contract_rate = 2 * target.matmul_rate;
+    target.fma_latency = 4;
+    target.fma_ports = target.load_ports = 2;
+    target.l2_bytes = 1 << 20;
+    until(run, &target);
 }
 
 typedef struct { const char *name; bool (*run)(pass_state *state); bool needs_graph; } row;
