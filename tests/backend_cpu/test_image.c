@@ -109,9 +109,9 @@ static void test_any_address(void **state) {
         rt_kernel kernels[2 * MOST];
         void *code = NULL;
         uint32_t n = 0;
-        for (uint32_t k = 0; k < round; k++) kernels[n++] = ir_kernel_contract(p.schedules[0]->kernel, images[0]);       /* they push the others on */
+        for (uint32_t k = 0; k < round; k++) kernels[n++] = ir_kernel_contract(p.schedules[0], images[0]);       /* they push the others on */
         const uint32_t first = n;
-        for (uint32_t k = 0; k < p.n; k++) kernels[n++] = ir_kernel_contract(p.schedules[k]->kernel, images[k]);
+        for (uint32_t k = 0; k < p.n; k++) kernels[n++] = ir_kernel_contract(p.schedules[k], images[k]);
         assert_true(rt_code_load(n, kernels, &code, error, sizeof error));
         for (uint32_t k = 0; k < p.n; k++) {
             launch(&p, k, &kernels[first + k], N, x, out[round][k]);
