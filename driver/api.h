@@ -102,6 +102,7 @@ attn_program *api_program_retain(attn_program *program);
 const api_graph *api_graph_find(const attn_program *program, const char *name);                    /* NULL: the last. NULL: none of that name */
 void api_use_files(api_call *call, const attn_program *program);     /* messages of this call may point into the program */
 uint32_t api_tensor_find(const rt_graph *graph, uint32_t kind, const char *name);                  /* UINT32_MAX: none */
+attn_status api_tensor_info(const rt_graph *graph, const rt_param_info *params, size_t k, attn_tensor_info *out);
 bool api_unknown_graph(api_call *call, const attn_program *program, const char *name);             /* reports; false */
 
 /* ---- code.c: images of kernels, cached or compiled; their bytes lie in the arena. false: reported */
@@ -127,6 +128,7 @@ struct attn_module {
     const ir_backend *backend;               /* NULL: the evaluator, or a module from a file */
     rt_device *device;                       /* NULL: the host */
     rt_module contract;
+    rt_file file;                            /* of one that was loaded: texts, code and constants lie in it; else closed */
     api_compiled *graphs;                    /* by graph of the contract */
     double compile_s;
     pthread_mutex_t lock;                    /* of the device, of units that evaluate */
@@ -137,6 +139,7 @@ attn_module *api_module_retain(attn_module *module);
 uint32_t drv_module_graph(const attn_module *module, const char *name);                            /* of the contract; NULL: the last of the program. RT_NONE: none */
 bool drv_not_in_module(api_call *call, const attn_module *module, const char *name);               /* reports; false */
 void drv_use_sources(api_call *call, const attn_module *module);     /* messages of this call may point into the program */
+bool drv_device_open(api_call *call, attn_module *module);            /* if kernels of the target run on one; false: reported */
 void drv_device_close(attn_module *module);
 bool drv_load(api_call *call, const attn_module *module, api_entry *entry, uint32_t n, rt_kernel *kernels);      /* places their code; false: reported */
 

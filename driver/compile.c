@@ -185,20 +185,7 @@ static bool compile_graph(api_call *call, attn_module *m, uint32_t graph, const 
     return true;
 }
 
-/* ---- devices */
-
-static void destroy_device(void *self) { drv_device_close(self); }
-
-/* Kernels that are functions run on the host, each call with a device of its own; others on one of the backend. */
-static bool open_device(api_call *call, attn_module *m) {
-    char error[512] = "";
-    /* The evaluator, and the CPU, whose kernels are plain functions: m->device stays NULL, which means the host everywhere. */
-    if (!m->backend || !m->backend->device_create) return true;
-    api_defer(call, destroy_device, m, true);
-    m->device = m->backend->device_create(m->backend, &m->context->executor, error, sizeof error);
-    if (!m->device) base_report(call->diags, BASE_MSG_TARGET_MISSING, (base_span){0, 0, 0}, m->contract.target, base_strdup(call->scratch, error));
-    return m->device != NULL;
-}
+/* ---- targets */
 
 /* Which backend, and whether it can work here: found out before any graph is lowered, since that takes longer. */
 static bool find_target(api_call *call, const attn_context *context, const char *name, const ir_backend **backend) {
@@ -268,7 +255,7 @@ static attn_status create(api_call *call, void *args) {
     /* A name that is no target is the caller's mistake; a target that cannot work here is the machine's, as the message's class says. */
     if (!find_target(call, m->context, m->contract.target, &m->backend)) return drv_target_exists(m->contract.target) ? api_status(call) : ATTN_ERROR_ARGUMENT;
     /* The device before the code: clean-up goes backwards, so that code is released while its device is still there. */
-    if (!open_device(call, m) || !compile_graphs(call, m, o)) return api_status(call);
+    if (!drv_device_open(call, m) || !compile_graphs(call, m, o)) return api_status(call);
     pthread_mutex_init(&m->lock, NULL);
     api_context_retain(m->context);
     api_program_retain(m->program);

@@ -26,7 +26,7 @@ static attn_status cost(api_call *call, void *args) {
     const rt_cost from = rt_cost_of(&c, m->device ? 1 : m->context->threads);
     const double by = correction(&c);
     /* A module from a file has no plan to look at. */
-    const double operations = m->backend ? drv_operations(call, m->graphs[graph].entries[c.entry].plan, &c) : 0;
+    const double operations = m->program && m->backend ? drv_operations(call, m->graphs[graph].entries[c.entry].plan, &c) : 0;
     a->out = (attn_cost){sizeof(attn_cost), from.launches, from.items, operations, from.tensor_bytes, from.workspace_bytes,
                          from.predicted_s, by * from.predicted_s, by * from.elapsed_s};
     return ATTN_OK;

@@ -54,6 +54,19 @@ void drv_device_close(attn_module *m) {
     m->device = NULL;
 }
 
+static void close_device(void *self) { drv_device_close(self); }
+
+/* Kernels that are functions run on the host, each call with a device of its own; others on one of the backend. */
+bool drv_device_open(api_call *call, attn_module *m) {
+    char error[512] = "";
+    /* The evaluator, and the CPU, whose kernels are plain functions: m->device stays NULL, which means the host everywhere. */
+    if (!m->backend || !m->backend->device_create) return true;
+    api_defer(call, close_device, m, true);
+    m->device = m->backend->device_create(m->backend, &m->context->executor, error, sizeof error);
+    if (!m->device) base_report(call->diags, BASE_MSG_TARGET_MISSING, (base_span){0, 0, 0}, m->contract.target, base_strdup(call->scratch, error));
+    return m->device != NULL;
+}
+
 static void unload_all(const attn_module *m) {
     for (uint32_t g = 0; g < m->contract.n_graphs; g++)
         for (uint32_t e = 0; e < m->graphs[g].n_entries; e++) unload(m, &m->graphs[g].entries[e]);
@@ -64,6 +77,7 @@ void attn_module_destroy(attn_module *module) {
     if (!module || atomic_fetch_sub(&module->references, 1) != 1) return;
     unload_all(module);
     drv_device_close(module);
+    rt_file_close(&module->file);
     pthread_mutex_destroy(&module->lock);
     /* Read before the arena goes, in which the module lies. */
     attn_program *program = module->program;
@@ -109,6 +123,20 @@ void drv_use_sources(api_call *call, const attn_module *m) {
 }
 
 /* ---- what a module says about itself */
+
+size_t attn_module_n_graphs(const attn_module *module) { return module ? module->contract.n_graphs : 0; }
+
+attn_status attn_module_graph(const attn_module *module, size_t k, attn_graph_info *out) {
+    if (!module || !out || k >= module->contract.n_graphs) return ATTN_ERROR_ARGUMENT;
+    const rt_graph *g = &module->contract.graphs[k];
+    attn_graph_info info = {sizeof info, g->name, g->doc, g->n_tensors, g->n_dims, g->dim_names};
+    return api_fill(out, &info, sizeof info, API_UP_TO(attn_graph_info, dim_names)) ? ATTN_OK : ATTN_ERROR_ARGUMENT;
+}
+
+attn_status attn_module_tensor(const attn_module *module, const char *graph, size_t k, attn_tensor_info *out) {
+    uint32_t at = module ? drv_module_graph(module, graph) : RT_NONE;
+    return at == RT_NONE ? ATTN_ERROR_ARGUMENT : api_tensor_info(&module->contract.graphs[at], module->contract.params, k, out);
+}
 
 const char *attn_module_target(const attn_module *module) { return module ? module->contract.target : NULL; }
 double attn_module_compile_seconds(const attn_module *module) { return module ? module->compile_s : 0; }

@@ -161,14 +161,18 @@ attn_status attn_program_graph(const attn_program *program, size_t k, attn_graph
     return api_fill(out, info, sizeof *info, API_UP_TO(attn_graph_info, dim_names)) ? ATTN_OK : ATTN_ERROR_ARGUMENT;
 }
 
-attn_status attn_program_tensor(const attn_program *program, const char *graph, size_t k, attn_tensor_info *out) {
-    static const attn_tensor_kind kinds[] = {[RT_TENSOR_INPUT] = ATTN_INPUT, [RT_TENSOR_PARAM] = ATTN_PARAM, [RT_TENSOR_OUTPUT] = ATTN_OUTPUT};
-    const api_graph *g = program ? api_graph_find(program, graph) : NULL;
-    if (!g || !out || k >= g->signature.n_tensors) return ATTN_ERROR_ARGUMENT;
-    const rt_tensor_info *t = &g->signature.tensors[k];
-    const char *storage = t->kind == RT_TENSOR_PARAM ? g->params[t->index].storage : NULL;
+attn_status api_tensor_info(const rt_graph *g, const rt_param_info *params, size_t k, attn_tensor_info *out) {
+    static const attn_tensor_kind kinds[RT_N_TENSORS] = {[RT_TENSOR_INPUT] = ATTN_INPUT, [RT_TENSOR_PARAM] = ATTN_PARAM, [RT_TENSOR_OUTPUT] = ATTN_OUTPUT};
+    if (!out || k >= g->n_tensors) return ATTN_ERROR_ARGUMENT;
+    const rt_tensor_info *t = &g->tensors[k];
+    const char *storage = t->kind == RT_TENSOR_PARAM ? params[t->index].storage : NULL;
     attn_tensor_info info = {sizeof info, kinds[t->kind], t->name, storage, (attn_dtype)t->dtype, (int)t->rank, t->dim_texts, t->is_dim != 0};
     return api_fill(out, &info, sizeof info, API_UP_TO(attn_tensor_info, is_dim)) ? ATTN_OK : ATTN_ERROR_ARGUMENT;
+}
+
+attn_status attn_program_tensor(const attn_program *program, const char *graph, size_t k, attn_tensor_info *out) {
+    const api_graph *g = program ? api_graph_find(program, graph) : NULL;
+    return g ? api_tensor_info(&g->signature, g->params, k, out) : ATTN_ERROR_ARGUMENT;
 }
 
 /* Ends with NULL, as lists of names do here. */

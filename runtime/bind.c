@@ -175,6 +175,20 @@ static bool no_entry(rt_call *call) {
     return false;
 }
 
+/* Extents that an array can have. The facts of a graph say so of each; their product is looked at here. */
+static bool outputs_fine(rt_call *call) {
+    const rt_graph *g = call->instance->graph;
+    for (uint32_t k = 0; k < g->n_tensors; k++) {
+        int64_t dim[RT_RANK], n;
+        if (g->tensors[k].kind != RT_TENSOR_OUTPUT) continue;
+        rt_tensor_shape(call, k, dim);
+        if (rt_count(g->tensors[k].rank, dim, &n) && base_mul(n, rt_dtypes[g->tensors[k].dtype].bytes, &n)) continue;
+        base_report(call->diags, BASE_MSG_SIZE_OVERFLOW, (base_span){0, 0, 0}, "output", g->tensors[k].name);
+        return false;
+    }
+    return true;
+}
+
 static uint32_t most_slots(const rt_graph *g) {
     uint32_t most = g->n_slots;
     for (uint32_t k = 0; k < g->n_entries; k++)
@@ -192,6 +206,7 @@ bool rt_bind(rt_call *call) {
     if (!all_types_fit(call)) return false;
     if (!rt_ints_run(g->bind, g->n_bind, call->tensors, call->slots, &error) || !choose_entry(call, call->tensors, &error)) return report(call, &error);
     if (g->n_entries && call->entry == RT_NONE) return no_entry(call);
+    if (!outputs_fine(call)) return false;
     return all_bools_fine(call);
 }
 

@@ -124,7 +124,7 @@ static bool upload(loading *l, const void *from, int64_t bytes, void **out) {
     return d->copy_in(d, *out, from, (size_t)bytes) || device_failed(l, d);
 }
 
-typedef bool each_const(loading *l, const rt_buffer *b, void **at);
+typedef bool each_const(loading *l, const rt_buffer *b, rt_fixed *at);
 
 static bool consts(loading *l, each_const *visit) {
     const rt_module *m = l->model->module;
@@ -137,13 +137,13 @@ static bool consts(loading *l, each_const *visit) {
     return true;
 }
 
-static bool count_const(loading *l, const rt_buffer *b, void **at) {
+static bool count_const(loading *l, const rt_buffer *b, rt_fixed *at) {
     (void)at;
     l->model->bytes += (size_t)rounded((int64_t)b->data_bytes);
     return true;
 }
 
-static bool upload_const(loading *l, const rt_buffer *b, void **at) { return upload(l, b->data, (int64_t)b->data_bytes, at); }
+static bool upload_const(loading *l, const rt_buffer *b, rt_fixed *at) { return upload(l, b->data, (int64_t)b->data_bytes, &at->at); }
 
 /* Everything goes into one block: one allocation, one free. The host's copies of params stay in the arena, unused: an arena cannot give back a part. */
 static bool move_to_device(loading *l) {
@@ -164,16 +164,16 @@ static bool move_to_device(loading *l) {
 }
 
 /* On the host constants are read where the module has them. The cast drops a const that kernels keep: no kernel writes a constant. */
-static bool take_const(loading *l, const rt_buffer *b, void **at) {
+static bool take_const(loading *l, const rt_buffer *b, rt_fixed *at) {
     (void)l;
-    *at = (void *)(uintptr_t)b->data;
+    *at = (rt_fixed){(void *)(uintptr_t)b->data, (int64_t)b->data_bytes};
     return true;
 }
 
 /* ---- set-ups */
 
 /* Results that launches with a number have left: whoever computes the same takes them. */
-typedef struct { const rt_step *step; const int64_t *slots; void *const *fixed; } computed;
+typedef struct { const rt_step *step; const int64_t *slots; const rt_fixed *fixed; uint32_t n_results; } computed;
 typedef BASE_VEC(computed) memory;
 
 static void with_device(const rt_model *m, rt_host *host, rt_device **device) {
@@ -214,10 +214,10 @@ static bool step_known(const rt_step *s, const bool *unknown) {
     return !unknown[s->items] && !unknown[s->cost] && !unknown[s->scratch];
 }
 
-static bool sizes_known(const rt_entry *e, const bool *unknown) {
+static bool sizes_known(const rt_entry *e, const bool *unknown, const int64_t *slots) {
     bool fine = !unknown[e->setup_workspace];
     for (uint32_t k = 0; k < e->n_setup; k++) fine &= step_known(&e->steps[k], unknown);
-    for (uint32_t k = 0; k < e->n_buffers; k++) fine &= e->buffers[k].kind != RT_BUFFER_KEPT || !unknown[e->buffers[k].bytes];
+    for (uint32_t k = 0; k < e->n_buffers; k++) fine &= e->buffers[k].kind != RT_BUFFER_KEPT || (!unknown[e->buffers[k].bytes] && slots[e->buffers[k].bytes] >= 0);
     return fine;
 }
 
@@ -228,34 +228,43 @@ static bool same_ints(const rt_step *a, const int64_t *a_slots, const rt_step *b
     return true;
 }
 
+/* Its results are there: a launch of the very set-up that is looked at has left nothing yet. */
+static bool has_run(const computed *c) {
+    for (uint32_t i = 0; i < c->n_results; i++)
+        if (!c->fixed[c->step->buffers[i]].at) return false;
+    return true;
+}
+
 /* Takes over the results of a launch that has been made before, if there is one. */
-static bool take_computed(const memory *before, const rt_entry *e, const rt_step *s, const int64_t *slots, void **fixed) {
+static bool take_computed(const memory *before, uint32_t n_results, const rt_step *s, const int64_t *slots, rt_fixed *fixed) {
     for (uint32_t k = 0; k < before->n; k++) {
         const computed *c = &before->at[k];
-        if (!same_ints(c->step, c->slots, s, slots)) continue;
-        for (uint32_t i = 0; i < e->kernels[s->kernel].n_results; i++) fixed[s->buffers[i]] = c->fixed[c->step->buffers[i]];
+        if (c->n_results != n_results || !same_ints(c->step, c->slots, s, slots) || !has_run(c)) continue;
+        for (uint32_t i = 0; i < n_results; i++) fixed[s->buffers[i]] = c->fixed[c->step->buffers[i]];
         return true;
     }
     return false;
 }
 
 /* Which launches need not be made. The others that have a number are remembered. */
-static const bool *find_done(loading *l, memory *before, const rt_entry *e, const int64_t *slots, void **fixed) {
+static const bool *find_done(loading *l, memory *before, const rt_entry *e, const int64_t *slots, rt_fixed *fixed) {
     bool *done = BASE_ARRAY(l->scratch, e->n_setup, bool);
     for (uint32_t k = 0; k < e->n_setup; k++) {
         const rt_step *s = &e->steps[k];
         if (s->kind != RT_STEP_LAUNCH || !s->same) continue;
-        done[k] = take_computed(before, e, s, slots, fixed);
-        if (!done[k]) BASE_PUSH(l->scratch, before, ((computed){s, slots, fixed}));
+        uint32_t n_results = e->kernels[s->kernel].n_results;
+        done[k] = take_computed(before, n_results, s, slots, fixed);
+        if (!done[k]) BASE_PUSH(l->scratch, before, ((computed){s, slots, fixed, n_results}));
     }
     return done;
 }
 
-static bool keep_results(loading *l, const rt_entry *e, const int64_t *slots, void **fixed) {
+static bool keep_results(loading *l, const rt_entry *e, const int64_t *slots, rt_fixed *fixed) {
     for (uint32_t b = 0; b < e->n_buffers; b++) {
-        if (e->buffers[b].kind != RT_BUFFER_KEPT || fixed[b]) continue;
-        fixed[b] = keep(l, slots[e->buffers[b].bytes]);
-        if (!fixed[b]) return false;
+        int64_t bytes = slots[e->buffers[b].bytes];
+        if (e->buffers[b].kind != RT_BUFFER_KEPT || fixed[b].at) continue;
+        fixed[b] = (rt_fixed){keep(l, bytes), bytes};
+        if (!fixed[b].at) return false;
     }
     return true;
 }
@@ -282,7 +291,7 @@ static bool set_up(loading *l, memory *before, const rt_instance *i, uint32_t en
     rt_ints_partial(g->bind, g->n_bind, i->params, slots, known);
     rt_ints_partial(e->bind, e->n_bind, i->params, slots, known);
     if (e->applies != RT_NONE && known[e->applies] && !slots[e->applies]) return true;
-    if (!sizes_known(e, unknown_slots(l, g, e, known))) {
+    if (!sizes_known(e, unknown_slots(l, g, e, known), slots)) {
         base_report(l->diags, BASE_MSG_SIZE_OVERFLOW, nowhere, "graph", g->name);
         return false;
     }
@@ -320,10 +329,10 @@ static bool make_instance(loading *l, uint32_t graph) {
     const rt_graph *g = &m->module->graphs[graph];
     rt_instance *i = &m->graphs[graph];
     *i = (rt_instance){.graph = g, .device = m->device, .executor = m->executor, .allocator = m->allocator, .blocks = m->blocks};
-    i->fixed = BASE_ARRAY(l->arena, g->n_entries, void **);
+    i->fixed = BASE_ARRAY(l->arena, g->n_entries, rt_fixed *);
     i->tally = BASE_ARRAY(l->arena, g->n_entries, rt_tally *);
     for (uint32_t e = 0; e < g->n_entries; e++) i->tally[e] = rt_tally_create(l->arena);
-    for (uint32_t e = 0; e < g->n_entries; e++) i->fixed[e] = BASE_ARRAY(l->arena, g->entries[e].n_buffers, void *);
+    for (uint32_t e = 0; e < g->n_entries; e++) i->fixed[e] = BASE_ARRAY(l->arena, g->entries[e].n_buffers, rt_fixed);
     return load_params(l, i);
 }
 

@@ -151,6 +151,7 @@ enum { RT_UNKNOWN = 255 };
 void rt_ints_partial(const rt_int_op *ops, uint32_t n, const rt_array *tensors, int64_t *slots, bool *known);
 
 /* ---- bind.c, run.c: one call of a graph */
+typedef struct rt_fixed { void *at; int64_t bytes; } rt_fixed;                    /* where it lies on the device */
 typedef struct rt_blocks rt_blocks;              /* blocks of device memory between calls: workspaces, scratch of the host */
 typedef struct {                                 /* a graph made ready on a device: what a model holds. Immutable while calls run */
     const rt_graph *graph;
@@ -158,7 +159,7 @@ typedef struct {                                 /* a graph made ready on a devi
     rt_executor executor;
     base_allocator allocator;
     rt_array *params;                            /* by index of graph->tensors; data are the device's; other tensors: rank RT_UNKNOWN */
-    void ***fixed;                               /* by entry, by buffer: where constants and results of the set-up lie on the device */
+    struct rt_fixed **fixed;                     /* by entry, by buffer: constants and results of the set-up */
     rt_blocks *blocks;
     rt_tally **tally;                            /* by entry; NULL: nothing is counted */
 } rt_instance;
@@ -221,6 +222,17 @@ typedef struct {
  * keeps lies in `arena` and on the device; the caller calls rt_model_release in any case, also when memory runs out in the middle. */
 bool rt_model_make(rt_model *model, const rt_weights *weights, base_arena *arena, base_arena *scratch, base_diags *diags);
 void rt_model_release(rt_model *model);          /* what is no memory of the arena; no call may run */
+
+/* ---- module_file.c: modules as bytes; verify.c: what must hold of one */
+/* The whole file in the arena. Functions of kernels do not stand in it; their images do. */
+const void *rt_module_write(const rt_module *module, base_arena *arena, size_t *n);
+void rt_module_seal(void *bytes, size_t n);      /* writes size and checksum into the head of a file; n is 64 at least */
+/* Structs in the arena, texts and bytes where they lie, aligned to 16 at least: they must stay. NULL: *wrong says why, a text. What it answers has been
+ * verified, its functions are not loaded. */
+const rt_module *rt_module_read(const void *bytes, size_t n, base_arena *arena, const char **wrong);
+/* NULL, or the first rule that does not hold: indices, kinds, counts, jumps. A module that passes cannot make the runtime read or write where it
+ * must not, whatever its tensors are; its machine code is trusted as that of any shared object. */
+const char *rt_module_wrong(const rt_module *module, base_arena *arena);
 
 /* ---- level.c: what this machine's CPU can do */
 extern const char *const rt_level_names[RT_N_LEVELS];

@@ -108,7 +108,7 @@ typedef struct {
     rt_device *device;
     void **buffers;                  /* by index of entry->buffers */
     int64_t *place;                  /* by tensor: offset of its copy in the block, or -1: the kernels use the host's own memory */
-    int64_t total;
+    int64_t total, workspace;        /* of the block; of its first part */
     int64_t *ints;                   /* of the frame of a launch */
     void **operands;
     bool setup;                      /* the first steps, before there are inputs */
@@ -128,11 +128,11 @@ static bool failed(running *r) {
     return false;
 }
 
+/* Of the array as it is bound. It is one that there is, or rt_bind has compared its extents. */
 static int64_t bytes_of(const running *r, uint32_t k) {
-    const rt_tensor_info *info = &r->graph->tensors[k];
-    int64_t n = rt_dtypes[info->dtype].bytes;
-    for (uint32_t axis = 0; axis < info->rank; axis++) n *= r->call->slots[info->dims[axis]];   /* the integer program has checked the product */
-    return n;
+    const rt_array *a = &r->call->tensors[k];
+    int64_t n = 0;
+    return a->rank != RT_UNKNOWN && rt_count(a->rank, a->dim, &n) ? n * rt_dtypes[a->dtype].bytes : 0;
 }
 
 /* Parts of the block start at multiples of 64 bytes, as the block itself does; a sum beyond int64 is no size. */
@@ -161,8 +161,9 @@ static bool needs_copy(const running *r, uint32_t k) {
 /* The block: workspace first, then copies.
  * False only if the sizes do not fit an int64, which the caller takes for memory that is not there. */
 static bool lay_out(running *r, uint32_t workspace_slot) {
-    int64_t workspace;
-    if (!reserve(r, r->call->slots[workspace_slot], &workspace)) return false;
+    int64_t start;
+    r->workspace = r->call->slots[workspace_slot];
+    if (!reserve(r, r->workspace > 0 ? r->workspace : 0, &start)) return false;
     r->place = base_alloc_array(r->call->arena, r->graph->n_tensors, sizeof *r->place);
     for (uint32_t k = 0; k < r->graph->n_tensors; k++) {
         r->place[k] = -1;
@@ -178,16 +179,37 @@ static void *tensor_at(const running *r, uint32_t k) {
     return r->graph->tensors[k].kind == RT_TENSOR_PARAM ? r->call->instance->params[k].data : r->call->tensors[k].data;
 }
 
-/* Addresses are found once per call, after the block is there; steps then only look them up. */
-static void find_buffers(running *r) {
+/* Bytes that there are where the buffer lies; -1: none at all. Work buffers count from the start of the block, whose first part the workspace is. */
+static int64_t room_of(const running *r, uint32_t k) {
+    const rt_buffer *b = &r->entry->buffers[k];
+    const int64_t *slots = r->call->slots;
+    switch (b->kind) {
+    case RT_BUFFER_TENSOR: return r->setup && r->graph->tensors[b->index].kind != RT_TENSOR_PARAM ? INT64_MAX : bytes_of(r, b->index);
+    case RT_BUFFER_WORK:
+        if (b->setup != (r->setup ? 1 : 0)) return INT64_MAX;
+        return slots[b->offset] >= 0 && slots[b->offset] <= r->workspace ? r->workspace - slots[b->offset] : -1;
+    default: return r->call->instance->fixed[r->call->entry][k].bytes;
+    }
+}
+
+/* Addresses are found once per call, after the block is there; steps then only look them up. Sizes and offsets are what the integer program
+ * says, which somebody else may have written: no step may reach beyond what is there. Buffers of the other half (the set-up's in a call) are not
+ * used. */
+static bool find_buffers(running *r) {
     r->buffers = base_alloc_array(r->call->arena, r->entry->n_buffers, sizeof *r->buffers);
     for (uint32_t k = 0; k < r->entry->n_buffers; k++) {
         const rt_buffer *b = &r->entry->buffers[k];
+        int64_t room = room_of(r, k);
+        if (room == INT64_MAX) continue;
+        if (r->call->slots[b->bytes] < 0 || r->call->slots[b->bytes] > room) {
+            base_report(r->call->diags, BASE_MSG_MODULE_DAMAGED, nowhere, r->graph->name, "its sizes do not fit each other");
+            return false;
+        }
         if (b->kind == RT_BUFFER_TENSOR) r->buffers[k] = tensor_at(r, b->index);
-        else if (b->kind == RT_BUFFER_CONST || b->kind == RT_BUFFER_KEPT) r->buffers[k] = r->call->instance->fixed[r->call->entry][k];
-        /* Work buffers: the workspace is the first part of the block, so offsets into it count from the block's start. */
-        else r->buffers[k] = (char *)r->call->memory->at + r->call->slots[b->offset];
+        else if (b->kind == RT_BUFFER_WORK) r->buffers[k] = (char *)r->call->memory->at + r->call->slots[b->offset];
+        else r->buffers[k] = r->call->instance->fixed[r->call->entry][k].at;
     }
+    return true;
 }
 
 /* Packed on the way: on the host straight into the block, on a device through a dense copy if the input is not dense. */
@@ -241,6 +263,10 @@ static bool launch(running *r, const rt_step *s) {
                    .scratch_bytes = slots[s->scratch], .order = s->order, .period = s->period ? slots[s->period - 1] : 0,
                    .tally = r->setup || r->call->instance->device ? NULL : tally_of(r->call)};
     if (l.items <= 0) return true;
+    /* Numbers that no compiler writes. */
+    if (l.cost_of_item < 0) l.cost_of_item = 0;
+    if (l.scratch_bytes < 0) l.scratch_bytes = 0;
+    if (l.period < 0) l.period = 0;
     if (!r->device->launch(r->device, &l)) return failed(r);
     r->call->items += l.items;
     r->call->predicted_s += rt_launch_seconds(s, slots);
@@ -288,11 +314,19 @@ static bool step_loop(running *r, const rt_step *s) {
 static bool step_next(running *r, const rt_step *s) {
     const rt_step *loop = &r->entry->steps[s->target - 1];
     r->at = s->target;
-    return enter(r, loop, r->call->slots[loop->counter] + 1);
+    int64_t counter = r->call->slots[loop->counter];
+    return enter(r, loop, counter < INT64_MAX ? counter + 1 : counter);
+}
+
+/* A buffer that is too small for what a step does with it. */
+static bool too_small(running *r) {
+    base_report(r->call->diags, BASE_MSG_MODULE_DAMAGED, nowhere, r->graph->name, "a step reaches beyond its buffer");
+    return false;
 }
 
 /* The host needs the value to go on, so everything launched so far must be over: it waits. */
 static bool fetch(running *r, uint32_t buffer, void *to, size_t bytes) {
+    if (r->call->slots[r->entry->buffers[buffer].bytes] < (int64_t)bytes) return too_small(r);
     return (r->device->wait(r->device) && r->device->copy_out(r->device, to, r->buffers[buffer], bytes)) || failed(r);
 }
 
@@ -315,6 +349,7 @@ static bool step_check(running *r, const rt_step *s) {
 /* As many bytes as the target has; both buffers hold the same value type, such as the first value of a carry. */
 static bool step_copy(running *r, const rt_step *s) {
     const rt_buffer *to = &r->entry->buffers[s->buffers[0]];
+    if (r->call->slots[r->entry->buffers[s->buffers[1]].bytes] < r->call->slots[to->bytes]) return too_small(r);
     r->at++;
     return r->device->copy(r->device, r->buffers[s->buffers[0]], r->buffers[s->buffers[1]], (size_t)r->call->slots[to->bytes]) || failed(r);
 }
@@ -402,8 +437,7 @@ static bool start(running *r, uint32_t workspace) {
         r->call->no_memory = true;
         return false;
     }
-    find_buffers(r);
-    return true;
+    return find_buffers(r);
 }
 
 static running running_of(rt_call *call, rt_host *host) {

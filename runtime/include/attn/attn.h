@@ -325,7 +325,7 @@ ATTN_API const char *attn_pass_name(size_t k);
 
 /* ------------------------------------------------------------------------------------------------------------ modules */
 
-/* Graphs compiled for one target. All sizes stay symbolic; running never compiles. */
+/* Graphs compiled for one target. Sizes stay symbolic, but for those that `where` lists; running never compiles. */
 typedef struct attn_module attn_module;
 
 typedef struct attn_module_options {
@@ -365,6 +365,22 @@ ATTN_API attn_status attn_module_kernel(const attn_module *module, const char *g
 
 /* What the compiler wants to say about a graph: "14:9: kr kept apart from o: ..". NULL beyond the last. */
 ATTN_API const char *attn_module_remark(const attn_module *module, const char *graph, size_t k);
+
+/* Graphs and tensors of a module, as attn_program_graph and attn_program_tensor tell them of a program: for a module from a file, which has
+ * none. */
+ATTN_API size_t attn_module_n_graphs(const attn_module *module);
+ATTN_API attn_status attn_module_graph(const attn_module *module, size_t k, attn_graph_info *out);
+ATTN_API attn_status attn_module_tensor(const attn_module *module, const char *graph, size_t k, attn_tensor_info *out);
+
+/* Writes a module to a file, complete or not at all: code, tables and sources, but no weights. One for "eval" has no code: ATTN_ERROR_ARGUMENT. */
+ATTN_API attn_status attn_module_save(const attn_module *module, const char *path, attn_diagnostics *diagnostics);
+
+/* A module from such a file, made by the same version of attn for this machine's CPU or a lower level of it. Needs no compiler. It does all
+ * that the saved one does, except that it does not know its operations (attn_model_cost says 0) and that NULL for a graph means its own last one.
+ * A damaged file, one of another version, or one for another CPU is ATTN_ERROR_ENVIRONMENT. Every table of a file is checked before use, so
+ * that no file can make the library read or write outside of its tensors and its own memory; but the machine code in it runs with all
+ * rights of the process, as that of a shared object does: load files of people you trust. */
+ATTN_API attn_status attn_module_load(attn_context *context, const char *path, attn_diagnostics *diagnostics, attn_module **out);
 
 /* All kernels of a graph as the text handed to the target's own compiler: LLVM IR or CUDA C. Works for targets that cannot run here;
  * target as for attn_program_dump. The text belongs to the caller: attn_text_destroy. */
