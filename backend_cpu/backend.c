@@ -45,9 +45,10 @@ static const cpu_half *half_open(base_arena *arena, const char **why) {
     /* The first that opens and is of our version serves; one of another version is passed over, and named if none is found. */
     for (uint32_t k = 0; place(arena, k); k++) {
         const char *file = place(arena, k);
-        /* NOW: a plug-in that lacks a symbol is refused here, not in the middle of a compile. NODELETE: code of it may run until the process ends.
-           LOCAL: LLVM's symbols stay out of the way of another LLVM in the process. */
-        void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+        /* The plug-in is linked to be bound at once, so that one which lacks a symbol is refused here, not in the middle of a compile. LAZY is for LLVM's
+           library below it: binding all of its functions takes longer than a small compile. NODELETE: LLVM does not unload. LOCAL: its symbols stay out
+           of the way of another LLVM in the process. */
+        void *handle = dlopen(file, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
         const cpu_half *half = handle ? half_of(handle) : NULL;
         if (half) return half;
         const char *error = handle ? "it is of another version" : dlerror();

@@ -178,6 +178,66 @@ static void test_warm(void **state) {
     assert_int_equal(run(path), COMPILED);
 }
 
+/* ---- the bytes: what an entry holds is what runs, compiled just now or read from the entry */
+
+enum { HEAD = 8 + 4 + 3 * 4 + 2 * 8 + 2 * 32 };                  /* bytes of an entry before its texts */
+
+/* Is it in memory that this process may run, outside of files? */
+static bool is_mapped(const unsigned char *bytes, size_t n) {
+    static char line[4096];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    bool found = false;
+    assert_non_null(maps);
+    while (!found && fgets(line, sizeof line, maps)) {
+        unsigned long from, to, inode;
+        char rights[8];
+        if (sscanf(line, "%lx-%lx %7s %*s %*s %lu", &from, &to, rights, &inode) != 4 || inode || strcmp(rights, "r-xp") != 0 || strstr(line, "[v")) continue;
+        for (const unsigned char *at = (const unsigned char *)from; !found && at + n <= (const unsigned char *)to; at += 64) found = !memcmp(at, bytes, n);
+    }
+    fclose(maps);
+    return found;
+}
+
+/* The image is the end of the file. 0: all entries of the folder are mapped. */
+static void find_mapped(void *self, const attn_cache_entry *e) {
+    static unsigned char bytes[1 << 20];
+    const char *path = self;
+    char name[256];
+    uint64_t n;
+    snprintf(name, sizeof name, "%s/%s", path, e->file);
+    FILE *f = fopen(name, "rb");
+    assert_non_null(f);
+    const size_t all = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    memcpy(&n, bytes + 32, sizeof n);
+    assert_true(all > HEAD + n && n > 64);
+    if (!is_mapped(bytes + all - n, n)) _exit(3);
+}
+typedef struct { const char *path; bool cached; } looking;
+static int look(void *env) {
+    const looking *l = env;
+    attn_context_options o = ATTN_CONTEXT_OPTIONS_INIT;
+    attn_module_options m = ATTN_MODULE_OPTIONS_INIT;
+    world w = {0};
+    attn_context *lister = NULL;
+    o.cache_path = l->path;
+    if (attn_context_create(&o, NULL, &lister)) return 1;
+    if (!l->cached) o.cache_path = NULL;
+    m.target = "cpu";
+    if (attn_context_create(&o, NULL, &w.context) || attn_program_from_text(w.context, "t.attn", source, sizeof source - 1, NULL, &w.program)) return 1;
+    if (attn_module_create(w.context, w.program, &m, NULL, &w.module)) return 1;
+    if (attn_cache_list(lister, find_mapped, (void *)(uintptr_t)l->path, NULL)) return 1;
+    return has_llvm() ? COMPILED : FOUND;
+}
+static void test_same_bytes(void **state) {
+    (void)state;
+    char path[160];
+    snprintf(path, sizeof path, "%s", below("bytes"));
+    assert_int_equal(run(path), COMPILED);
+    assert_int_equal(in_child(look, &(looking){path, true}), FOUND);
+    assert_int_equal(in_child(look, &(looking){path, false}), COMPILED);
+}
+
 /* Damage of any kind is a miss, and mended by the way. */
 static void change(const char *path, off_t at, bool cut) {
     unsigned char byte;
@@ -348,7 +408,7 @@ static void test_arguments(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_warm),      cmocka_unit_test(test_damaged),  cmocka_unit_test(test_refused), cmocka_unit_test(test_read_only_and_full),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_warm), cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_damaged),  cmocka_unit_test(test_refused), cmocka_unit_test(test_read_only_and_full),
                                        cmocka_unit_test(test_full_disk), cmocka_unit_test(test_at_once), cmocka_unit_test(test_size),    cmocka_unit_test(test_arguments)};
     return cmocka_run_group_tests_name("cache", tests, open_folder, close_folder);
 }

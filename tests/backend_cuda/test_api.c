@@ -5,7 +5,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include <attn/attn.h>
 #include "emulated.h"
@@ -20,9 +22,11 @@ static void ok(const world *w, attn_status status) {
     assert_int_equal(status, ATTN_OK);
 }
 
+static const char *cache_path;   /* of the contexts that begin makes; NULL: none */
+
 static void begin(world *w, const char *driver, const char *nvrtc, const char *text) {
     attn_context_options options = ATTN_CONTEXT_OPTIONS_INIT;
-    options.threads = 1, options.cuda_driver = driver, options.nvrtc = nvrtc;
+    options.threads = 1, options.cuda_driver = driver, options.nvrtc = nvrtc, options.cache_path = cache_path;
     emulated_reset();
     assert_int_equal(attn_diagnostics_create(NULL, &w->diagnostics), ATTN_OK);
     ok(w, attn_context_create(&options, w->diagnostics, &w->context));
@@ -155,6 +159,31 @@ static void test_check(void **state) {
     end(&w);
 }
 
+/* Kernels of the GPU are kept like those of the CPU: what was compiled once is not compiled again, and computes the same. */
+static void test_cache(void **state) {
+    (void)state;
+    static char folder[] = "/tmp/attn-cuda-cache-XXXXXX";
+    world w;
+    int64_t n = 0;
+    assert_non_null(mkdtemp(folder));
+    cache_path = folder;
+    agree(layers, &(shapes){{{4, 6}, {3, 6, 6}}});
+    emulated_fail("nvrtcCompileProgram", 6);
+    agree(layers, &(shapes){{{4, 6}, {3, 6, 6}}});
+    begin(&w, ATTN_FAKE_CUDA, ATTN_FAKE_CUDA, layers);
+    ok(&w, attn_cache_clear(w.context, &n, NULL, w.diagnostics));
+    assert_true(n > 1);
+    attn_module_options options = ATTN_MODULE_OPTIONS_INIT;
+    attn_module *module = NULL;
+    options.target = "cuda";
+    emulated_fail("nvrtcCompileProgram", 6);
+    assert_int_equal(attn_module_create(w.context, w.program, &options, w.diagnostics, &module), ATTN_ERROR_INTERNAL);
+    emulated_fail("nvrtcCompileProgram", 0);
+    end(&w);
+    cache_path = NULL;
+    assert_int_equal(rmdir(folder), 0);
+}
+
 /* ---- without a driver, a compiler, a GPU */
 
 static void told(const char *driver, const char *nvrtc, const char *words) {
@@ -214,7 +243,7 @@ static void test_driver_fails(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_attention), cmocka_unit_test(test_loop),    cmocka_unit_test(test_lookup), cmocka_unit_test(test_check),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_attention), cmocka_unit_test(test_loop),    cmocka_unit_test(test_lookup), cmocka_unit_test(test_check), cmocka_unit_test(test_cache),
                                        cmocka_unit_test(test_missing),   cmocka_unit_test(test_text), cmocka_unit_test(test_driver_fails)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,6 +198,27 @@ static void test_cache(void **state) {
     expect(0, NULL, "rm -r kept link");
 }
 
+/* Another build of the code generator, known by the id that the linker gave it: nothing of the old is found. */
+static void test_cache_of_another(void **state) {
+    (void)state;
+    char id[64];
+    snprintf(id, sizeof id, "%.60s", shell("readelf -n %s/libattn_llvm.so | sed -n 's/.*Build ID: //p' | cut -c 1-16", ATTN_BINARY_DIR)->out);
+    if (strlen(id) != 17) {
+        print_message("skipped: there is no readelf to ask for the build id\n");
+        return;
+    }
+    id[16] = 0;
+    expect(0, NULL, "mkdir libs && cp -L %s/libattn.so.? libs && cp %s/libattn_llvm.so libs", ATTN_BINARY_DIR, ATTN_BINARY_DIR);
+    expect(0, id, "LD_LIBRARY_PATH=libs ATTN_CACHE_DIR=kept $A run a.attn --seed 1 --print >/dev/null && ATTN_CACHE_DIR=kept $A cache list");
+    expect(0, "1", "python3 -c \"import sys; at = open('libs/libattn_llvm.so', 'rb').read(); id = bytes.fromhex('%s'); "
+                   "open('libs/libattn_llvm.so', 'wb').write(at.replace(id, b'another!')); print(at.count(id))\"", id);
+    const int before = atoi(shell("ls kept | wc -l")->out);
+    expect(0, "libLLVM", "LD_DEBUG=files LD_LIBRARY_PATH=libs ATTN_CACHE_DIR=kept $A run a.attn --seed 1 2>&1 | grep LLVM");
+    assert_int_equal(atoi(shell("ls kept | wc -l")->out), 2 * before);
+    expect(0, "616e6f7468657221", "ATTN_CACHE_DIR=kept $A cache list");
+    expect(0, NULL, "rm -r kept libs");
+}
+
 static void test_explain(void **state) {
     (void)state;
     expect(0, "predicted ms", "$A explain a.attn --dims S=64,T=64,D=32");
@@ -222,7 +243,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_help), cmocka_unit_test(test_generate),  cmocka_unit_test(test_check),         cmocka_unit_test(test_run),    cmocka_unit_test(test_threads),
         cmocka_unit_test(test_try),   cmocka_unit_test(test_weights),       cmocka_unit_test(test_bench),  cmocka_unit_test(test_bench_visible),
-        cmocka_unit_test(test_verify), cmocka_unit_test(test_ir),           cmocka_unit_test(test_cache), cmocka_unit_test(test_explain),
+        cmocka_unit_test(test_verify), cmocka_unit_test(test_ir),           cmocka_unit_test(test_cache), cmocka_unit_test(test_cache_of_another), cmocka_unit_test(test_explain),
     };
     return cmocka_run_group_tests(tests, shell_open, shell_close);
 }

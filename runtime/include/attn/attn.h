@@ -64,9 +64,9 @@ ATTN_API const char *attn_version(void);
 
 /* ------------------------------------------------------------------------------------------------------------- memory */
 
-/* Where the library takes its memory from: all of it but thread stacks, mapped files, and what LLVM, CUDA and libzip take for themselves. `alloc` returns at
- * least `bytes` bytes, aligned to 16, or NULL when there are none; `free` gets the same number back. Both may be called by any thread,
- * several at a time. NULL functions: malloc and free; one of the two alone is ATTN_ERROR_ARGUMENT. The struct is copied; `self` must
+/* Where the library takes its memory from: all of it but thread stacks, mapped files, machine code, and what LLVM, CUDA and libzip take for
+ * themselves. `alloc` returns at least `bytes` bytes, aligned to 16, or NULL when there are none; `free` gets the same number back. Both may be
+ * called by any thread, several at a time. NULL functions: malloc and free; one of the two alone is ATTN_ERROR_ARGUMENT. The struct is copied; `self` must
  * outlive every object made with it. */
 typedef struct attn_allocator {
     void *(*alloc)(void *self, size_t bytes);

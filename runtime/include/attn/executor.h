@@ -2,7 +2,8 @@
  *
  * A run of a graph is one call. It hands out one job after another, each with many items that do not depend on each other. An executor
  * carries out a job: it calls the job's function on ranges that together cover 0 .. items, each item exactly once, in any
- * order, on any threads, several at a time. Results are bit for bit the same whoever computes and in whatever order.
+ * order, on any threads, several at a time. Compiling hands out its kernels in the same way, as a job of no call. Results are bit for bit
+ * the same whoever computes and in whatever order.
  *
  * The library's own executor is the pool of a context (attn_context_executor). A host that has threads already brings an executor of its
  * own, and several contexts and several shared objects that `attnc build` has made may share one: everything here is plain data, the

@@ -109,6 +109,8 @@ EXPORT unsigned nvrtcDestroyProgram(_nvrtcProgram **program) {
 }
 EXPORT unsigned nvrtcCompileProgram(_nvrtcProgram *program, int n_options, const char *const *options) {
     setlocale(LC_ALL, "C");
+    auto told = s().failing.find("nvrtcCompileProgram");
+    if (told != s().failing.end()) return told->second;
     bool arch = false;
     for (int i = 0; i < n_options; i++) arch |= strncmp(options[i], "--gpu-architecture=sm_", 22) == 0;
     if (!arch) return 5;
