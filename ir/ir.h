@@ -350,7 +350,8 @@ typedef struct {                 /* how one let is computed */
     int32_t col_axis;            /* FOLD, ACC with lanes along columns: the column that its sweep takes in blocks; else -1 */
     bool kept;                   /* has a place in scratch: TERM, FOLD, ACC */
     ir_expr at;                  /* kept: byte offset in scratch, over dims. TERM: one value per (row of the tile, column of the block), by rank;
-                                    FOLD: one per row of the tile; ACC: one per (row of the tile, value) */
+                                    FOLD: one per row of the tile; ACC: one per (row of the tile, value). ATTEND: a FOLD is kept where what it folds
+                                    is wanted again in the same block: one per (column, row) */
     ir_expr moved_at;            /* FOLD, ACC with a ref: the reference it stands relative to, one per row of the tile */
     bool packed;                 /* TERM: its row factor is computed once per row, into scratch */
     ir_expr factor_at;           /* packed: per (row of the tile, feature), the lanes' feature innermost */
@@ -368,6 +369,7 @@ typedef struct {                 /* how one axis is walked */
     ir_expr extent;              /* as walked; 0: the axis's own. Axes that every address takes alike are walked as one: the innermost of them
                                     over the product of their extents, the others over 1 */
 } ir_axis_schedule;
+typedef struct { ir_expr read, at; } ir_pair_read;        /* at: its place in scratch, per (column of the block, row of the tile) */
 typedef struct ir_schedule {     /* all that an emitter needs beside the kernel; it decides nothing itself */
     const ir_kernel *kernel;
     uint8_t form;                /* ir_template */
@@ -384,6 +386,7 @@ typedef struct ir_schedule {     /* all that an emitter needs beside the kernel;
     int32_t walk;                /* ATTEND: columns that a mask judges together where it has no closed form */
     ir_expr rows_at;             /* ATTEND: rows of the tile on their way into the lanes or out of them, per (row, feature or value) */
     ir_expr out_at;              /* ATTEND: a result over values before it leaves the lanes, per (value, row); 0: stores run along the lanes */
+    ir_pair_read *pairs; uint32_t n_pairs;           /* ATTEND: reads that vary over rows and columns, and whose neighbours are columns: turned block by block */
     int32_t out_axis;            /* ATTEND: the value axis that such stores run along; else -1 */
     int32_t k_block;             /* CONTRACT: features whose products are summed in registers; 0: all */
     ir_value *panels; uint32_t n_panels;             /* buffers of the frame behind kernel->values: packed column factors, each once */

@@ -103,9 +103,22 @@ static void spell_axis(const writer *w, const ir_axis_schedule *a) {
     base_text_add(w->out, ";");
 }
 
+/* What the walk of attention asks of the kernel's mask: its rules may change where the text of the kernel does not. */
+static void spell_mask(const writer *w, const ir_mask *m) {
+    if (!m) return;
+    const ir_expr whole[] = {m->tile.may, m->tile.must, m->seen, m->rows_seen};
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) spell_expr(w, whole[i]);
+    for (uint32_t i = 0; i < m->n_keys; i++) {
+        const ir_keys *k = &m->keys[i];
+        base_text_add(w->out, "%u %d", k->axis, k->exact);
+        const ir_expr ends[] = {k->first, k->last, k->full_first, k->full_last};
+        for (size_t j = 0; j < sizeof ends / sizeof *ends; j++) spell_expr(w, ends[j]);
+    }
+}
+
 /* A field that is missing here would let code be taken for another's: every member of ir_schedule and of what it points to stands here, but the kernel, and
  * predictions (predicted_s, unit_s), which no code depends on. A new member changes a size below: spell it, then put the new size. */
-_Static_assert(sizeof(void *) != 8 || (sizeof(ir_schedule) == 136 && sizeof(ir_let_schedule) == 48 && sizeof(ir_axis_schedule) == 12),
+_Static_assert(sizeof(void *) != 8 || (sizeof(ir_schedule) == 152 && sizeof(ir_let_schedule) == 48 && sizeof(ir_axis_schedule) == 12),
                "a schedule has a new member: ir_schedule_spell has to spell it");
 void ir_schedule_spell(const ir_schedule *s, base_text *out) {
     const writer w = {s, NULL, out};
@@ -114,12 +127,17 @@ void ir_schedule_spell(const ir_schedule *s, base_text *out) {
     for (uint32_t a = 0; a < s->kernel->n_axes; a++) spell_axis(&w, &s->axes[a]);
     for (uint32_t i = 0; i < s->kernel->n_lets; i++) spell_let(&w, &s->lets[i]);
     base_text_add(out, "%d %d %d %u", s->walk, s->out_axis, s->k_block, s->n_panels);
+    for (uint32_t i = 0; i < s->n_pairs; i++) {
+        spell_expr(&w, s->pairs[i].read);
+        spell_expr(&w, s->pairs[i].at);
+    }
     spell_expr(&w, s->rows_at);
     spell_expr(&w, s->out_at);
     spell_expr(&w, s->items);
     spell_expr(&w, s->cost_of_item);
     spell_expr(&w, s->period);
     spell_expr(&w, s->scratch_bytes);
+    spell_mask(&w, s->kernel->mask);
 }
 
 /* For people and golden texts; nothing reads it back. */

@@ -243,11 +243,13 @@ static regions kept_by_attend(checking *c) {
             add_once(c, &all, x->col_at, ir_mul(u, features, ir_int(u, s->col_block)), real);
             if (x->lanes == IR_FEAT) most = ir_op2(u, IR_MAX, most, features);
         }
+        if (l->kind == IR_LET_FOLD && x->kept) add_once(c, &all, x->at, block, real);
         if (l->kind != IR_LET_ACC) continue;
         add(c, &all, x->at, ir_mul(u, values, ir_int(u, s->row_tile)), real);
         add_once(c, &all, x->weight_at, block, real);
         add_once(c, &all, x->col_at, ir_mul(u, values, ir_int(u, s->col_block)), real);
     }
+    for (uint32_t i = 0; i < s->n_pairs; i++) add(c, &all, s->pairs[i].at, ir_int(u, (int64_t)(s->col_block + s->width - 1) * s->row_tile), real);
     add_once(c, &all, s->out_at, ir_mul(u, values, ir_int(u, s->row_tile)), real);
     add(c, &all, s->rows_at, ir_mul(u, most, ir_int(u, s->row_tile)), real);
     return all;

@@ -200,6 +200,90 @@ static void plan_stores(pass_planner *p) {
     p->s->rows_at = take(p, most, p->s->row_tile);
 }
 
+/* ---- scores that are wanted twice */
+
+typedef struct { const pass_planner *p; ir_expr needle; bool found, products; } search;
+static bool search_visit(const ir_unit *u, void *env, ir_expr e) {
+    search *s = env;
+    if (e == s->needle) {
+        s->found = true;
+        return false;
+    }
+    if (!ir_is(u, e, IR_LET)) return true;
+    const uint32_t k = ir_at(u, e)->u.ref;
+    const ir_let *l = &s->p->k->lets[k];
+    s->products |= s->p->s->lets[k].packed;
+    if (l->kind == IR_LET_EXPR) ir_walk(u, l->e, search_visit, s);
+    return true;
+}
+/* What line i folds: the expression behind its line. */
+static ir_expr body_of(const pass_planner *p, uint32_t i) {
+    const ir_expr e = p->k->lets[i].e;
+    return ir_is(p->u, e, IR_LET) && p->k->lets[ir_at(p->u, e)->u.ref].kind == IR_LET_EXPR ? p->k->lets[ir_at(p->u, e)->u.ref].e : e;
+}
+/* A fold stands before the reference, and what is relative to that computes the same again (a soft cap, a bias): it is kept, at the place of
+ * the products if nobody needs these any more. */
+static void plan_twice(pass_planner *p, uint32_t i) {
+    const ir_let *l = &p->k->lets[i];
+    search s = {p, body_of(p, i), false, false};
+    if (l->kind != IR_LET_FOLD || l->ref >= 0 || l->sort != IR_SORT_REAL || ir_is(p->u, s.needle, IR_LET) || ir_kernel_rank(p->k, s.needle) != (IR_ROW | IR_COL)) return;
+    for (uint32_t k = i + 1; k < p->k->n_lets; k++)
+        if (p->k->lets[k].kind >= IR_LET_FOLD && p->k->lets[k].sweep == l->sweep && p->k->lets[k].ref >= 0) ir_walk(p->u, p->k->lets[k].e, search_visit, &s);
+    if (!s.found) return;
+    p->s->lets[i].kept = true;
+    for (uint32_t k = 0; k < i && !s.products; k++)
+        if (p->s->lets[k].packed && !p->s->lets[i].at) p->s->lets[i].at = p->s->lets[k].at;
+    for (uint32_t k = 0; k < i; k++)     /* two folds of one sweep do not share it */
+        if (p->k->lets[k].kind == IR_LET_FOLD && p->s->lets[k].kept && p->s->lets[k].at == p->s->lets[i].at) p->s->lets[i].at = 0;
+    if (!p->s->lets[i].at) p->s->lets[i].at = take(p, ir_int(p->u, p->s->col_block + p->s->micro_rows), p->s->row_tile);
+}
+
+/* ---- reads of pairs whose neighbours are columns: rows in the lanes would gather them */
+
+typedef struct { pass_planner *p; uint32_t columns; BASE_VEC(ir_pair_read) found; } pair_search;
+static bool in_bounds(const pass_planner *p, ir_expr read) {
+    const ir_type t = p->u->value.at[ir_at(p->u, read)->u.ref].type;
+    for (uint32_t i = 0; i < t.rank; i++)
+        if (!ir_in_range(p->u, ir_operand(p->u, read, i), t.dim[i])) return false;
+    return true;
+}
+static bool turns(const pass_planner *p, ir_expr read, int32_t column) {
+    const ir_access *access = ir_kernel_access(p->k, read);
+    const int32_t row = p->s->lane_axis;
+    const uint8_t dtype = p->u->value.at[ir_at(p->u, read)->u.ref].type.dtype;
+    int64_t n;
+    if (!access || access->gather || !access->step[column] || !access->step[row]) return false;
+    if (dtype != IR_TYPE_BOOL && ir_dtypes[dtype].bytes != ir_dtypes[p->k->real].bytes) return false;
+    return ir_is_int(p->u, access->step[column], &n) && n == 1 && !ir_is_int(p->u, access->step[row], NULL) && in_bounds(p, read);
+}
+static bool pair_visit(const ir_unit *u, void *env, ir_expr e) {
+    pair_search *s = env;
+    if (!ir_is(u, e, IR_READ)) return true;
+    for (uint32_t i = 0; i < s->found.n; i++)
+        if (s->found.at[i].read == e) return false;
+    for (uint32_t a = 0; a < s->p->k->n_axes; a++)
+        if (s->columns >> a & 1 && turns(s->p, e, (int32_t)a)) {
+            const ir_pair_read pair = {e, 0};
+            BASE_PUSH(s->p->u->arena, &s->found, pair);
+            return false;
+        }
+    return true;
+}
+static void plan_pairs(pass_planner *p) {
+    pair_search s = {.p = p};
+    for (uint32_t i = 0; i < p->k->n_lets; i++)
+        if (p->k->lets[i].kind >= IR_LET_FOLD) s.columns |= 1u << p->s->lets[i].col_axis;
+    for (uint32_t i = 0; i < p->k->n_lets; i++) {
+        const ir_let *l = &p->k->lets[i];
+        if (l->kind == IR_LET_TERM || l->rank & (IR_VAL | IR_FEAT)) continue;
+        ir_walk(p->u, l->e, pair_visit, &s);
+        if (l->kind != IR_LET_EXPR) ir_walk(p->u, l->where, pair_visit, &s);
+    }
+    for (uint32_t i = 0; i < s.found.n; i++) s.found.at[i].at = take(p, ir_int(p->u, p->s->col_block + p->s->width), p->s->row_tile);
+    p->s->pairs = s.found.at;
+    p->s->n_pairs = s.found.n;
+}
+
 /* Register tiles: accumulators, the vectors of rows and a spread number have to fit, with room for the score code. */
 static void plan_tiles(pass_planner *p) {
     ir_schedule *s = p->s;
@@ -230,6 +314,8 @@ bool pass_schedule_attend(pass_planner *p, const char **why) {
     s->width = p->k->real == IR_TYPE_F64 ? p->target->lanes / 2 : p->target->lanes;
     plan_tiles(p);
     for (uint32_t i = 0; i < p->k->n_lets; i++) plan_let(p, lets, i);
+    for (uint32_t i = 0; i < p->k->n_lets; i++) plan_twice(p, i);
+    plan_pairs(p);
     plan_stores(p);
     return true;
 }

@@ -40,6 +40,8 @@ void cpu_attend_runs(cpu_panel *p, int32_t axis, cpu_span_of_columns *body);
 /* attend_tile.c */
 void cpu_load_row(cpu_panel *p);                         /* row factors of all products, as lanes */
 void cpu_load_col(cpu_panel *p, uint32_t k);             /* factors of columns that are computed, for the block at hand */
+void cpu_load_pair(cpu_panel *p, uint32_t i);            /* a read of pairs, for the block at hand */
+cpu_val cpu_pair_here(cpu_panel *p, uint32_t i, cpu_val col, int32_t vector);   /* what it is at a column of the block */
 void cpu_scores(cpu_panel *p, uint32_t k);               /* a product, for the block at hand */
 void cpu_accumulate(cpu_panel *p, uint32_t k);           /* weights of the block times values */
 cpu_val cpu_whole(cpu_emitter *e, cpu_val n);            /* rounded up to vectors */

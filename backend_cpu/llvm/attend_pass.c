@@ -85,12 +85,14 @@ static void move_references(cpu_panel *p, const stage *s) {
 
 /* ---- one column */
 
-static void fold_here(cpu_panel *p, uint32_t k, int32_t j) {
+/* What it folds is kept where the relative lines of the block want it again. */
+static void fold_here(cpu_panel *p, uint32_t k, int32_t j, cpu_val col) {
     cpu_emitter *e = p->e;
     const ir_let *l = &e->k->lets[k];
     cpu_val slot = *cpu_of_panel(p, p->fold, k, j), y = cpu_splat(e, cpu_expr(e, l->e), e->s->width);
     cpu_val where = p->masked && !ir_is_bool(e->u, l->where, true) ? cpu_expr(e, l->where) : NULL, old = cpu_slot_value(e, slot);
     cpu_val next = cpu_combine(e, (ir_red)l->red, old, y);
+    if (e->s->lets[k].kept) cpu_panel_store(p, y, e->s->lets[k].at, col, j);
     LLVMBuildStore(e->b, where ? cpu_pick(e, where, next, old) : next, slot);
 }
 /* A hidden pair has the weight -0.0, which no visible one has: adding 0.0 makes every -0.0 a 0.0. */
@@ -101,15 +103,26 @@ static void weigh_here(cpu_panel *p, uint32_t k, int32_t j, cpu_val col) {
     if (p->masked && !ir_is_bool(e->u, l->where, true)) v = cpu_pick(e, cpu_expr(e, l->where), cpu_apply(e, IR_ADD, w, 2), cpu_splat(e, cpu_real(e, -0.0), e->s->width));
     cpu_panel_store(p, v, e->s->lets[k].weight_at, col, j);
 }
+/* By the line that the fold reads, and by the expression behind it, which other lines hold as a part. */
+static void known_again(cpu_panel *p, uint32_t k, cpu_val col, int32_t j) {
+    cpu_emitter *e = p->e;
+    const ir_expr body = e->k->lets[k].e;
+    cpu_val v = cpu_panel_load(p, e->s->lets[k].at, col, j);
+    cpu_known_put(e, body, v);
+    if (ir_is(e->u, body, IR_LET)) cpu_known_put(e, e->k->lets[ir_at(e->u, body)->u.ref].e, v);
+}
 /* Scores are loaded before any weight is stored: a weight may take the place of a score. */
 static void rows_here(cpu_panel *p, const stage *s, const bool *need, cpu_val col, int32_t j) {
     cpu_emitter *e = p->e;
     cpu_panel_bind(p, j);
     for (uint32_t k = 0; k < e->k->n_lets; k++)
         if (need[k] && e->s->lets[k].packed) cpu_known_put(e, ir_let_expr(e->u, k, IR_SORT_REAL), cpu_panel_load(p, e->s->lets[k].at, col, j));
+    for (uint32_t i = 0; i < e->s->n_pairs; i++) cpu_known_put(e, e->s->pairs[i].read, cpu_pair_here(p, i, col, j));
+    for (uint32_t k = 0; k < e->k->n_lets && s->relative; k++)
+        if (e->k->lets[k].kind == IR_LET_FOLD && e->k->lets[k].sweep == s->sweep && e->s->lets[k].kept) known_again(p, k, col, j);
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
         if (!in_stage(&e->k->lets[k], s)) continue;
-        if (e->k->lets[k].kind == IR_LET_FOLD) fold_here(p, k, j);
+        if (e->k->lets[k].kind == IR_LET_FOLD) fold_here(p, k, j, col);
         else weigh_here(p, k, j, col);
     }
     cpu_panel_unbind(p);
@@ -151,6 +164,7 @@ static void products(cpu_panel *p, const stage *stages) {
         cpu_load_col(p, k);
         cpu_scores(p, k);
     }
+    for (uint32_t i = 0; i < e->s->n_pairs; i++) cpu_load_pair(p, i);
 }
 /* What a block of scores becomes; masked: pair by pair as the guard says, else all of them. */
 static void sums(cpu_panel *p, const stage *stages, bool masked) {

@@ -24,7 +24,7 @@ static cpu_val least(cpu_emitter *e, cpu_val a, cpu_val b) {
 
 /* ---- turning: squares of as many rows as a vector has lanes, in registers */
 
-enum { WIDEST = 64 };
+enum { WIDEST = 64, CACHE_LINE = 64, LINES_AHEAD = 12 };
 /* Round s exchanges, between vectors s apart, the lanes that are s apart; after all rounds lane j of vector i is lane i of vector j. */
 static void turn_square(cpu_emitter *e, cpu_val *v, int32_t w) {
     for (int32_t s = 1; s < w; s *= 2)
@@ -39,23 +39,38 @@ static void turn_square(cpu_emitter *e, cpu_val *v, int32_t w) {
             v[i + s] = LLVMBuildShuffleVector(e->b, a, b, LLVMConstVector(high, (unsigned)w), "");
         }
 }
-static cpu_val line(cpu_emitter *e, cpu_val base, cpu_val step, cpu_val i, int32_t offset, cpu_val j) {
-    cpu_val row = offset ? LLVMBuildAdd(e->b, i, cpu_int(e, offset), "") : i;
-    return cpu_at(e, base, LLVMBuildAdd(e->b, LLVMBuildMul(e->b, row, step, ""), j, ""), e->real);
+/* What the function turns. bytes: truth values in memory, numbers 0 and 1 in scratch; edge: nothing behind row n_i and column n_j is read. */
+typedef struct { const char *name; bool bytes, edge; } turning;
+static const turning whole_squares = {"attn_turn", false, false}, edges = {"attn_turn_edge", false, true}, truths = {"attn_turn_truth", true, true};
+
+static cpu_val line(cpu_emitter *e, cpu_val base, cpu_val step, cpu_val row, cpu_val j, LLVMTypeRef element) {
+    return cpu_at(e, base, LLVMBuildAdd(e->b, LLVMBuildMul(e->b, row, step, ""), j, ""), element);
 }
-static void turn_squares(cpu_emitter *e, cpu_val *arg, int32_t w) {
-    LLVMTypeRef vector = LLVMVectorType(e->real, (unsigned)w);
+/* arg: src, src_step, n_i, dst, dst_step, n_j. Rows behind the last are that one again. */
+static cpu_val load_line(cpu_emitter *e, const turning *t, cpu_val *arg, cpu_val i, int32_t offset, cpu_val j, int32_t w) {
+    cpu_val row = offset ? LLVMBuildAdd(e->b, i, cpu_int(e, offset), "") : i, last = LLVMBuildSub(e->b, arg[2], cpu_int(e, 1), "");
+    LLVMTypeRef element = t->bytes ? e->i8 : e->real, lanes = e->real == e->f64 ? e->i64 : e->i32;
+    if (!t->edge) return LLVMBuildLoad2(e->b, LLVMVectorType(e->real, (unsigned)w), line(e, arg[0], arg[1], row, j, element), "");
+    cpu_val tail = e->tail, at = line(e, arg[0], arg[1], least(e, row, last), j, element), ahead = cpu_int(e, LINES_AHEAD * CACHE_LINE);
+    cpu_prefetch_at(e, cpu_at(e, at, ahead, e->i8));
+    e->tail = cpu_tail(e, j, arg[5]);
+    cpu_val v = cpu_load(e, element, at, w);
+    e->tail = tail;
+    if (!t->bytes) return v;
+    return LLVMBuildBitCast(e->b, LLVMBuildZExt(e->b, v, LLVMVectorType(lanes, (unsigned)w), ""), LLVMVectorType(e->real, (unsigned)w), "");
+}
+static void turn_squares(cpu_emitter *e, const turning *t, cpu_val *arg, int32_t w) {
     cpu_val v[WIDEST];
     cpu_loop i = cpu_loop_begin(e, cpu_int(e, 0), arg[2], w, "i"), j = cpu_loop_begin(e, cpu_int(e, 0), arg[5], w, "j");
-    for (int32_t k = 0; k < w; k++) v[k] = LLVMBuildLoad2(e->b, vector, line(e, arg[0], arg[1], i.index, k, j.index), "");
+    for (int32_t k = 0; k < w; k++) v[k] = load_line(e, t, arg, i.index, k, j.index, w);
     turn_square(e, v, w);
-    for (int32_t k = 0; k < w; k++) LLVMBuildStore(e->b, v[k], line(e, arg[3], arg[4], j.index, k, i.index));
+    for (int32_t k = 0; k < w; k++) LLVMBuildStore(e->b, v[k], line(e, arg[3], arg[4], LLVMBuildAdd(e->b, j.index, cpu_int(e, k), ""), i.index, e->real));
     cpu_loop_end(e, &j);
     cpu_loop_end(e, &i);
 }
-/* One function of the module for each type of element: every panel calls it. */
-static cpu_val turn_function(cpu_emitter *e, LLVMTypeRef *type) {
-    const char *name = e->real == e->f64 ? "attn_turn_f64" : "attn_turn_f32";
+/* One function of the module for each kind: every panel calls it. The lengths of vectors are part of its name, since modules may hold several kernels. */
+static cpu_val turn_function(cpu_emitter *e, const turning *t, LLVMTypeRef *type) {
+    const char *name = base_printf(e->arena, "%s_%d", t->name, e->real == e->f64 ? 64 : 32);
     LLVMTypeRef args[] = {e->ptr, e->i64, e->i64, e->ptr, e->i64, e->i64};
     *type = LLVMFunctionType(LLVMVoidTypeInContext(e->c), args, 6, false);
     cpu_val fn = LLVMGetNamedFunction(e->m, name), outer = e->fn, arg[6];
@@ -66,16 +81,49 @@ static cpu_val turn_function(cpu_emitter *e, LLVMTypeRef *type) {
     cpu_function_attributes(e, fn);
     LLVMPositionBuilderAtEnd(e->b, LLVMAppendBasicBlockInContext(e->c, fn, "entry"));
     for (unsigned i = 0; i < 6; i++) arg[i] = LLVMGetParam(fn, i);
-    turn_squares(e, arg, e->s->width);
+    turn_squares(e, t, arg, e->s->width);
     LLVMBuildRetVoid(e->b);
     e->fn = outer;
     LLVMPositionBuilderAtEnd(e->b, here);
     return fn;
 }
-void cpu_transpose(cpu_emitter *e, cpu_val src, cpu_val src_step, cpu_val n_i, cpu_val dst, cpu_val dst_step, cpu_val n_j) {
+static void turn(cpu_emitter *e, const turning *t, cpu_val *args) {
     LLVMTypeRef type;
-    cpu_val fn = turn_function(e, &type), args[] = {src, src_step, n_i, dst, dst_step, n_j};
+    cpu_val fn = turn_function(e, t, &type);
     LLVMBuildCall2(e->b, type, fn, args, 6, "");
+}
+void cpu_transpose(cpu_emitter *e, cpu_val src, cpu_val src_step, cpu_val n_i, cpu_val dst, cpu_val dst_step, cpu_val n_j) {
+    cpu_val args[] = {src, src_step, n_i, dst, dst_step, n_j};
+    turn(e, &whole_squares, args);
+}
+
+/* ---- reads of pairs */
+
+static const ir_pair_read *pair(const cpu_panel *p, uint32_t i) { return &p->e->s->pairs[i]; }
+static uint8_t pair_type(const cpu_panel *p, uint32_t i) { return p->e->u->value.at[ir_at(p->e->u, pair(p, i)->read)->u.ref].type.dtype; }
+void cpu_load_pair(cpu_panel *p, uint32_t i) {
+    cpu_emitter *e = p->e;
+    const ir_expr step = ir_kernel_access(e->k, pair(p, i)->read)->step[e->s->lane_axis];
+    cpu_scope_push(e, 0);
+    cpu_bind(e, e->s->lane_axis, p->row0);
+    cpu_bind(e, e->block_axis, e->block_lo);
+    cpu_val args[] = {cpu_read_at(e, pair(p, i)->read), cpu_expr(e, step), LLVMBuildSub(e->b, p->hi, p->row0, ""), cpu_scratch(e, pair(p, i)->at),
+                      cpu_int(e, e->s->row_tile), LLVMBuildSub(e->b, e->block_hi, e->block_lo, "")};
+    turn(e, pair_type(p, i) == IR_TYPE_BOOL ? &truths : &edges, args);
+    cpu_unbind(e, e->block_axis);
+    cpu_unbind(e, e->s->lane_axis);
+    cpu_scope_pop(e);
+}
+/* As it is computed with: integers of 64 bits, truth values of one. */
+cpu_val cpu_pair_here(cpu_panel *p, uint32_t i, cpu_val col, int32_t vector) {
+    cpu_emitter *e = p->e;
+    cpu_val v = cpu_panel_load(p, pair(p, i)->at, col, vector);
+    const uint8_t dtype = pair_type(p, i);
+    if (ir_dtypes[dtype].sort == IR_SORT_REAL) return v;
+    LLVMTypeRef bits = LLVMVectorType(e->real == e->f64 ? e->i64 : e->i32, (unsigned)e->s->width), wide = LLVMVectorType(e->i64, (unsigned)e->s->width);
+    v = LLVMBuildBitCast(e->b, v, bits, "");
+    if (dtype == IR_TYPE_BOOL) return LLVMBuildICmp(e->b, LLVMIntNE, v, LLVMConstNull(bits), "");
+    return dtype == IR_TYPE_I32 ? LLVMBuildSExt(e->b, v, wide, "") : v;
 }
 
 /* ---- load_row: Q^T */
@@ -256,7 +304,7 @@ static void prefetch_value(tile *t) {
     enum { AHEAD = 12 };
     cpu_bind(e, e->block_axis, LLVMBuildAdd(e->b, e->axis[e->block_axis], cpu_int(e, AHEAD), ""));
     cpu_bind(e, e->s->lets[t->let].lane_axis, t->first);
-    cpu_prefetch(e, e->k->lets[t->let].b);
+    cpu_prefetch_at(e, cpu_read_at(e, e->k->lets[t->let].b));
     cpu_unbind(e, e->s->lets[t->let].lane_axis);
     cpu_unbind(e, e->block_axis);
 }

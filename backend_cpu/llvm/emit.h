@@ -122,8 +122,8 @@ void cpu_large_angles(cpu_emitter *e, cpu_val x, cpu_val *r, cpu_val *quarter);
 
 /* read.c: elements of buffers and of scratch */
 cpu_val cpu_read(cpu_emitter *e, ir_expr read);
-void cpu_prefetch(cpu_emitter *e, ir_expr read);         /* its element is wanted soon; scalars only */
 cpu_val cpu_read_at(cpu_emitter *e, ir_expr read);                      /* address of the element, scalars only */
+void cpu_prefetch_at(cpu_emitter *e, cpu_val at);        /* its line is wanted soon; an address beyond the buffer does no harm */
 cpu_val cpu_buffer(cpu_emitter *e, ir_value value);
 void cpu_write(cpu_emitter *e, const ir_store *at, cpu_val value, cpu_val where);
 cpu_val cpu_at(cpu_emitter *e, cpu_val base, cpu_val index, LLVMTypeRef element);        /* address */

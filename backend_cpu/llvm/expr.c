@@ -278,6 +278,18 @@ static cpu_val exponential(cpu_emitter *e, ir_expr x) {
     return cpu_exp(e, minus ? op_neg(e, &x_e) : x_e);
 }
 
+/* A vector divided by a constant: the reciprocal is one rounding more, and many times as fast. Where the vector is a product with a number, that takes it. */
+static cpu_val times_reciprocal(cpu_emitter *e, ir_expr dividend, cpu_val v, double by) {
+    cpu_val product[] = {v, cpu_real(e, 1 / by)};
+    for (uint32_t k = 0; k < 2 && ir_is(e->u, dividend, IR_MUL); k++) {
+        cpu_val scale[] = {cpu_expr(e, ir_operand(e->u, dividend, k)), product[1]}, other = cpu_expr(e, ir_operand(e->u, dividend, 1 - k));
+        if (cpu_is_vector(scale[0]) || !cpu_is_vector(other)) continue;
+        product[0] = other;
+        product[1] = cpu_apply(e, IR_MUL, scale, 2);
+        break;
+    }
+    return cpu_apply(e, IR_MUL, product, 2);
+}
 /* The exponentials look at their operand's form, so they come before operands are emitted. */
 static cpu_val operation(cpu_emitter *e, ir_expr x) {
     if (ir_is(e->u, x, IR_EXP)) return cpu_exp(e, difference(e, ir_operand(e->u, x, 0)));
@@ -285,6 +297,9 @@ static cpu_val operation(cpu_emitter *e, ir_expr x) {
     const uint32_t n = ir_n_operands(e->u, x);
     cpu_val *a = BASE_ARRAY(e->arena, n, cpu_val);
     for (uint32_t i = 0; i < n; i++) a[i] = cpu_expr(e, ir_operand(e->u, x, i));
+    double by;
+    if (e->u->expr.at[x].op == IR_DIV && cpu_is_vector(a[0]) && ir_is_real(e->u, ir_operand(e->u, x, 1), &by) && fabs(by) > 1e-30 && fabs(by) < 1e30)
+        return times_reciprocal(e, ir_operand(e->u, x, 0), a[0], by);
     return cpu_apply(e, e->u->expr.at[x].op, a, n);
 }
 

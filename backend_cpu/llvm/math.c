@@ -86,17 +86,19 @@ static cpu_val clamp(const fp *f, cpu_val x, double lo, double hi) {      /* NaN
     return pick(f, less(f, real(f, hi), x), real(f, hi), x);
 }
 
-/* 2^x = 2^n * 2^r, n the nearest integer. The clamp keeps n within what `scale` takes, and its ends already give 0 and inf. */
-cpu_val cpu_exp2(cpu_emitter *e, cpu_val x) {
+/* 2^x = 2^n * 2^r, n the nearest integer, for x between the exponents of the type. */
+static cpu_val exp2_within(const fp *f, cpu_val x) {
     static const double single[] = {0.0001546144469856913, 0.0013400428177615838, 0.009618056678524637, 0.05550327226670302, 0.24022650922288757, 0.6931472067028326, 1.0};
     static const double wide[] = {2.5733568308756892e-11, 4.456675341049206e-10, 7.054894386348348e-09, 1.0178051192960649e-07, 1.3215486815999978e-06,
                                   1.5252733856293466e-05, 0.00015403530393362755, 0.0013333558146390353, 0.009618129107628484, 0.0555041086648217,
                                   0.24022650695910072, 0.6931471805599453, 1.0};
+    cpu_val low, n = nearest(f, x, &low), r = sub(f, x, n), p = f->wide ? POLY(f, r, wide) : POLY(f, r, single), y = scale_at_once(f, p, n);
+    return y ? y : scale(f, p, low);
+}
+/* The clamp keeps n within what `scale` takes, and its ends already give 0 and inf. */
+cpu_val cpu_exp2(cpu_emitter *e, cpu_val x) {
     const fp f = fp_of(e, x);
-    cpu_val low;
-    x = f.wide ? clamp(&f, x, -1080, 1025) : clamp(&f, x, -152, 129);
-    cpu_val n = nearest(&f, x, &low), r = sub(&f, x, n), p = f.wide ? POLY(&f, r, wide) : POLY(&f, r, single), y = scale_at_once(&f, p, n);
-    return y ? y : scale(&f, p, low);
+    return exp2_within(&f, f.wide ? clamp(&f, x, -1080, 1025) : clamp(&f, x, -152, 129));
 }
 
 /* e^x = 2^n * e^r with r = x - n ln 2, ln 2 in two parts. */
@@ -166,12 +168,25 @@ static cpu_val tanh_small(const fp *f, cpu_val x) {
     cpu_val p = f->wide ? over(f, POLY(f, z, above), POLY(f, z, below)) : POLY(f, z, single);
     return fma_(f, mul(f, p, z), x, x);
 }
-/* Far out exp overflows to inf and 2 / inf is 0: the limit needs no case. */
+/* 2 / x for x from 1 to 2^30. AVX-512 guesses 14 bits, which one step of Newton's doubles; a division takes as long as all the rest. */
+static cpu_val two_over(const fp *f, cpu_val x) {
+    LLVMTypeRef t = LLVMTypeOf(x);
+    if (f->wide || LLVMGetTypeKind(t) != LLVMVectorTypeKind || LLVMGetVectorSize(t) != 16 || !strstr(f->e->target->features, "+avx512f")) return over(f, real(f, 2), x);
+    cpu_val args[] = {x, LLVMConstNull(t), LLVMConstAllOnes(LLVMIntTypeInContext(f->e->c, 16))};
+    cpu_val r = cpu_call(f->e, "llvm.x86.avx512.rcp14.ps.512", NULL, 3, args);
+    r = add(f, r, r);
+    return mul(f, r, fma_(f, mul(f, LLVMBuildFNeg(f->e->b, x, ""), real(f, 0.5)), r, real(f, 2)));
+}
+/* f32: at 10 tanh is 1 already. f64: far out exp overflows to inf and 2 / inf is 0, so the limit needs no case. */
 cpu_val cpu_tanh(cpu_emitter *e, cpu_val x) {
     const fp f = fp_of(e, x);
-    cpu_val a = magnitude(&f, x);
-    cpu_val large = cpu_exp(e, add(&f, a, a));
-    large = sub(&f, real(&f, 1), over(&f, real(&f, 2), add(&f, large, real(&f, 1))));
+    cpu_val a = magnitude(&f, x), large;
+    if (f.wide) large = cpu_exp(e, add(&f, a, a));
+    else {
+        a = pick(&f, less(&f, real(&f, 10), a), real(&f, 10), a);
+        large = exp2_within(&f, mul(&f, a, real(&f, 2.8853900817779268)));
+    }
+    large = sub(&f, real(&f, 1), two_over(&f, add(&f, large, real(&f, 1))));
     return pick(&f, less(&f, a, real(&f, 0.625)), tanh_small(&f, x), with_sign(&f, large, x));
 }
 

@@ -255,9 +255,8 @@ cpu_val cpu_read_at(cpu_emitter *e, ir_expr read) {
     const address a = read_address(e, read);
     return cpu_at(e, cpu_buffer(e, value), a.base, stored_type(e, e->u->value.at[value].type.dtype));
 }
-/* Asks for the element's line without waiting for it; an address beyond the buffer does no harm. Scalars only. */
-void cpu_prefetch(cpu_emitter *e, ir_expr read) {
-    cpu_val args[] = {cpu_read_at(e, read), LLVMConstInt(e->i32, 0, false), LLVMConstInt(e->i32, 3, false), LLVMConstInt(e->i32, 1, false)};
+void cpu_prefetch_at(cpu_emitter *e, cpu_val at) {
+    cpu_val args[] = {at, LLVMConstInt(e->i32, 0, false), LLVMConstInt(e->i32, 3, false), LLVMConstInt(e->i32, 1, false)};
     cpu_call(e, "llvm.prefetch", e->ptr, 4, args);
 }
 cpu_val cpu_read(cpu_emitter *e, ir_expr read) {
