@@ -49,11 +49,15 @@ static const ir_target *with_tiles(const ir_target *target, const plan_machine *
     t->tile_keys = on->keys;
     t->tile_vectors = on->vectors;
     t->tile_block = on->block;
+    t->contract_rows = on->rows;
+    t->contract_vectors = on->vectors;
+    t->contract_tile = on->tile;
+    t->contract_block = on->features;
     return t;
 }
-static bool has_attention(const compiled *c) {
+static bool has_tiles(const compiled *c) {
     for (uint32_t k = 0; k < c->state.n_kernels; k++)
-        if (c->state.schedules[k]->form == IR_ATTEND) return true;
+        if (c->state.schedules[k]->form != IR_NEST) return true;
     return false;
 }
 
@@ -61,7 +65,7 @@ static bool pass_and_compile(compiled *c, ir_graph *g) {
     c->state = (pass_state){.arena = c->arena, .diags = c->diags, .target = c->target, .graph = g};
     if (!pass_run_all(&c->state, &(pass_options){.stop_after = NULL})) return false;
     const uint32_t n = c->state.n_kernels;
-    c->beside = c->on->keys && !has_attention(c);
+    c->beside = c->on->keys && !has_tiles(c);
     if (c->beside) return true;
     rt_image *images = BASE_ARRAY(c->arena, n + 1, rt_image);
     c->kernels = BASE_ARRAY(c->arena, n + 1, rt_kernel);
