@@ -126,6 +126,7 @@ struct attn_module {
     attn_context *context;
     attn_program *program;                   /* NULL: it was loaded from a file */
     const ir_backend *backend;               /* NULL: the evaluator, or a module from a file */
+    const char *arch;                        /* NULL: this machine's; else it is made for a file and not loaded */
     rt_device *device;                       /* NULL: the host */
     rt_module contract;
     rt_file file;                            /* of one that was loaded: texts, code and constants lie in it; else closed */
@@ -147,6 +148,9 @@ bool drv_load(api_call *call, const attn_module *module, api_entry *entry, uint3
 /* The passes over a graph, for these values of symbols. backend NULL: none, the graph alone. arch NULL: of this machine. stop_after: NULL, or a pass. false: reported. */
 bool drv_lower(api_call *call, base_arena *arena, const attn_program *program, uint32_t graph, uint32_t n_fixed, const fe_fixed *fixed, const ir_backend *backend,
                const char *arch, const attn_dim *dims, size_t n_dims, const char *stop_after, pass_state *state);
+
+/* The contract alone, for an architecture, in scratch memory; the backend must not be the evaluator's. NULL: reported. */
+const rt_module *drv_compile(api_call *call, attn_context *context, const attn_program *program, const attn_module_options *options, const char *arch);
 
 /* ---- model.c */
 struct attn_model {

@@ -97,14 +97,14 @@ static bool compile_kernels(api_call *call, attn_module *m, const pass_state *s,
     if (s->n_kernels == 0) return true;
     if (!drv_images(call, m->context, m->backend, s->target, s->n_kernels, (const ir_schedule *const *)s->schedules, m->arena, images)) return false;
     for (uint32_t k = 0; k < s->n_kernels; k++) kernels[k] = ir_kernel_contract(s->schedules[k], images[k]);
-    return drv_load(call, m, e, s->n_kernels, kernels);
+    return m->arch || drv_load(call, m, e, s->n_kernels, kernels);
 }
 
 /* One combination of listed values. Code first, since encoding looks at what compiling has filled in: n_ints and n_buffers of the kernels. */
 static bool compile_entry(api_call *call, attn_module *m, uint32_t graph, uint32_t n_fixed, const fe_fixed *fixed, const attn_module_options *o,
                           const rt_graph *signature, api_entry *made, rt_entry *e) {
     pass_state state;
-    if (!drv_lower(call, m->arena, m->program, graph, n_fixed, fixed, m->backend, NULL, o->dims, o->n_dims, NULL, &state)) return false;
+    if (!drv_lower(call, m->arena, m->program, graph, n_fixed, fixed, m->backend, m->arch, o->dims, o->n_dims, NULL, &state)) return false;
     rt_kernel *kernels = BASE_ARRAY(m->arena, state.n_kernels, rt_kernel);
     if (!compile_kernels(call, m, &state, made, kernels)) return false;
     m->contract.level = state.target->level;
@@ -233,6 +233,25 @@ static bool compile_graphs(api_call *call, attn_module *m, const attn_module_opt
     return fine;
 }
 
+/* An empty module for a program: what is the same for one that will run and one for a file. */
+static attn_module *begin(base_arena *arena, attn_context *context, const attn_program *program, const char *target) {
+    attn_module *m = BASE_NEW(arena, attn_module);
+    m->arena = arena;
+    m->references = 1;
+    m->context = context;
+    m->program = (attn_program *)program;
+    m->contract = (rt_module){.magic = RT_MAGIC, .abi = RT_ABI, .struct_size = sizeof(rt_module), .target = base_strdup(arena, target),
+                              .compiler = "attn " ATTN_VERSION};
+    return m;
+}
+
+/* For a file: it lies in scratch memory with all that it points to, and nothing of it is loaded, so that it may be for a machine that is not this one. */
+const rt_module *drv_compile(api_call *call, attn_context *context, const attn_program *program, const attn_module_options *o, const char *arch) {
+    attn_module *m = begin(call->scratch, context, program, o->target ? o->target : "cpu");
+    m->arch = arch;
+    return find_target(call, context, m->contract.target, &m->backend) && compile_graphs(call, m, o) ? &m->contract : NULL;
+}
+
 /* References are taken at the very end, where nothing can fail any more: a call that fails has none to give back. */
 static attn_status create(api_call *call, void *args) {
     creation *c = args;
@@ -244,13 +263,7 @@ static attn_status create(api_call *call, void *args) {
     double start = now();
     /* Everything of the module, plans and texts too, lies in this one arena: it ends as a whole, or not at all. */
     base_arena *arena = api_keep(call);
-    attn_module *m = BASE_NEW(arena, attn_module);
-    m->arena = arena;
-    m->references = 1;
-    m->context = c->context;
-    m->program = (attn_program *)c->program;
-    m->contract = (rt_module){.magic = RT_MAGIC, .abi = RT_ABI, .struct_size = sizeof(rt_module), .target = base_strdup(arena, o->target ? o->target : "cpu"),
-                              .compiler = "attn " ATTN_VERSION};
+    attn_module *m = begin(arena, c->context, c->program, o->target ? o->target : "cpu");
     api_use_files(call, c->program);
     /* A name that is no target is the caller's mistake; a target that cannot work here is the machine's, as the message's class says. */
     if (!find_target(call, m->context, m->contract.target, &m->backend)) return drv_target_exists(m->contract.target) ? api_status(call) : ATTN_ERROR_ARGUMENT;

@@ -238,4 +238,26 @@ const char *rt_module_wrong(const rt_module *module, base_arena *arena);
 extern const char *const rt_level_names[RT_N_LEVELS];
 rt_level rt_level_here(void);                    /* the highest; ANY on an architecture without levels */
 bool rt_level_runs(rt_level needed);             /* here */
+
+/* ---- args.c: the struct of one call of a shared object's graph, member by member, each of 8 bytes */
+typedef enum { RT_FIELD_SIZE, RT_FIELD_CALL, RT_FIELD_DIM, RT_FIELD_DATA, RT_FIELD_STRIDES } rt_field_kind;
+typedef struct { uint32_t kind, index; } rt_field;       /* index: DIM: of dim_names; DATA, STRIDES: of tensors */
+typedef struct { rt_field *at; uint32_t n; } rt_fields;
+rt_fields rt_args_fields(const rt_graph *g, base_arena *arena);
+
+/* ---- shared.c: what the functions of a shared object do. They come from hosts, so that they find no list of diagnostics and no arena: an error is a
+ * status, as numbers of attn_status, and a text. Symbols of these names are hidden in the shared object. */
+enum { RT_BUILT_ABI = 1, RT_BUILT_MESSAGE = 1012 };
+typedef struct { uint64_t level; const void *bytes; uint64_t n; } rt_built_image;        /* a module for an rt_level */
+typedef struct {                                 /* what a shared object holds; made by driver/build.c, all members of 8 bytes */
+    uint64_t abi, n_images;
+    const rt_built_image *images;                /* in the order in which they are wanted */
+    const void *weights; uint64_t n_weights;     /* a safetensors file; 0: none inside */
+} rt_built;
+typedef struct { size_t struct_size; int64_t threads; const attn_executor *executor; } rt_built_options;
+typedef struct { int32_t status; char code[8], message[RT_BUILT_MESSAGE]; } rt_built_error;
+int32_t rt_built_open(const char *weights, const rt_built_options *options, void **out, rt_built_error *error, const rt_built *built);
+void rt_built_close(void *opened);               /* when no call runs; NULL is allowed */
+int32_t rt_built_call(void *opened, const void *args, rt_built_error *error, uint32_t graph);
+int32_t rt_built_shapes(void *opened, const void *args, int64_t *out, rt_built_error *error, uint32_t graph);    /* out[0] is a struct_size */
 #endif

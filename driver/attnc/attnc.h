@@ -12,7 +12,7 @@ enum { CLI_FINE = 0, CLI_WRONG = 1, CLI_USAGE = 2 };
 
 typedef struct { const char *name, *path; } cli_file;        /* --in x=x.npy; name NULL: an archive, --in all.npz */
 typedef struct {
-    const char *verb, *file, *graph, *weights, *target, *after;
+    const char *verb, *file, *graph, *weights, *target, *after, *output, *levels;
     cli_file *ins, *outs;
     size_t n_ins, n_outs;
     attn_dim *dims;
@@ -20,7 +20,7 @@ typedef struct {
     int threads;
     unsigned long long seed;
     double tolerance;                        /* 0: by type */
-    bool has_seed, print, json, code, no_cache, help;
+    bool has_seed, print, json, code, no_cache, embed, help;
 } cli_options;
 
 typedef struct {                             /* what a verb works with; cli_close ends it all */
@@ -104,5 +104,6 @@ int verb_verify(cli_session *s);
 int verb_ir(cli_session *s);
 int verb_explain(cli_session *s);
 int verb_cache(cli_session *s);
+int verb_build(cli_session *s);
 int verb_generate(cli_session *s);
 #endif

@@ -3,7 +3,7 @@
 #include "attnc.h"
 
 /* Options that take a file, whole or after `name=`; shells complete the rest by themselves only when told so. */
-static bool takes_file(const cli_flag *f) { return f->argument == 'n' || f->letter == 'w'; }
+static bool takes_file(const cli_flag *f) { return f->argument == 'n' || f->letter == 'w' || f->letter == 'f'; }
 
 /* Text in single quotes, for all three shells. No table has a quote in it, but one may come. */
 static void put_quoted(FILE *to, const char *text) {
@@ -92,7 +92,8 @@ static void zsh(FILE *to) {
 /* ---- fish: one line for each verb and option */
 
 static void fish_flag(const cli_verb *v, const cli_flag *f, FILE *to) {
-    fprintf(to, "complete -c attnc -n '__fish_seen_subcommand_from %s' -l %s %s-d ", v->name, f->name + 2, !f->argument ? "" : takes_file(f) ? "-r -F " : "-x ");
+    const bool is_long = f->name[1] == '-';
+    fprintf(to, "complete -c attnc -n '__fish_seen_subcommand_from %s' -%c %s %s-d ", v->name, is_long ? 'l' : 's', f->name + 1 + is_long, !f->argument ? "" : takes_file(f) ? "-r -F " : "-x ");
     put_quoted(to, meaning(f));
     fputs("\n", to);
 }

@@ -3,7 +3,7 @@
 #include <jansson.h>
 #include <math.h>
 
-static const char *const verbs[] = {"check", "run", "bench", "verify", "ir", "explain", "cache", "generate"};
+static const char *const verbs[] = {"check", "run", "bench", "verify", "ir", "explain", "cache", "build", "generate"};
 
 static void test_help(void **state) {
     (void)state;

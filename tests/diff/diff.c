@@ -229,6 +229,13 @@ static void test_program(void **state) {
     assert_true(ok);
 }
 
+static bool is_wanted(const diff_target *target, const diff_program *p) {
+    if (target->unchecked && p->error) return false;
+    const char *const *name = target->programs;
+    while (name && *name && strcmp(*name, p->name)) name++;
+    return !name || *name;
+}
+
 int diff_main(const char *name, const char *only, uint32_t n_targets, const diff_target *targets) {
     if (only) cmocka_set_test_filter(only);
     jmp_buf no_memory;
@@ -243,7 +250,7 @@ int diff_main(const char *name, const char *only, uint32_t n_targets, const diff
     struct CMUnitTest *tests = BASE_ARRAY(arena, (size_t)n * n_targets, struct CMUnitTest);
     for (uint32_t t = 0; t < n_targets; t++)
         for (uint32_t k = 0; k < n; k++) {
-            if (targets[t].unchecked && programs[k]->error) continue;
+            if (!is_wanted(&targets[t], programs[k])) continue;
             test_state *s = BASE_NEW(arena, test_state);
             *s = (test_state){programs[k], &targets[t]};
             tests[n_tests++] = (struct CMUnitTest){base_printf(arena, "%s on %s", programs[k]->name, targets[t].name), test_program, NULL, NULL, s};

@@ -30,6 +30,7 @@ struct diff_target {
     const void *env;
     bool small;                  /* slow, and its blocks are small anyway: no large sizes */
     bool plans;                  /* runs the compiled plan: what the compiler refuses is not run */
+    const char *const *programs; /* these alone, ended by NULL; NULL: all */
     bool unchecked;              /* maps alone, without the checks of data: programs that must fail are not asked of it */
 };
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "encode.h"
+#include "host.h"
 #include "native.h"
 #include "passes.h"
 #include "plan.h"
@@ -128,26 +129,6 @@ static void *open_program(const diff_target *self, ir_graph *g, base_arena *aren
 
 /* ---- inputs in memory */
 
-static void put_element(const ir_tensor *t, int64_t from, char *at) {
-    switch (t->dtype) {
-    case IR_TYPE_F32: *(float *)(void *)at = (float)t->f[from]; break;
-    case IR_TYPE_F64: *(double *)(void *)at = t->f[from]; break;
-    case IR_TYPE_I32: *(int32_t *)(void *)at = (int32_t)t->i[from]; break;
-    case IR_TYPE_I64: *(int64_t *)(void *)at = t->i[from]; break;
-    default: *at = (char)t->i[from];
-    }
-}
-
-/* The tensor as the host sees it: packed axes are one with the axis before. */
-static void host_shape(const ir_node *source, const ir_tensor *t, rt_array *out) {
-    *out = (rt_array){.dtype = t->dtype};
-    for (uint32_t k = 0; k < t->rank; k++) {
-        bool joined = source->source.packed && source->source.packed[k];
-        if (joined) out->dim[out->rank - 1] *= t->dim[k];
-        else out->dim[out->rank++] = t->dim[k];
-    }
-}
-
 static bool same_element(const ir_tensor *t, int64_t a, int64_t b) { return memcmp(&t->i[a], &t->i[b], sizeof t->i[0]) == 0; }
 
 /* Does nothing change along the axis? Then one element stands for all of it. */
@@ -180,15 +161,8 @@ static void scattered(base_arena *arena, const ir_tensor *t, rt_array *a) {
     for (int64_t i = 0; i < t->n; i++) {
         int64_t rest = i, at = 0;
         for (uint32_t k = a->rank; k-- > 0; rest /= a->dim[k]) at += rest % a->dim[k] * a->stride[k];
-        put_element(t, i, (char *)a->data + at * bytes);
+        diff_put_element(t, i, (char *)a->data + at * bytes);
     }
-}
-
-static void dense(base_arena *arena, const ir_tensor *t, rt_array *a) {
-    char *memory = base_alloc(arena, (size_t)(t->n + 1) * rt_dtypes[a->dtype].bytes);
-    for (int64_t i = 0; i < t->n; i++) put_element(t, i, memory + (size_t)i * rt_dtypes[a->dtype].bytes);
-    rt_array shape = *a;         /* not to be written while it is read */
-    rt_array_dense(a, shape.dtype, shape.rank, shape.dim, memory);
 }
 
 /* ---- one call */
@@ -212,8 +186,8 @@ static void take_sources(one_call *o, ir_form form, rt_weights *weights) {
         if (n->form != form) continue;
         const ir_tensor *t = &o->frame->value[n->source.value];
         rt_array *a = form == IR_FORM_INPUT ? &o->tensors[at++] : BASE_NEW(o->arena, rt_array);
-        host_shape(n, t, a);
-        (o->scatter && form == IR_FORM_INPUT ? scattered : dense)(o->arena, t, a);
+        diff_host_shape(n, t, a);
+        (o->scatter && form == IR_FORM_INPUT ? scattered : diff_dense)(o->arena, t, a);
         if (form == IR_FORM_PARAM) given[weights->n_given++] = (rt_given){g->unit->value.at[n->source.value].name, a};
     }
 }
@@ -267,25 +241,6 @@ static bool same_bits(const one_call *a, const one_call *b, base_diags *diags) {
     return true;
 }
 
-static bool give_back(const one_call *o, base_diags *diags) {
-    for (uint32_t k = 0; k < o->g->n_outputs; k++) {
-        const ir_value v = o->g->outputs[k].value;
-        int64_t dim[IR_RANK];
-        if (!ir_type_shape(o->g->unit, o->frame, &o->g->unit->value.at[v].type, dim, diags)) return false;
-        const rt_array *a = output(o, k);
-        ir_tensor *t = &o->frame->value[v];
-        *t = ir_tensor_new(o->arena, (uint8_t)a->dtype, o->g->unit->value.at[v].type.rank, dim);
-        for (int64_t i = 0; i < t->n; i++) switch (a->dtype) {
-            case RT_F32: t->f[i] = (double)((const float *)a->data)[i]; break;
-            case RT_F64: t->f[i] = ((const double *)a->data)[i]; break;
-            case RT_I32: t->i[i] = ((const int32_t *)a->data)[i]; break;
-            case RT_I64: t->i[i] = ((const int64_t *)a->data)[i]; break;
-            default: t->i[i] = ((const uint8_t *)a->data)[i];
-            }
-    }
-    return true;
-}
-
 static bool run(const diff_target *self, void *opened, ir_graph *g, ir_frame *frame, base_arena *arena, base_diags *diags) {
     (void)self;
     compiled *c = opened;
@@ -295,7 +250,7 @@ static bool run(const diff_target *self, void *opened, ir_graph *g, ir_frame *fr
     one_call plain = {.c = c, .g = g, .frame = frame, .arena = arena, .model = on_one}, bad = plain;
     bad.model = on_many;
     bad.scatter = true;
-    return run_call(&plain, diags) && run_call(&bad, diags) && same_bits(&plain, &bad, diags) && give_back(&plain, diags);
+    return run_call(&plain, diags) && run_call(&bad, diags) && same_bits(&plain, &bad, diags) && diff_give_back(g, frame, output(&plain, 0), arena, diags);
 }
 
 static const char *missing(const diff_target *self) {

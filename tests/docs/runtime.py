@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The examples of docs/runtime.md: programs are lines of files of the project, outputs are what the commands print.
+"""The examples of docs/runtime.md and docs/embedding.md: programs are lines of files of the project, outputs are what the commands print. The
+commands find the hosts of examples/embed_aot and examples/embed_python in their folder.
 
     runtime.py BUILD_FOLDER SOURCE_FOLDER PAGE
 
@@ -10,6 +11,7 @@ By the words behind the fence:
 """
 import array
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -61,6 +63,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         write_npy(os.path.join(folder, "x4.npy"), "<f4", [1, 2, 3, 4])
         write_npy(os.path.join(folder, "row7.npy"), "<i4", [0, 3, 7])
+        for host in ("embed_aot/embed_aot.c", "embed_python/embed_python.py"):
+            shutil.copy(os.path.join(source, "examples", host), folder)
         for number, words, lines in blocks(page):
             kind, _, name = words.partition(" ")
             wrong = None

@@ -43,3 +43,16 @@ cp "$source/examples/embed_jit/embed_jit.c" "$source/examples/embed_jit/CMakeLis
 "$cmake" -G Ninja -S "$place/host" -B "$place/host/build" -DCMAKE_PREFIX_PATH="$prefix" >"$place/log" && "$cmake" --build "$place/host/build" >>"$place/log" ||
     { cat "$place/log"; exit 1; }
 "$place/host/build/embed_jit" | diff "$source/examples/embed_jit/expected.txt" -
+
+echo "== shared objects, by attn_add_module"
+for host in embed_aot embed_cpp; do
+    cp -r "$source/examples/$host" "$place/$host"
+    "$cmake" -G Ninja -S "$place/$host" -B "$place/$host/build" -DCMAKE_PREFIX_PATH="$prefix" >"$place/log" && "$cmake" --build "$place/$host/build" >>"$place/log" ||
+        { cat "$place/log"; exit 1; }
+    "$place/$host/build/$host" | diff "$source/examples/$host/expected.txt" -
+done
+
+echo "== an object with the installed runtime"
+"$prefix/bin/attnc" build "$place/double.attn" -o "$place/twice.o"
+printf '#include "twice.h"\nint main(void) { return twice_open(NULL, NULL, NULL, NULL) != TWICE_ERROR_ARGUMENT; }\n' >"$place/linked.c"
+${CC:-cc} -I"$place" "$place/linked.c" "$place/twice.o" -L"$lib" -lattn_rt -lm -pthread -o "$place/linked" && "$place/linked"

@@ -387,6 +387,35 @@ ATTN_API attn_status attn_module_load(attn_context *context, const char *path, a
 ATTN_API attn_status attn_program_emit(attn_context *context, const attn_program *program, const char *graph, const char *target,
                                        attn_diagnostics *diagnostics, char **out);
 
+/* Programs as files for hosts that do not compile. What is made the suffix of `path` says:
+ *
+ *   x.so   a shared object, with its header x.h beside it, which declares a function for each graph. It needs libc and libm and nothing of this
+ *          library. It holds code for one or several CPU levels and picks the highest that the machine has when it is opened
+ *   x.o    the same as an object, also with x.h, for programs that link it with libattn_rt.a, libm and threads
+ *   x.ll   one graph's kernels as LLVM IR, for one CPU level      x.s   the same as text for the assembler
+ *   x.cu   one graph's kernels as CUDA C
+ *
+ * x is also the prefix of all names in the header: that of the file without its suffix, and without `lib` before it.
+ * All files appear complete, or none does. */
+typedef struct attn_build_options {
+    size_t struct_size;
+    const char *target;             /* NULL: "cuda" for x.cu, else "cpu"; "cuda:sm_90a" names an architecture */
+    const char *graph;              /* this one only; NULL: all of them, or the last where a file holds one */
+    const char *const *levels;      /* CPU levels: "x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64" */
+    size_t n_levels;                /* 0: x86-64-v3, and x86-64-v4 if the cost model says that the program gains a tenth by it; x.ll and x.s: x86-64-v3 */
+    const attn_dim *dims;           /* sizes that costs are judged at; speed only, never results */
+    size_t n_dims;
+    const char *weights;            /* a safetensors file to be put into the object, so that x_open needs none; NULL: none */
+    const char *runtime;            /* path of libattn_rt.a; NULL: beside the library */
+    const char *cc, *ld;            /* C compiler, and linker where there is none, for x.so; NULL: /usr/bin/cc, /usr/bin/ld; "": not to be used */
+} attn_build_options;
+#define ATTN_BUILD_OPTIONS_INIT {sizeof(attn_build_options), NULL, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL}
+
+/* options: NULL for all defaults. ATTN_ERROR_ARGUMENT: another suffix, or a CPU level that there is not. ATTN_ERROR_ENVIRONMENT: a file, or the
+ * linker, with its own words. */
+ATTN_API attn_status attn_program_build(attn_context *context, const attn_program *program, const attn_build_options *options, const char *path,
+                                        attn_diagnostics *diagnostics);
+
 /* ------------------------------------------------------------------------------------------------------------- models */
 
 /* A module with its weights: found by name, checked, converted to the program's types, and put where the target reads them. */
