@@ -21,6 +21,8 @@ enum { OTHER_SIZE = 64, TABLE_SIZE = 1024 };
 enum { REDUCE_OPS = 3, FOLD_OPS = 6 };
 /* CONTRACT: SUM_OPS: a sum to scratch and back; PACK_OPS: an element of a panel, gathered lane by lane. */
 enum { SUM_OPS = 12, PACK_OPS = 48 };
+/* ATTEND: an element of a row factor turned into the lanes, once per item: for each index of all rows but those in the lanes. */
+enum { TURN_OPS = 4 };
 
 /* What is given is taken as it is; a default is never below what is proved of the dimension. */
 int64_t pass_representative(const ir_unit *u, ir_dim dim, const int64_t *given) {
@@ -41,6 +43,7 @@ typedef struct {
     double matmul, vector, bytes, value_tile; /* operations at either rate; bytes of memory; elements of values per row */
     double row_tiles, column_items;              /* how often what has no rows, no columns is computed again */
     uint8_t form;                /* the template, an ir_template */
+    uint32_t lane;               /* ATTEND: bit of the row in the lanes: what has columns is computed in all of them, whether it varies along it or not */
     double launches;
     const char *why;             /* NULL, or why no template is good at this kernel */
 } cost_state;
@@ -244,13 +247,14 @@ static void product_cost(cost_state *c, const ir_let *l, uint32_t all) {
 /* A product counts at the matrix rate, 2 operations per point; anything else pairwise at the vector rate, with one to add it up. */
 static void term_cost(cost_state *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
-    uint32_t all = c->axes[i] | role_bits(c, IR_ITEM) | over_bits(c, l);
+    uint32_t all = c->axes[i] | role_bits(c, IR_ITEM) | over_bits(c, l) | (l->rank & IR_COL ? c->lane : 0);
     double n = times(c, i);
     if (holds_term(c, l)) c->why = "an operand would hold a reduction";
     if (c->form == IR_CONTRACT && pass_is_product(l)) product_cost(c, l, all);
     else if (l->e) c->vector += (operations(c, l->e) + 1) * points(c, all) * n;
     else {
         c->matmul += 2 * points(c, all) * n;
+        if (c->lane && l->rank & IR_COL) c->vector += TURN_OPS * points(c, role_bits(c, IR_ITEM) | role_bits(c, IR_ROW) | over_bits(c, l));
         c->vector += lanes_summed(c, l) * points(c, c->axes[i] | role_bits(c, IR_ITEM)) * n;
         /* under a guard each pair computes its factors for itself */
         if (!ir_is_bool(c->u, l->where, true)) c->vector += (operations(c, l->a) + operations(c, l->b) + operations(c, l->where)) * points(c, all) * n;
@@ -270,10 +274,11 @@ static void acc_cost(cost_state *c, uint32_t i) {
 }
 static void line_cost(cost_state *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
+    const uint32_t lane = l->rank & IR_COL ? c->lane : 0;
     switch (l->kind) {
-    case IR_LET_EXPR: c->vector += operations(c, l->e) * points(c, c->axes[i] | role_bits(c, IR_ITEM)) * times(c, i); break;
+    case IR_LET_EXPR: c->vector += operations(c, l->e) * points(c, c->axes[i] | role_bits(c, IR_ITEM) | lane) * times(c, i); break;
     case IR_LET_TERM: term_cost(c, i); break;
-    case IR_LET_FOLD: c->vector += (c->form == IR_ATTEND ? 1 : FOLD_OPS) * points(c, role_bits(c, IR_ITEM) | c->axes[i] | over_bits(c, l)); break;
+    case IR_LET_FOLD: c->vector += (c->form == IR_ATTEND ? 1 : FOLD_OPS) * points(c, role_bits(c, IR_ITEM) | c->axes[i] | over_bits(c, l) | c->lane); break;
     default: acc_cost(c, i); break;
     }
 }
@@ -296,9 +301,9 @@ static void value_bytes(cost_state *c, ir_value v) {
 }
 
 /* The pieces in the order in which they need one another: axes of lines, uses, tiles, then lines and values. why: the last reason found. */
-static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative, uint8_t form) {
+static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative, uint8_t form, uint32_t lane) {
     base_arena *arena = k->unit->arena;
-    cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative, .form = form, .launches = 1 };
+    cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative, .form = form, .lane = lane, .launches = 1 };
     c.axes = BASE_ARRAY(arena, k->n_lets + 1, uint32_t);
     c.used = BASE_ARRAY(arena, k->n_lets + 1, uint64_t);
     line_axes(&c);
@@ -319,15 +324,17 @@ static double seconds(const cost_state *c) {
     double a = c->matmul / rate + c->vector / t->vector_rate, b = c->bytes / t->mem_bytes_per_s;
     return (a > b ? a + b * t->overlap : b + a * t->overlap) + t->launch_s * c->launches;
 }
-static uint8_t nest_form(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
-    return target->attend_rate > 0 && pass_attends(k, target, representative) ? IR_ATTEND : IR_NEST;
+/* Of the two templates that need nothing packed: attention where it takes the kernel. */
+static cost_state weigh_plain(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+    const int32_t row = target->attend_rate > 0 ? pass_attends(k, target, representative) : -1;
+    return weigh(k, target, representative, row < 0 ? IR_NEST : IR_ATTEND, row < 0 ? 0 : 1u << row);
 }
 double pass_nest_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
-    cost_state c = weigh(k, target, representative, nest_form(k, target, representative));
+    cost_state c = weigh_plain(k, target, representative);
     return seconds(&c);
 }
 double pass_contract_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
-    cost_state c = weigh(k, target, representative, IR_CONTRACT);
+    cost_state c = weigh(k, target, representative, IR_CONTRACT, 0);
     return seconds(&c);
 }
 
@@ -337,7 +344,7 @@ double pass_seconds(const ir_kernel *k, const ir_target *target, const int64_t *
     return pass_contract_unfit(k, target) ? nest : fmin(nest, pass_contract_seconds(k, target, representative));
 }
 double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why) {
-    cost_state c = weigh(k, target, representative, nest_form(k, target, representative));
+    cost_state c = weigh_plain(k, target, representative);
     *why = c.why ? c.why : "";
     return c.why ? HUGE_VAL : pass_seconds(k, target, representative);
 }

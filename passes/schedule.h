@@ -38,7 +38,7 @@ ir_expr pass_items_along(const pass_planner *p, uint32_t a);                    
 void pass_choose_order(pass_planner *p);                                        /* which items first; after items */
 
 /* schedule_attend.c */
-bool pass_attends(const ir_kernel *k, const ir_target *target, const int64_t *representative);     /* does the template take the kernel? */
+int32_t pass_attends(const ir_kernel *k, const ir_target *target, const int64_t *representative);  /* the row in the lanes; -1: the template does not take it */
 bool pass_schedule_attend(pass_planner *p, const char **why);                   /* lanes, tiles and places of lines; false: not of this template */
 
 /* schedule_contract.c */

@@ -296,10 +296,10 @@ static void plan_tiles(pass_planner *p) {
 }
 
 /* False: not of this template; *why says it. */
-bool pass_attends(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+int32_t pass_attends(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
     const pass_planner p = pass_plan_begin(k, target, representative);
     int32_t row;
-    return k->n_sweeps && !wrong(&p, reaches(&p), &row);
+    return k->n_sweeps && !wrong(&p, reaches(&p), &row) ? row : -1;
 }
 bool pass_schedule_attend(pass_planner *p, const char **why) {
     int32_t row;
