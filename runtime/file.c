@@ -114,7 +114,12 @@ static bool write_all(int fd, const rt_bytes *parts, size_t n_parts) {
 
 /* ---- writing: all files are complete under other names before the first one is renamed */
 
-typedef struct { const rt_output *out; char *staged; size_t room; bool special; } staging;      /* staged: "", or the name of a file to be renamed */
+typedef struct {
+    const rt_output *out;
+    char *staged, *before;           /* "", or names beside the path: of the file to be renamed, and of the one that had the name */
+    size_t room;                     /* of both */
+    bool special, appeared;
+} staging;
 
 /* A path that does not exist is nothing special: it becomes a regular file. */
 static bool is_special(const char *path) {
@@ -156,11 +161,28 @@ static bool write_special(const staging *s) {
     return fd >= 0 && fill(fd, s->out, false);
 }
 
-/* From here on there is nothing to remove. */
+/* A second name for the file that is there, so that it can come back. Where a file system has no second names it is done without. */
+static bool keep_before(staging *s) {
+    for (unsigned attempt = 0; attempt < 1000; attempt++) {
+        snprintf(s->before, s->room, "%s.%ld.%u.old", s->out->path, (long)getpid(), attempt);
+        if (link(s->out->path, s->before) == 0) return true;
+        if (errno != EEXIST) break;
+    }
+    s->before[0] = 0;
+    return errno == ENOENT || errno == EPERM || errno == ENOTSUP || errno == ENOSYS || errno == EMLINK;
+}
+
 static bool appear(staging *s) {
     if (rename(s->staged, s->out->path)) return false;
     s->staged[0] = 0;
+    s->appeared = true;
     return true;
+}
+
+/* Another file could not appear: what had the name gets it back, and what had no name loses it. */
+static void disappear(staging *s) {
+    if (!s->before[0]) unlink(s->out->path);
+    else if (rename(s->before, s->out->path) == 0) s->before[0] = 0;
 }
 
 /* The files one after the other, through what can fail most first. The number of the one that failed, or n. */
@@ -168,6 +190,8 @@ static size_t write_staged(staging *list, size_t n) {
     size_t k;
     for (k = 0; k < n; k++)
         if (!list[k].special && !stage(&list[k])) return k;
+    for (k = 0; k < n; k++)
+        if (!list[k].special && n > 1 && !keep_before(&list[k])) return k;
     for (k = 0; k < n; k++)
         if (list[k].special && !write_special(&list[k])) return k;
     for (k = 0; k < n; k++)
@@ -177,17 +201,20 @@ static size_t write_staged(staging *list, size_t n) {
 
 /* Memory is taken before the first file exists and again when no unfinished one is left, so that none stays behind if there is none. */
 bool rt_files_write(const rt_output *files, size_t n, base_arena *arena, base_diags *diags) {
-    /* Room for ".PID.ATTEMPT.part". */
+    /* Room for ".PID.ATTEMPT.part", or .old. */
     enum { SUFFIX = 48 };
     staging *list = base_alloc_array(arena, n, sizeof *list);
     for (size_t k = 0; k < n; k++) {
         size_t room = strlen(files[k].path) + SUFFIX;
-        list[k] = (staging){&files[k], base_alloc(arena, room), room, is_special(files[k].path)};
+        list[k] = (staging){&files[k], base_alloc(arena, room), base_alloc(arena, room), room, is_special(files[k].path), false};
     }
     size_t failed = write_staged(list, n);
     int error = errno;
-    for (size_t k = 0; k < n; k++)
-        /* What did not get its name goes away, also after a failure of another file. */
+    for (size_t k = 0; k < n; k++) {
+        if (failed < n && list[k].appeared) disappear(&list[k]);
+        /* What did not get its name goes away, also after a failure of another file; so does what was kept aside. */
         if (list[k].staged[0]) unlink(list[k].staged);
+        if (list[k].before[0]) unlink(list[k].before);
+    }
     return failed == n || rt_cannot(diags, BASE_MSG_FILE_WRITE, files[failed].path, error);
 }
