@@ -224,7 +224,7 @@ bool rt_safetensors_open_bytes(rt_safetensors *s, const char *name, const void *
 
 const rt_stored_tensor *rt_safetensors_find(const rt_safetensors *s, const char *name) {
     const rt_stored_tensor key = {.name = name};
-    return bsearch(&key, s->tensors, s->n_tensors, sizeof key, by_name);
+    return s->n_tensors == 0 ? NULL : bsearch(&key, s->tensors, s->n_tensors, sizeof key, by_name);
 }
 
 /* ---- writing */

@@ -94,6 +94,9 @@ static void loads_and_views(void **state) {
     assert_false(load(w, "b", RT_F32, 2, (int64_t[]){2, 3}, &p, &data));
     assert_non_null(strstr(last_message(w), "'b'"));
     assert_int_equal(w->diags->n_errors, 4);
+    assert_true(open_file(w, "{}", NULL, 0));
+    assert_false(load(w, "a", RT_F32, 2, (int64_t[]){2, 3}, &p, &data));
+    assert_int_equal(w->diags->n_errors, 5);
 }
 
 static void stacks(void **state) {
