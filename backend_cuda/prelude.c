@@ -56,6 +56,8 @@ static const char *const lines[] = {
     /* -1 divides everything, and INT64_MIN / -1 has no value in C++. */
     "FN i64 op_floor_mod(i64 a, i64 b) { return b == 0 || b == -1 ? 0 : a - op_floor_div(a, b) * b; }",
     "FN bool op_bit(i64 a, i64 b) { return (a >> (b & 63) & 1) != 0; }",
+    "FN i64 op_shl(i64 a, i64 b) { return (i64)((u64)a << (b & 63)); }",
+    "FN i64 op_topbit(i64 a) { i64 n = 0; for (int k = 32; k; k >>= 1) if (a >> k > 0) { a >>= k; n += k; } return n; }",
     "FN i64 op_abs(i64 a) { return a < 0 ? wrap_sub(0, a) : a; }",
     "FN i64 op_min(i64 a, i64 b) { return a < b ? a : b; }",
     "FN i64 op_max(i64 a, i64 b) { return a > b ? a : b; }",
@@ -113,6 +115,7 @@ static const char *const lines[] = {
     "template <class T> FN T red_min(T a, T b) { return op_min(a, b); }",
     "FN bool red_any(bool a, bool b) { return a || b; }",
     "FN bool red_all(bool a, bool b) { return a && b; }",
+    "FN i64 red_bits(i64 a, i64 b) { return a | b; }",
     /* Halving distances: after five rounds each lane has the result of all 32. */
     "#define WARP_RED(name) template <class T> FN T warp_##name(T x) { for (int d = WARP / 2; d > 0; d /= 2) x = red_##name(x, warp_xor(x, d)); return x; }",
     "WARP_RED(sum)",
@@ -121,6 +124,7 @@ static const char *const lines[] = {
     "WARP_RED(min)",
     "WARP_RED(any)",
     "WARP_RED(all)",
+    "WARP_RED(bits)",
     /* 2^(old - new) for what is kept relative to a reference; 1 where it stays, at -inf too, whose difference with itself is NaN. */
     "template <class T> FN T rescale(T old_ref, T ref) { return old_ref == ref ? (T)1 : op_exp2(old_ref - ref); }",
 };

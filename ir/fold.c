@@ -263,6 +263,22 @@ static ir_expr fold_rounding(ir_unit *u, ir_op op, ir_expr a) {
     return i.lo >= -(1 << 24) && i.hi <= 1 << 24 ? ir_operand(u, a, 0) : 0;               /* exact in every type */
 }
 
+int64_t ir_bits(ir_op op, int64_t a, int64_t b) {
+    switch (op) {
+    case IR_BITAND: return a & b;
+    case IR_BITOR: return a | b;
+    case IR_SHL: return (int64_t)((uint64_t)a << (b & 63));
+    case IR_SHR: return a >> (b & 63);
+    default: return a < 1 ? 0 : 63 - __builtin_clzll((unsigned long long)a);
+    }
+}
+
+/* Of literals alone: b is 0 where there is one operand. */
+static ir_expr fold_bits(ir_unit *u, ir_op op, uint32_t n, const ir_expr *o) {
+    int64_t a, b = 0;
+    return ir_is_int(u, o[0], &a) && (n == 1 || ir_is_int(u, o[1], &b)) ? ir_int(u, ir_bits(op, a, b)) : 0;
+}
+
 /* Bits from 63 on, and negative ones, are the run's to refuse. */
 static ir_expr fold_bit(ir_unit *u, ir_expr a, ir_expr b) {
     int64_t x, k;
@@ -365,6 +381,7 @@ static ir_expr fold(ir_unit *u, ir_op op, uint32_t n, const ir_expr *o) {
     case IR_NOT: return fold_not(u, o[0]);
     case IR_SELECT: return fold_select(u, o[0], o[1], o[2]);
     case IR_BIT: return fold_bit(u, o[0], o[1]);
+    case IR_BITAND: case IR_BITOR: case IR_SHL: case IR_SHR: case IR_TOPBIT: return fold_bits(u, op, n, o);
     case IR_FLOAT: return ir_is_int(u, o[0], &i) ? ir_real(u, (double)i) : 0;
     case IR_FLOOR: case IR_CEIL: case IR_ROUND: return fold_rounding(u, op, o[0]);
     default: break;

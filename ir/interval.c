@@ -226,6 +226,19 @@ static ir_bounds of_real_reduction(ir_red kind, ir_bounds body, element_count c)
     }
 }
 
+/* ---- bits */
+
+/* Of numbers that are not negative; else anything. A power of two that may leave 63 bits is unknown. */
+static ir_interval of_bits(ir_op op, ir_interval a, ir_interval b) {
+    switch (op) {
+    case IR_BITAND: return a.lo >= 0 || b.lo >= 0 ? (ir_interval){0, a.lo < 0 ? b.hi : b.lo < 0 ? a.hi : least(a.hi, b.hi)} : everything;
+    case IR_SHR: return a.lo >= 0 ? (ir_interval){0, a.hi} : everything;
+    case IR_SHL: return a.lo == 1 && a.hi == 1 && b.lo >= 0 && b.hi <= 62 ? (ir_interval){(int64_t)1 << b.lo, (int64_t)1 << b.hi} : everything;
+    case IR_TOPBIT: return (ir_interval){0, a.hi < 1 ? 0 : 63 - __builtin_clzll((unsigned long long)a.hi)};
+    default: return everything;
+    }
+}
+
 /* ---- all */
 
 /* Only what the operator implies; facts come in through the lower bounds of dimensions, and are else left to proofs. */
@@ -247,6 +260,7 @@ static ir_interval int_bounds(const ir_unit *u, const ir_expr_info *x, const ir_
     case IR_MIN: return (ir_interval){least(a.lo, b.lo), least(a.hi, b.hi)};
     case IR_MAX: return (ir_interval){most(a.lo, b.lo), most(a.hi, b.hi)};
     case IR_ABS: return absolute(a);
+    case IR_BITAND: case IR_BITOR: case IR_SHL: case IR_SHR: case IR_TOPBIT: return of_bits((ir_op)x->op, a, b);
     case IR_SELECT: return hull(b, all[operands[2]].i);
     case IR_FLOOR: case IR_CEIL: case IR_ROUND: return rounded(all[operands[0]]);
     case IR_RED: return of_int_reduction(x->u.ref, all[operands[n - 1]].i, count_of(u, x, operands));

@@ -46,6 +46,10 @@ typedef struct { const char *text, *npy; uint8_t bytes, sort; } ir_dtype_info;  
 extern const ir_op_info ir_ops[IR_N_OPS];
 extern const ir_red_info ir_reds[IR_N_REDS];
 extern const ir_dtype_info ir_dtypes[IR_N_DTYPES];
+static inline bool ir_red_takes(ir_red red, ir_sort sort) {      /* a body of this sort */
+    const char args = ir_reds[red].args;
+    return args == 'b' ? sort == IR_SORT_BOOL : sort == IR_SORT_INT || (args == 'n' && sort == IR_SORT_REAL);
+}
 extern const char *const ir_form_names[IR_N_FORMS];
 
 /* ---------------------------------------------------------------- unit: expressions, variables, dimensions, facts, values */
@@ -109,6 +113,7 @@ static inline ir_expr ir_mul(ir_unit *u, ir_expr a, ir_expr b) { return ir_op2(u
 static inline ir_expr ir_and(ir_unit *u, ir_expr a, ir_expr b) { return ir_op2(u, IR_AND, a, b); }
 static inline ir_expr ir_or(ir_unit *u, ir_expr a, ir_expr b) { return ir_op2(u, IR_OR, a, b); }
 static inline ir_expr ir_not(ir_unit *u, ir_expr a) { return ir_op1(u, IR_NOT, a); }
+int64_t ir_bits(ir_op op, int64_t a, int64_t b);                                /* what BITAND, BITOR, SHL, SHR, TOPBIT mean */
 ir_sort ir_result_sort(const ir_unit *u, ir_op op, uint32_t n, const ir_expr *operands);  /* NONE: operands do not fit the row */
 
 /* reduce.c: reductions. Binders are canonical (bound from inside out, each the first binder of its extent that occurs nowhere in what it

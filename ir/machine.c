@@ -304,7 +304,7 @@ static ir_scalar combine_ints(ir_machine *x, ir_red kind, int64_t a, int64_t b) 
         return of_int(r);
     case IR_RED_MAX: return of_int(a > b ? a : b);
     case IR_RED_MIN: return of_int(a < b ? a : b);
-    case IR_RED_ANY: return of_int(a | b);
+    case IR_RED_ANY: case IR_RED_BITS: return of_int(a | b);
     default: return of_int(a & b);
     }
 }
@@ -459,6 +459,7 @@ static ir_scalar apply_ints(ir_machine *x, ir_expr e, ir_op op, int64_t a, int64
     case IR_LE: r = a <= b; break;
     case IR_EQ: r = a == b; break;
     case IR_NE: r = a != b; break;
+    case IR_BITAND: case IR_BITOR: case IR_SHL: case IR_SHR: case IR_TOPBIT: r = ir_bits(op, a, b); break;
     default: ir_machine_internal(x, "operator %s of integers has no meaning", ir_ops[op].name);
     }
     if (!fits) fail_overflow(x, ir_ops[op].text, e);

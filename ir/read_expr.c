@@ -315,7 +315,7 @@ static ir_expr reduction(ir_reader *r, ir_token at, ir_red kind) {
     /* Names of what is bound end with the reduction. Messages about sorts point at its name, where it begins. */
     r->scope.n = outside;
     ir_sort sort = sort_of(r, body);
-    bool fits = ir_reds[kind].args == 'b' ? sort == IR_SORT_BOOL : sort == IR_SORT_INT || sort == IR_SORT_REAL;
+    bool fits = ir_red_takes(kind, sort);
     if (!fits) IR_FAIL_AT(r, at, BASE_MSG_IR_SORT, ir_reds[kind].text, sort_text(sort), "", "");
     if (sort_of(r, where) != IR_SORT_BOOL) IR_FAIL_AT(r, at, BASE_MSG_IR_SORT, "where", sort_text(sort_of(r, where)), "", "");
     return sound(r, at, ir_reduce(u, kind, n, bound, where, body));

@@ -25,7 +25,7 @@ typedef struct {                 /* a reduction being built; only its variables 
 static bool fits(const ir_unit *u, ir_red kind, uint32_t n, ir_expr where, ir_expr body) {
     ir_sort sort = (ir_sort)ir_at(u, body)->sort;
     if (n > IR_AXES || ir_at(u, where)->sort != IR_SORT_BOOL || sort == IR_SORT_NONE) return false;
-    return (ir_reds[kind].args == 'b') == (sort == IR_SORT_BOOL);
+    return ir_red_takes(kind, sort);
 }
 
 /* 0 if nothing is known without looking at elements. A body that is the identity adds nothing, however often it is taken; the same for a

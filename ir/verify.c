@@ -68,7 +68,7 @@ static bool reduction_holds(verifier *v, const ir_expr_info *x, const ir_expr *o
     }
     ir_sort body = (ir_sort)ir_at(v->u, operands[n + 1])->sort;
     bool fits = ir_at(v->u, operands[n])->sort == IR_SORT_BOOL && x->sort == body;
-    fits &= ir_reds[x->u.ref].args == 'b' ? body == IR_SORT_BOOL : body == IR_SORT_INT || body == IR_SORT_REAL;
+    fits &= ir_red_takes((ir_red)x->u.ref, body);
     return holds(v, fits, BASE_MSG_RULE_SORT, ir_reds[x->u.ref].text);
 }
 

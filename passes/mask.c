@@ -4,6 +4,7 @@
  * value over axes; for a tile of rows and columns it becomes two expressions over the corners of the tile. Where there is no rule the
  * answer is "unknown", which is right and only slower: `may` true, `must` false. */
 #include "mask.h"
+#include "schedule.h"
 
 /* ---- the guard, as one expression over axes */
 
@@ -33,25 +34,61 @@ static guards guards_of(const ir_kernel *k) {
 
 /* ---- corners */
 
-/* Rows and columns have two corners each; everything else stands still while a tile is judged. */
-static mask_state begin(const ir_kernel *k, ir_mask *m) {
-    ir_unit *u = k->unit;
-    mask_state s = { .u = u, .arena = u->arena, .corners = BASE_ARRAY(u->arena, k->n_axes, mask_corner) };
-    m->lo = BASE_ARRAY(u->arena, k->n_axes, ir_var);
-    m->hi = BASE_ARRAY(u->arena, k->n_axes, ir_var);
-    for (uint32_t a = 0; a < k->n_axes; a++) {
-        const ir_axis *axis = &k->axes[a];
-        if (axis->role != IR_ROW && axis->role != IR_COL) continue;
-        const char *name = u->var.at[axis->var].name;
-        m->lo[a] = ir_var_new(u, base_printf(u->arena, "%s_lo", name), axis->extent);
-        m->hi[a] = ir_var_new(u, base_printf(u->arena, "%s_hi", name), axis->extent);
-        s.corners[s.n_corners++] = (mask_corner){ axis->var, m->lo[a], m->hi[a] };
-        s.moving = ir_set_union(u, s.moving, ir_set_of(u, 1, &axis->var));
-    }
+typedef struct {
+    const ir_kernel *k;
+    ir_mask *m;
+    mask_corner *corners; uint32_t n;
+    ir_expr *extent;             /* by axis: of its corners, over items and corners of earlier axes */
+    guards g;
+    mask_summaries *summaries;
+    bool opaque;
+    mask_values used;
+} masking;
+
+static mask_state state_of(const masking *x, const mask_corner *corners, uint32_t n) {
+    mask_state s = mask_begin(x->k->unit, n, corners, x->summaries);
+    s.opaque = x->opaque;
     return s;
 }
 
-/* Which columns the folds run over: those of every sweep are the same or are judged all the same. */
+/* Columns that are fewer for some rows than for others end at the longest; where each ends is part of the guard. */
+static ir_expr longest(masking *x, const ir_axis *axis) {
+    mask_state s = state_of(x, x->corners, x->n);
+    if (mask_is_point(&s, axis->extent)) return axis->extent;
+    ir_unit *u = s.u;
+    ir_expr inside = ir_op2(u, IR_LT, ir_var_expr(u, axis->var), axis->extent);
+    x->g.any = ir_and(u, x->g.any, inside);
+    x->g.all = ir_and(u, x->g.all, inside);
+    return mask_bounds_of(&s, axis->extent).hi;
+}
+
+static ir_var corner_new(masking *x, const ir_axis *axis, const char *end, ir_expr extent) {
+    ir_unit *u = x->k->unit;
+    return ir_var_new(u, base_printf(u->arena, "%s.%s", u->var.at[axis->var].name, end), extent);
+}
+
+/* Rows and columns have two corners each; items stand still while a tile is judged, and of all else nothing is known. False: an extent
+ * has no bound. */
+static bool make_corners(masking *x) {
+    const ir_kernel *k = x->k;
+    ir_unit *u = k->unit;
+    for (uint32_t a = 0; a < k->n_axes; a++) {
+        const ir_axis *axis = &k->axes[a];
+        mask_corner c = { .var = axis->var };
+        if (axis->role == IR_ROW || axis->role == IR_COL) {
+            x->extent[a] = longest(x, axis);
+            if (!x->extent[a]) return false;
+            x->m->lo[a] = corner_new(x, axis, "lo", x->extent[a]);
+            x->m->hi[a] = corner_new(x, axis, "hi", x->extent[a]);
+            c.lo = ir_var_expr(u, x->m->lo[a]), c.hi = ir_var_expr(u, x->m->hi[a]);
+        }
+        if (axis->role != IR_ITEM) x->corners[x->n++] = c;
+    }
+    return true;
+}
+
+/* ---- the mask */
+
 static bool folds_over(const ir_kernel *k, ir_var v) {
     for (uint32_t i = 0; i < k->n_lets; i++)
         for (uint32_t j = 0; is_fold(&k->lets[i]) && j < k->lets[i].n_over; j++)
@@ -59,32 +96,147 @@ static bool folds_over(const ir_kernel *k, ir_var v) {
     return false;
 }
 
-static const ir_mask *mask_of(const ir_kernel *k, guards g) {
-    ir_unit *u = k->unit;
-    ir_mask *m = BASE_NEW(u->arena, ir_mask);
-    m->visible = g.any;
-    begin(k, m);
-    m->tile = (ir_truth){ ir_bool(u, true), ir_bool(u, false) };
-    m->seen = ir_bool(u, true);
-    m->rows_seen = ir_bool(u, false);
-    m->keys = BASE_ARRAY(u->arena, k->n_axes, ir_keys);
-    for (uint32_t a = 0; a < k->n_axes; a++) {
-        if (k->axes[a].role != IR_COL || !folds_over(k, k->axes[a].var)) continue;
-        ir_expr last = ir_sub(u, k->axes[a].extent, ir_int(u, 1));
-        m->keys[m->n_keys++] = (ir_keys){ a, ir_int(u, 0), last, ir_int(u, 0), ir_int(u, -1), false };
+static void note_used(masking *x, const mask_state *s) {
+    for (uint32_t i = 0; i < s->used.n; i++) BASE_PUSH(s->arena, &x->used, s->used.at[i]);
+}
+
+/* Along one column axis the others may be anywhere: their tile is all there is. */
+static ir_keys keys_along(masking *x, uint32_t axis, ir_expr any, ir_expr all) {
+    ir_unit *u = x->k->unit;
+    mask_corner *corners = base_copy(u->arena, x->corners, x->n * sizeof *corners);
+    for (uint32_t a = 0, c = 0; a < x->k->n_axes; a++) {
+        if (x->k->axes[a].role == IR_ITEM) continue;
+        if (x->k->axes[a].role == IR_COL && a != axis) corners[c].lo = ir_int(u, 0), corners[c].hi = ir_sub(u, x->extent[a], ir_int(u, 1));
+        c++;
     }
+    mask_state s = state_of(x, corners, x->n);
+    ir_keys keys = mask_keys_of(&s, any, all, x->k->axes[axis].var, x->extent[axis]);
+    keys.axis = axis;
+    note_used(x, &s);
+    return keys;
+}
+
+static void fill(masking *x) {
+    const ir_kernel *k = x->k;
+    ir_unit *u = k->unit;
+    ir_mask *m = x->m;
+    ir_expr any = mask_form(u, x->g.any, MASK_LIFTS), all = x->g.any == x->g.all ? any : mask_form(u, x->g.all, MASK_LIFTS);
+    mask_state s = state_of(x, x->corners, x->n);
+    m->tile = (ir_truth){ mask_truth_of(&s, any).may, mask_truth_of(&s, all).must };
+    note_used(x, &s);
+    for (uint32_t a = 0; a < k->n_axes; a++)
+        if (k->axes[a].role == IR_COL && folds_over(k, k->axes[a].var)) m->keys[m->n_keys++] = keys_along(x, a, any, all);
+    /* a range along one of several columns does not decide tiles of all */
+    if (m->n_keys != 1)
+        for (uint32_t i = 0; i < m->n_keys; i++) m->keys[i].exact = false;
+    m->seen = mask_at_whole(u, k, m, m->tile.may);
+    m->rows_seen = m->n_keys == 1 ? mask_rows_seen(k, x->g.any, m->keys[0].axis, x->summaries, x->opaque, &x->used) : ir_bool(u, false);
+}
+
+ir_mask *mask_of_kernel(const ir_kernel *k, mask_summaries *summaries, mask_values *used) {
+    base_arena *a = k->unit->arena;
+    guards g = guards_of(k);
+    if (ir_is_bool(k->unit, g.all, true)) return NULL;
+    ir_mask *m = BASE_NEW(a, ir_mask);
+    masking x = { .k = k, .m = m, .corners = BASE_ARRAY(a, k->n_axes, mask_corner), .extent = BASE_ARRAY(a, k->n_axes, ir_expr), .g = g,
+                  .summaries = summaries, .opaque = ir_has_op(k->unit, g.any, IR_LET) || ir_has_op(k->unit, g.all, IR_LET) };
+    m->lo = BASE_ARRAY(a, k->n_axes, ir_var);
+    m->hi = BASE_ARRAY(a, k->n_axes, ir_var);
+    m->keys = BASE_ARRAY(a, k->n_axes, ir_keys);
+    if (!make_corners(&x)) return NULL;
+    m->visible = x.g.any;
+    fill(&x);
+    *used = x.used;
     return m;
+}
+
+/* What a kernel's mask reads beside its lines becomes part of its frame. */
+static ir_kernel *with_mask(base_arena *arena, const ir_kernel *k, const ir_mask *m, const mask_values *used) {
+    ir_kernel *out = base_copy(arena, k, sizeof *out);
+    BASE_VEC(ir_value) values = { 0 };
+    for (uint32_t i = 0; i < k->n_values; i++) BASE_PUSH(arena, &values, k->values[i]);
+    for (uint32_t i = 0; i < used->n; i++) {
+        bool there = false;
+        for (uint32_t j = 0; j < values.n; j++) there |= values.at[j] == used->at[i];
+        if (!there) BASE_PUSH(arena, &values, used->at[i]);
+    }
+    out->values = values.at, out->n_values = values.n;
+    out->mask = m;
+    return out;
+}
+
+/* ---- summaries in the graph: right behind the value that they summarise */
+
+typedef struct {
+    pass_state *state;
+    const mask_summaries *all;
+    BASE_VEC(ir_kernel *) kernels;
+    bool ok;                     /* false: reported */
+} inserting;
+
+static void insert_for(inserting *x, ir_builder *b, ir_value v) {
+    for (uint32_t k = 0; k < mask_summaries_count(x->all); k++) {
+        const mask_summary *s = mask_summaries_at(x->all, k);
+        for (uint32_t i = 0; i < s->n_nodes && s->source == v; i++) {
+            const ir_kernel *kernel = pass_lower_node(x->state->graph->unit, s->nodes[i]);
+            ir_builder_add(b, s->nodes[i]);
+            if (kernel) BASE_PUSH(x->state->arena, &x->kernels, pass_legalize_kernel(kernel, x->state->target));
+            else x->ok = false;
+        }
+    }
+}
+
+static ir_block with_summaries(inserting *x, const ir_block *block, uint32_t n_inside, const ir_carry *inside);
+
+/* Carries are there at the beginning of each turn, other values behind the node that makes them. */
+static ir_node *loop_with(inserting *x, const ir_node *loop) {
+    ir_node *n = ir_node_copy(x->state->graph->unit, loop);
+    n->loop.body = with_summaries(x, &loop->loop.body, loop->loop.n_carries, loop->loop.carries);
+    return n;
+}
+static void insert_behind(inserting *x, ir_builder *b, const ir_node *n) {
+    if (n->form == IR_FORM_MAP)
+        for (uint32_t k = 0; k < n->map.n_results; k++) insert_for(x, b, n->map.results[k].store.result);
+    if (n->form == IR_FORM_LOOP)
+        for (uint32_t k = 0; k < n->loop.n_carries; k++) insert_for(x, b, n->loop.carries[k].result);
+}
+
+static bool is_source(const ir_node *n) { return n->form == IR_FORM_INPUT || n->form == IR_FORM_PARAM || n->form == IR_FORM_CONST; }
+
+/* Sources stay together at the beginning, so their summaries come behind the last. */
+static ir_block with_summaries(inserting *x, const ir_block *block, uint32_t n_inside, const ir_carry *inside) {
+    ir_builder *b = ir_builder_create(x->state->graph->unit);
+    uint32_t at = 0;
+    for (; at < block->n && is_source(block->at[at]); at++) ir_builder_add(b, block->at[at]);
+    for (uint32_t k = 0; k < at; k++) insert_for(x, b, block->at[k]->source.value);
+    for (uint32_t k = 0; k < n_inside; k++) insert_for(x, b, inside[k].inside);
+    for (; at < block->n; at++) {
+        ir_node *n = block->at[at];
+        ir_builder_add(b, n->form == IR_FORM_LOOP ? loop_with(x, n) : n);
+        insert_behind(x, b, n);
+    }
+    return ir_builder_block(b);
+}
+
+/* Kernels of summaries come behind the others: which node a kernel is of says its result. */
+static bool insert(pass_state *state, const mask_summaries *all) {
+    inserting x = { .state = state, .all = all, .ok = true };
+    if (!mask_summaries_count(all)) return true;
+    for (uint32_t i = 0; i < state->n_kernels; i++) BASE_PUSH(state->arena, &x.kernels, state->kernels[i]);
+    state->graph = ir_graph_with(state->graph, with_summaries(&x, &state->graph->body, 0, NULL));
+    state->kernels = x.kernels.at, state->n_kernels = x.kernels.n;
+    return x.ok && ir_graph_verify(state->graph, "mask");
 }
 
 /* Kernels are not changed in place: the judge may hold the same one. */
 bool pass_mask(pass_state *state) {
+    mask_summaries *all = mask_summaries_create(state->arena);
     for (uint32_t i = 0; i < state->n_kernels; i++) {
-        const ir_kernel *k = state->kernels[i];
-        guards g = guards_of(k);
-        if (ir_is_bool(k->unit, g.all, true)) continue;
-        ir_kernel *with = base_copy(state->arena, k, sizeof *k);
-        with->mask = mask_of(k, g);
-        state->kernels[i] = with;
+        mask_values used = { 0 };
+        /* other templates visit every column: for them summaries would be work for nothing */
+        const bool walks = pass_attends(state->kernels[i], state->target, state->representative);
+        const ir_mask *m = mask_of_kernel(state->kernels[i], walks ? all : NULL, &used);
+        if (m) state->kernels[i] = with_mask(state->arena, state->kernels[i], m, &used);
     }
-    return true;
+    return insert(state, all);
 }

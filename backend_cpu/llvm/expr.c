@@ -154,6 +154,27 @@ static cpu_val op_bit(cpu_emitter *e, cpu_val *a) {
     return LLVMBuildICmp(e->b, LLVMIntNE, low, LLVMConstNull(t), "");
 }
 
+/* A shift by 64 or more has no value: its low bits count. */
+static cpu_val shift_count(cpu_emitter *e, cpu_val b) {
+    const int32_t lanes = cpu_is_vector(b) ? (int32_t)LLVMGetVectorSize(LLVMTypeOf(b)) : 1;
+    return LLVMBuildAnd(e->b, b, cpu_splat(e, cpu_int(e, 63), lanes), "");
+}
+static cpu_val op_bitand(cpu_emitter *e, cpu_val *a) { return LLVMBuildAnd(e->b, a[0], a[1], ""); }
+static cpu_val op_bitor(cpu_emitter *e, cpu_val *a) { return LLVMBuildOr(e->b, a[0], a[1], ""); }
+static cpu_val op_shl(cpu_emitter *e, cpu_val *a) { return LLVMBuildShl(e->b, a[0], shift_count(e, a[1]), ""); }
+static cpu_val op_shr(cpu_emitter *e, cpu_val *a) { return LLVMBuildAShr(e->b, a[0], shift_count(e, a[1]), ""); }
+
+/* 63 less the zeros above the highest bit; what is below 1 counts as 1. */
+static cpu_val op_topbit(cpu_emitter *e, cpu_val *a) {
+    const int32_t lanes = cpu_is_vector(a[0]) ? (int32_t)LLVMGetVectorSize(LLVMTypeOf(a[0])) : 1;
+    cpu_val one[] = {a[0], cpu_splat(e, cpu_int(e, 1), lanes)}, x[] = {op_max(e, one), LLVMConstInt(e->i1, 0, false)};
+    LLVMTypeRef t = LLVMTypeOf(a[0]);
+    const unsigned id = LLVMLookupIntrinsicID("llvm.ctlz", strlen("llvm.ctlz"));
+    cpu_val fn = LLVMGetIntrinsicDeclaration(e->m, id, &t, 1);
+    cpu_val zeros = LLVMBuildCall2(e->b, LLVMIntrinsicGetType(e->c, id, &t, 1), fn, x, 2, "");
+    return LLVMBuildSub(e->b, cpu_splat(e, cpu_int(e, 63), lanes), zeros, "");
+}
+
 /* Of 64-bit integers: f32 rounds from 2^24 on, f64 from 2^53 on. */
 static cpu_val op_float(cpu_emitter *e, cpu_val *a) { return LLVMBuildSIToFP(e->b, a[0], shaped(a[0], e->real), ""); }
 
@@ -211,7 +232,8 @@ static operator *const operators[IR_N_OPS] = {
     [IR_EQ] = op_eq,       [IR_NE] = op_ne,       [IR_AND] = op_and,   [IR_OR] = op_or,     [IR_NOT] = op_not,   [IR_SELECT] = op_select,
     [IR_FLOAT] = op_float, [IR_FLOOR] = op_floor, [IR_CEIL] = op_ceil, [IR_ROUND] = op_round, [IR_EXP] = op_exp, [IR_EXP2] = op_exp2,
     [IR_LOG] = op_log,     [IR_LOG2] = op_log2,   [IR_TANH] = op_tanh, [IR_ERF] = op_erf,   [IR_SQRT] = op_sqrt, [IR_SIN] = op_sin,
-    [IR_COS] = op_cos,     [IR_BIT] = op_bit,     [IR_POW] = op_pow,
+    [IR_COS] = op_cos,     [IR_BIT] = op_bit,     [IR_POW] = op_pow,     [IR_BITAND] = op_bitand, [IR_BITOR] = op_bitor,
+    [IR_SHL] = op_shl,     [IR_SHR] = op_shr,     [IR_TOPBIT] = op_topbit,
 };
 
 /* The table is indexed by operator; a test asks it for every row of ops.def, on the expansion that legalize makes where there is none. */
@@ -343,7 +365,8 @@ cpu_val cpu_identity(cpu_emitter *e, const ir_let *l) {
 }
 
 static const ir_op monoid[IR_N_REDS] = {[IR_RED_SUM] = IR_ADD, [IR_RED_PROD] = IR_MUL, [IR_RED_MAX] = IR_MAX,
-                                        [IR_RED_MIN] = IR_MIN, [IR_RED_ANY] = IR_OR,   [IR_RED_ALL] = IR_AND};
+                                        [IR_RED_MIN] = IR_MIN, [IR_RED_ANY] = IR_OR,   [IR_RED_ALL] = IR_AND,
+                                        [IR_RED_BITS] = IR_BITOR};
 /* The reduction's operator of two: also how a partial result meets another. */
 cpu_val cpu_combine(cpu_emitter *e, ir_red red, cpu_val a, cpu_val b) {
     cpu_val x[] = {a, b};
