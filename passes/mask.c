@@ -165,6 +165,11 @@ static ir_kernel *with_mask(base_arena *arena, const ir_kernel *k, const ir_mask
     return out;
 }
 
+ir_kernel *pass_mask_kernel(const ir_kernel *k) {
+    mask_values used = { 0 };
+    return with_mask(k->unit->arena, k, mask_of_kernel(k, NULL, &used), &used);
+}
+
 /* ---- summaries in the graph: right behind the value that they summarise */
 
 typedef struct {

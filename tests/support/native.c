@@ -111,7 +111,7 @@ struct native_kernel {
 native_kernel *native_open(const native *n, const ir_kernel *k, base_arena *arena, base_diags *diags) {
     native_kernel *x = BASE_NEW(arena, native_kernel);
     x->how = *n;
-    x->k = pass_legalize_kernel(k, n->target);
+    x->k = pass_mask_kernel(pass_legalize_kernel(k, n->target));
     x->schedule = pass_schedule_kernel(x->k, n->target, NULL);
     if (!ir_schedule_verify(x->schedule)) return NULL;
     rt_image image;
