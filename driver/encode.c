@@ -34,7 +34,7 @@ static void encode_launch(entry *n, const ir_step *from, rt_step *to) {
     to->order = s->rising ? ATTN_ORDER_RISING : ATTN_ORDER_LEVEL;
     to->period = s->period ? 1 + enc_slot(e, s->period) : 0;
     to->scratch = enc_slot(e, s->scratch_bytes ? s->scratch_bytes : ir_int(e->unit, 0));
-    to->predicted_s = s->unit_s;
+    to->unit_s = s->unit_s;
 }
 
 /* The counter gets a slot of its own, and expressions of it become operations of the loop, to be run again with each turn. */

@@ -11,7 +11,7 @@ enum { MOST_LOOPS = 64 };
 /* Busy seconds of one launch on one core. A cost that nobody knows counts as one unit per item. */
 double rt_launch_seconds(const rt_step *s, const int64_t *slots) {
     int64_t items = slots[s->items], cost = slots[s->cost];
-    return items > 0 ? (double)items * (double)(cost > 0 ? cost : 1) * s->predicted_s : 0;
+    return items > 0 ? (double)items * (double)(cost > 0 ? cost : 1) * s->unit_s : 0;
 }
 
 typedef struct { const rt_entry *entry; const rt_call *call; int64_t *slots; double turns[MOST_LOOPS]; uint32_t depth, workers; } counting;

@@ -38,7 +38,7 @@ void rt_tally_call(rt_tally *t, bool done, int64_t elapsed_ns, double predicted_
     line *l = own_line(t);
     add(done ? &l->calls : &l->ended_early, 1);
     add(&l->elapsed_ns, elapsed_ns);
-    add(&l->predicted_ns, predicted_s < 1e9 ? (int64_t)(1e9 * predicted_s) : 0);
+    add(&l->predicted_ns, predicted_s > 0 && predicted_s < 1e9 ? (int64_t)(1e9 * predicted_s) : 0);
 }
 
 static int64_t take(_Atomic int64_t *from, bool reset) {

@@ -92,7 +92,7 @@ typedef struct {
     uint32_t first_op, n_ops;    /* LOOP, NEXT: operations of entry->ops to run again with the new counter */
     uint32_t same;               /* LAUNCH of a set-up: launches of a module with the same number (not 0) compute the same from the same params if
                                     their ints are equal, so that a model does it once */
-    double predicted_s;          /* LAUNCH: one unit of `cost` on one core, by the cost model at the representative dimensions */
+    double unit_s;               /* LAUNCH: what one unit of `cost` takes on one core, by the cost model at the representative dimensions */
 } rt_step;
 /* CHECK reads a rank 0 i64: INT64_MAX means all is well, else the least failing linear position over entry->checks[..].positions;
  * the launch that finds the offending value and FAIL follow. TEST leaves the loop if its rank 0 bool is false. */

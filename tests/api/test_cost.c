@@ -2,6 +2,7 @@
 #include "world.h"
 #include <math.h>
 #include <pthread.h>
+#include <unistd.h>
 
 static const char scaled[] = "graph scaled(x: f32[N,N], L: dim) -> (y: f32[N,N]) {\n"
                              "    y[n,m] = x[n,m]\n"
@@ -122,6 +123,33 @@ static void test_counters_add_up(void **state) {
     scaler_close(s);
 }
 
+/* A module from a file knows its costs and counts its runs; there are no kernels to find arithmetic in. */
+static void test_from_a_file(void **state) {
+    scaler *s = scaler_open(4);
+    char path[] = "/tmp/attn-cost.XXXXXX";
+    attn_module *loaded = NULL;
+    (void)state;
+    const attn_cost wanted = cost_at(s, 4);
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(attn_module_save(s->w.module, path, NULL), ATTN_OK);
+    assert_int_equal(attn_module_load(s->w.context, path, NULL, &loaded), ATTN_OK);
+    unlink(path);
+    attn_model_destroy(s->w.model);
+    s->w.model = NULL;
+    assert_int_equal(attn_model_create(s->w.context, loaded, NULL, NULL, &s->w.model), ATTN_OK);
+    const attn_cost cost = cost_at(s, 4);
+    assert_near(cost.items, wanted.items);
+    assert_near(cost.launches, wanted.launches);
+    assert_near(cost.model_s, wanted.model_s);
+    assert_true(cost.model_s > 0 && cost.operations <= 0 && cost.workspace_bytes == wanted.workspace_bytes);
+    assert_int_equal(attn_model_run(s->w.model, &s->o, NULL), ATTN_OK);
+    assert_int_equal(counters_of(s, false).items, (int64_t)cost.items);
+    attn_module_destroy(loaded);
+    scaler_close(s);
+}
+
 static void test_mistakes(void **state) {
     scaler *s = scaler_open(1);
     attn_cost c = ATTN_COST_INIT;
@@ -135,7 +163,8 @@ static void test_mistakes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loops_count_their_turns), cmocka_unit_test(test_counters), cmocka_unit_test(test_counters_add_up), cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_loops_count_their_turns), cmocka_unit_test(test_counters), cmocka_unit_test(test_counters_add_up), cmocka_unit_test(test_from_a_file),
+        cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
