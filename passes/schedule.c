@@ -9,6 +9,8 @@
 
 /* ELEMENTS_PER_ITEM: of a pure map, so that an item is worth handing to a worker; ALIGNMENT: bytes, of each place in scratch. */
 enum { ELEMENTS_PER_ITEM = 2048, ALIGNMENT = 64 };
+/* Columns that fit the first cache: what a sweep has read, the next one finds there. */
+enum { WHOLE_ROW = 4096 };
 
 
 /* ---- what the kernel is like */
@@ -197,7 +199,10 @@ static void choose_tiles(pass_planner *p) {
     s->micro_rows = s->row_tile == 1 ? 1 : 4;
     s->micro_cols = p->target->regs >= 32 ? 4 : 2;
     if (s->micro_cols > s->width) s->micro_cols = s->width;      /* sums of a row are summed together, one per lane */
-    s->col_block = PASS_COLUMNS_PER_BLOCK;
+    /* Nothing of a block waits in scratch: then a row runs through in one. */
+    bool waits = false;
+    for (uint32_t i = 0; i < p->k->n_lets; i++) waits |= p->k->lets[i].kind == IR_LET_ACC || (p->k->lets[i].kind == IR_LET_TERM && p->k->lets[i].rank & IR_COL);
+    s->col_block = waits ? PASS_COLUMNS_PER_BLOCK : WHOLE_ROW;
 }
 
 /* ---- what lives in scratch */
