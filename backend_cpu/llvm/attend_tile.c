@@ -22,9 +22,9 @@ static cpu_val least(cpu_emitter *e, cpu_val a, cpu_val b) {
     return cpu_apply(e, IR_MIN, x, 2);
 }
 
-/* ---- turning: squares of as many rows as a vector has lanes, in registers */
+/* ---- turning: squares of as many rows as a vector has lanes, in registers. Eight lanes at most: squares of sixteen need three times the code */
 
-enum { WIDEST = 64, CACHE_LINE = 64, LINES_AHEAD = 12 };
+enum { WIDEST = 8, CACHE_LINE = 64, LINES_AHEAD = 12 };
 /* Round s exchanges, between vectors s apart, the lanes that are s apart; after all rounds lane j of vector i is lane i of vector j. */
 static void turn_square(cpu_emitter *e, cpu_val *v, int32_t w) {
     for (int32_t s = 1; s < w; s *= 2)
@@ -53,7 +53,8 @@ static cpu_val load_line(cpu_emitter *e, const turning *t, cpu_val *arg, cpu_val
     if (!t->edge) return LLVMBuildLoad2(e->b, LLVMVectorType(e->real, (unsigned)w), line(e, arg[0], arg[1], row, j, element), "");
     cpu_val tail = e->tail, at = line(e, arg[0], arg[1], least(e, row, last), j, element), ahead = cpu_int(e, LINES_AHEAD * CACHE_LINE);
     cpu_prefetch_at(e, cpu_at(e, at, ahead, e->i8));
-    e->tail = cpu_tail(e, j, arg[5]);
+    cpu_val left = LLVMBuildTrunc(e->b, least(e, LLVMBuildSub(e->b, arg[5], j, ""), cpu_int(e, w)), e->i32, "");
+    e->tail = LLVMBuildICmp(e->b, LLVMIntSLT, cpu_iota(e, e->i32, w), cpu_splat(e, left, w), "tail");
     cpu_val v = cpu_load(e, element, at, w);
     e->tail = tail;
     if (!t->bytes) return v;
@@ -81,7 +82,7 @@ static cpu_val turn_function(cpu_emitter *e, const turning *t, LLVMTypeRef *type
     cpu_function_attributes(e, fn);
     LLVMPositionBuilderAtEnd(e->b, LLVMAppendBasicBlockInContext(e->c, fn, "entry"));
     for (unsigned i = 0; i < 6; i++) arg[i] = LLVMGetParam(fn, i);
-    turn_squares(e, t, arg, e->s->width);
+    turn_squares(e, t, arg, e->s->width < WIDEST ? e->s->width : WIDEST);
     LLVMBuildRetVoid(e->b);
     e->fn = outer;
     LLVMPositionBuilderAtEnd(e->b, here);
