@@ -135,6 +135,9 @@ struct attn_module {
     pthread_mutex_t lock;                    /* of the device, of units that evaluate */
 };
 
+/* ---- setups.c: numbers for launches of set-ups that compute the same */
+void drv_number_setups(const rt_module *module, base_arena *scratch);
+
 /* ---- module.c: what a module says about itself */
 attn_module *api_module_retain(attn_module *module);
 uint32_t drv_module_graph(const attn_module *module, const char *name);                            /* of the contract; NULL: the last of the program. RT_NONE: none */

@@ -230,6 +230,7 @@ static bool compile_graphs(api_call *call, attn_module *m, const attn_module_opt
         take_signature(m, &p->graphs[k], params, &graphs[at]);
         fine &= compile_graph(call, m, k, o, &graphs[at], &m->graphs[at]);
     }
+    if (fine) drv_number_setups(&m->contract, call->scratch);
     return fine;
 }
 

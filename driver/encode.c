@@ -117,9 +117,11 @@ static rt_buffer encode_buffer(entry *n, const ir_buffer *b) {
         out.data = ir_graph_producer(e->graph, b->value)->source.data;
         out.data_bytes = const_bytes(e, b);
         break;
+    case IR_BUFFER_KEPT: out.kind = RT_BUFFER_KEPT; break;
     default:
         out.kind = RT_BUFFER_WORK;
         out.offset = enc_slot(e, b->offset);
+        out.setup = b->setup;
     }
     return out;
 }
@@ -179,7 +181,9 @@ static void encode_steps(entry *n, rt_entry *out) {
     out->n_checks = n->plan->n_checks;
     out->steps = n->steps;
     out->n_steps = n->plan->n_steps;
+    out->n_setup = n->plan->n_setup;
     out->workspace = enc_slot(&n->e, n->plan->workspace_bytes);
+    out->setup_workspace = enc_slot(&n->e, n->plan->setup_bytes);
     out->ops = n->ops.at;
     out->n_ops = n->ops.n;
 }

@@ -422,21 +422,23 @@ typedef struct {                 /* buffers: indices into plan->buffers; the sam
     uint32_t target;             /* LOOP, TEST: step after the loop; NEXT: the step after its LOOP; CHECK: where to go on when all is well */
     uint32_t check;              /* FAIL: index into plan->checks */
 } ir_step;
-typedef enum { IR_BUFFER_INPUT, IR_BUFFER_PARAM, IR_BUFFER_CONST, IR_BUFFER_OUTPUT, IR_BUFFER_WORK } ir_buffer_kind;
+typedef enum { IR_BUFFER_INPUT, IR_BUFFER_PARAM, IR_BUFFER_CONST, IR_BUFFER_OUTPUT, IR_BUFFER_WORK, IR_BUFFER_KEPT } ir_buffer_kind;   /* KEPT: made by the set-up, read by calls */
 typedef struct {
     uint8_t kind;
     ir_value value;
     uint32_t index;              /* of the input, param, output in the graph's order */
     ir_expr bytes, offset;       /* offset: WORK only, into the workspace; both over dims */
     uint32_t first, last;        /* steps between which it lives */
+    bool setup;                  /* made by the set-up: KEPT, or WORK in its workspace */
 } ir_buffer;
 typedef struct {                 /* one entry of a module */
     const ir_graph *graph;
     ir_schedule **schedules;  uint32_t n_schedules;
     ir_step *steps;           uint32_t n_steps;
+    uint32_t n_setup;            /* the first steps: they need params and constants alone, and run once for a model */
     ir_buffer *buffers;       uint32_t n_buffers;
     const ir_check **checks;  uint32_t n_checks;
-    ir_expr workspace_bytes;
+    ir_expr workspace_bytes, setup_bytes;        /* of a call; of the set-up */
 } ir_plan;
 void ir_plan_print(const ir_plan *p, base_text *out);
 bool ir_plan_verify(const ir_plan *p);

@@ -6,6 +6,8 @@
  * - A loop is LOOP .. NEXT around its body. Each carry has one buffer: init is copied there before the loop, next at the end of each turn, all
  *   at once; a tensor that is filled along the loop is its own next, in place, and costs no copy.
  * - A check is the launch that finds the least failing position, CHECK that jumps on if there is none, the launch that finds the value, FAIL.
+ * - What depends on params alone (setup.c) comes first and runs once for a model. Its results that calls read are KEPT; everything else of it lies in a
+ *   workspace of its own. Nothing that it has made is updated in place later.
  * - Lifetimes are intervals of steps; what lives before a loop and is read in it lives until its end. Buffers whose lives are disjoint share
  *   a place if one size is provably at most the other (interval colouring, first fit, equal sizes preferred).
  *
@@ -30,6 +32,9 @@ typedef struct {
     BASE_VEC(ir_step) steps;
     BASE_VEC(ir_buffer) buffers;
     BASE_VEC(const ir_check *) checks;
+    ir_block body;                   /* the outermost block, what depends on params alone first: */
+    uint32_t n_first, n_setup;       /* so many nodes, so many steps */
+    bool setup;                      /* those are planned */
     bool failed;                 /* reported; the walk stops */
 } planner;
 
@@ -140,7 +145,7 @@ static ir_expr bytes_of(planner *p, ir_value v) {
 
 /* Buffers are as large in every round of a loop: the workspace is asked for once, before anything runs. */
 static uint32_t buffer_new(planner *p, ir_buffer_kind kind, ir_value v, uint32_t index) {
-    ir_buffer b = {.kind = (uint8_t)kind, .value = v, .index = index, .bytes = bytes_of(p, v), .first = NONE};
+    ir_buffer b = {.kind = (uint8_t)kind, .value = v, .index = index, .bytes = bytes_of(p, v), .first = NONE, .setup = p->setup && kind == IR_BUFFER_WORK};
     if (ir_free(p->unit, b.bytes)) internal(p, (base_span){0, 0, 0}, "the size of a value depends on the counter of a loop");
     return BASE_PUSH(p->arena, &p->buffers, b);
 }
@@ -168,6 +173,7 @@ static bool body_reads(const ir_unit *u, const ir_node *n, ir_value v) {
 /* The old version may be overwritten: it is ours, of this block (a turn of the loop has its own), and nobody reads it now or later. */
 static bool in_place(const planner *p, const ir_node *n, const ir_store *s) {
     uint32_t b = p->buffer_of[s->into];
+    if (p->buffers.at[b].setup != p->setup) return false;
     return p->buffers.at[b].kind == IR_BUFFER_WORK && p->block_of[s->into] == p->block && p->last_read[s->into] <= p->node &&
            !body_reads(p->unit, n, s->into);
 }
@@ -392,19 +398,21 @@ static uint32_t *by_birth(planner *p) {
     return order;
 }
 
-/* Slots first, offsets after: a slot may grow until the last buffer has its place. Only WORK lives in the workspace. */
-static ir_expr place_all(planner *p) {
+static bool lies_in(const ir_buffer *b, bool setup) { return b->kind == IR_BUFFER_WORK && b->setup == setup; }
+
+/* Slots first, offsets after: a slot may grow until the last buffer has its place. Only WORK lives in a workspace, that of its half. */
+static ir_expr place_all(planner *p, bool setup) {
     slots all = {0};
     uint32_t *slot_of = BASE_ARRAY(p->arena, p->buffers.n, uint32_t), *order = by_birth(p);
     for (uint32_t k = 0; k < p->buffers.n; k++) {
         ir_buffer *b = &p->buffers.at[order[k]];
-        if (b->kind == IR_BUFFER_WORK) slot_of[order[k]] = choose(p, &all, b);
+        if (lies_in(b, setup)) slot_of[order[k]] = choose(p, &all, b);
     }
     ir_expr *offset = BASE_ARRAY(p->arena, all.n + 1, ir_expr);
     offset[0] = ir_int(p->unit, 0);
     for (uint32_t k = 0; k < all.n; k++) offset[k + 1] = ir_add(p->unit, offset[k], rounded(p->unit, all.at[k].bytes));
     for (uint32_t k = 0; k < p->buffers.n; k++)
-        if (p->buffers.at[k].kind == IR_BUFFER_WORK) p->buffers.at[k].offset = offset[slot_of[k]];
+        if (lies_in(&p->buffers.at[k], setup)) p->buffers.at[k].offset = offset[slot_of[k]];
     return offset[all.n];
 }
 
@@ -427,16 +435,32 @@ static void find_kernels(planner *p) {
 static void number_all(planner *p) {
     p->last_read = BASE_ARRAY(p->arena, p->n_values, uint32_t);
     p->block_of = BASE_ARRAY(p->arena, p->n_values, uint32_t);
-    number_block(p, p->state->graph->body);
+    number_block(p, p->body);
     /* plan_block counts again from the start, and must come to the same numbers */
     p->node = p->block = p->n_blocks = 0;
+}
+
+/* The set-up's first: then it is known which of its values calls read. */
+static void plan_halves(planner *p) {
+    ir_block all = p->body;
+    p->setup = true;
+    plan_block(p, (ir_block){all.at, p->n_first});
+    p->setup = false;
+    p->n_setup = p->steps.n;
+    plan_block(p, (ir_block){all.at + p->n_first, all.n - p->n_first});
+    for (uint32_t k = 0; k < p->buffers.n; k++) {
+        ir_buffer *b = &p->buffers.at[k];
+        if (b->setup && b->last != NONE && b->last >= p->n_setup && b->first != NONE) b->kind = IR_BUFFER_KEPT;
+    }
 }
 
 /* The plan borrows what the passes before have made; all lives in the unit's arena. */
 static void finish(planner *p) {
     ir_plan *plan = BASE_NEW(p->arena, ir_plan);
     plan->graph = p->state->graph;
-    plan->workspace_bytes = place_all(p);
+    plan->workspace_bytes = place_all(p, false);
+    plan->setup_bytes = place_all(p, true);
+    plan->n_setup = p->n_setup;
     plan->schedules = p->state->schedules;
     plan->n_schedules = p->state->n_kernels;
     plan->steps = p->steps.at;
@@ -453,8 +477,9 @@ bool pass_memory(pass_state *state) {
     p.n_values = p.unit->value.n;
     p.buffer_of = table(&p);
     find_kernels(&p);
+    p.body = pass_setup_first(state, &p.n_first);
     number_all(&p);
-    plan_block(&p, state->graph->body);
+    plan_halves(&p);
     if (p.failed) return false;
     finish(&p);
     return ir_plan_verify(state->plan);

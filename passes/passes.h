@@ -50,5 +50,7 @@ ir_kernel *pass_mask_kernel(const ir_kernel *k);
 /* schedule.c: what one item covers, which the cost model has to know too */
 enum { PASS_ROWS_PER_ITEM = 32, PASS_COLUMNS_PER_ITEM = 256, PASS_COLUMNS_PER_BLOCK = 128 };
 ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, const int64_t *representative);
+/* setup.c: the outermost block, in the order in which it runs: sources and what depends on params alone, n_first of them; then what a call computes */
+ir_block pass_setup_first(const pass_state *state, uint32_t *n_first);
 /* memory.c: what its pass leaves is verified by ir_plan_verify */
 #endif

@@ -222,7 +222,7 @@ static bool sizes_known(const rt_entry *e, const bool *unknown, const int64_t *s
 }
 
 static bool same_ints(const rt_step *a, const int64_t *a_slots, const rt_step *b, const int64_t *b_slots) {
-    if (a->same != b->same || a->n_ints != b->n_ints || a->n_buffers != b->n_buffers) return false;
+    if (a->same != b->same || a->n_ints != b->n_ints || a->n_buffers != b->n_buffers || a_slots[a->items] != b_slots[b->items]) return false;
     for (uint32_t k = 0; k < a->n_ints; k++)
         if (a_slots[a->ints[k]] != b_slots[b->ints[k]]) return false;
     return true;

@@ -1,5 +1,6 @@
 /* Modules: an entry for each combination of listed values; params once for all graphs; to a file and back. */
 #include "world.h"
+#include <math.h>
 #include <unistd.h>
 
 static const char source[] = "param w: f32[D] = \"w\"\n"
@@ -116,6 +117,73 @@ static void save_and_load(world *w) {
     unlink(path);
 }
 
+/* ---- set-ups */
+
+/* u is made of params alone, and so is the check of `at`: both graphs have it. */
+#define SCALED "    u[d,e] = w[at[d],e]/sum(i, j: w[i,j]*w[i,j])\n"
+static const char scaled[] = "param w: f32[D,E] = \"w\"\nparam at: i32[D] = \"at\"\n"
+                             "graph first(x: f32[N,D]) -> (y: f32[N,E]) {\n" SCALED "    y[n,e] = sum(d: x[n,d]*u[d,e])\n}\n"
+                             "graph g(x: f32[N,D]) -> (z: f32[N,E]) {\n" SCALED "    z[n,e] = 1 + sum(d: x[n,d]*u[d,e])\n}\n";
+
+static attn_status make_scaled(world *w, int32_t row, attn_model **out) {
+    float weights[] = {1, 2, 3, 4};
+    int32_t at[] = {row, 0};
+    attn_argument p[] = {{"w", world_wrap(w, ATTN_F32, 2, (int64_t[]){2, 2}, weights)}, {"at", world_wrap(w, ATTN_I32, 1, (int64_t[]){2}, at)}};
+    attn_model_options o = ATTN_MODEL_OPTIONS_INIT;
+    o.params = p, o.n_params = 2;
+    attn_status status = attn_model_create(w->context, w->module, &o, w->said, out);
+    for (size_t k = 0; k < COUNT(p); k++) attn_tensor_destroy(p[k].tensor);
+    return status;
+}
+
+/* Launches of a run: those of the set-up are none of them. */
+static int64_t run_scaled(world *w, const char *graph, const char *output, float plus) {
+    float x[] = {15, 30};
+    attn_kernel_time times[16] = {{0, 0}};
+    attn_argument in = {"x", world_wrap(w, ATTN_F32, 2, (int64_t[]){1, 2}, x)}, out = {output, NULL};
+    attn_run_options o = ATTN_RUN_OPTIONS_INIT;
+    o.graph = graph, o.inputs = &in, o.n_inputs = 1, o.outputs = &out, o.n_outputs = 1, o.times = times;
+    assert_in_range(attn_module_n_kernels(w->module, graph), 4, COUNT(times));
+    assert_int_equal(attn_model_run(w->model, &o, w->said), ATTN_OK);
+    const float *y = attn_tensor_data(out.tensor);
+    assert_true(fabsf(y[0] - 2.5f - plus) < 1e-4f && fabsf(y[1] - 4 - plus) < 1e-4f);
+    attn_tensor_destroy(in.tensor);
+    attn_tensor_destroy(out.tensor);
+    int64_t n = 0;
+    for (size_t k = 0; k < COUNT(times); k++) n += times[k].launches;
+    return n;
+}
+
+static void what_params_decide_runs_once(void **state) {
+    (void)state;
+    for (int loaded = 0; loaded < 2; loaded++) {
+        world w = open_source(scaled);
+        compile(&w, NULL);
+        if (loaded) save_and_load(&w);
+        assert_int_equal(make_scaled(&w, 1, &w.model), ATTN_OK);
+        assert_int_equal(run_scaled(&w, "first", "y", 0), 1);
+        assert_int_equal(run_scaled(&w, "g", "z", 1), 1);
+        world_close(&w);
+    }
+}
+
+/* A table that does not change is looked at when it arrives. */
+static void a_bad_table_is_no_model(void **state) {
+    (void)state;
+    attn_model *model = NULL;
+    world w = open_source(scaled);
+    compile(&w, NULL);
+    assert_int_equal(make_scaled(&w, 2, &model), ATTN_ERROR_DATA);
+    assert_string_equal(world_code(&w, 0), "E0601");
+    const char *text = attn_diagnostics_render(w.said, 0, false);
+    assert_non_null(strstr(text, "listed.attn:4:"));
+    assert_non_null(strstr(text, "(at d = 0)"));
+    assert_null(model);
+    attn_diagnostics_clear(w.said);
+    world_close(&w);
+}
+
+
 static void a_loaded_module_is_the_saved_one(void **state) {
     (void)state;
     world w = open_source(source);
@@ -189,6 +257,8 @@ int main(void) {
         cmocka_unit_test(an_entry_for_each_value),
         cmocka_unit_test(other_values_are_refused),
         cmocka_unit_test(combinations_are_bounded),
+        cmocka_unit_test(what_params_decide_runs_once),
+        cmocka_unit_test(a_bad_table_is_no_model),
         cmocka_unit_test(a_loaded_module_is_the_saved_one),
         cmocka_unit_test(what_is_no_module_is_refused),
     };
