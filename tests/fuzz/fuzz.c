@@ -18,7 +18,7 @@
 
 enum { LIMIT_S = 20 };                           /* processor time of one round */
 
-static const fuzz_target *const targets[] = {&fuzz_graph, &fuzz_kernel, &fuzz_npy, &fuzz_npz, &fuzz_safetensors, &fuzz_cache, &fuzz_call, &fuzz_language};
+static const fuzz_target *const targets[] = {&fuzz_graph, &fuzz_kernel, &fuzz_npy, &fuzz_npz, &fuzz_safetensors, &fuzz_cache, &fuzz_module, &fuzz_call, &fuzz_language};
 enum { N_TARGETS = sizeof targets / sizeof *targets };
 
 /* ---- rounds */

@@ -40,6 +40,6 @@ fuzz_input fuzz_mutate(const fuzz_target *t, const fuzz_corpus *c, fuzz_random *
 const char *fuzz_reports(base_arena *arena, const base_diags *diags);    /* as people see them */
 bool fuzz_has_internal(const base_diags *diags);                         /* the compiler itself is to blame */
 
-/* graph.c, kernel.c, files.c, archive.c, cache.c, call.c, language.c */
-extern const fuzz_target fuzz_graph, fuzz_kernel, fuzz_npy, fuzz_npz, fuzz_safetensors, fuzz_cache, fuzz_call, fuzz_language;
+/* graph.c, kernel.c, files.c, archive.c, cache.c, module.c, call.c, language.c */
+extern const fuzz_target fuzz_graph, fuzz_kernel, fuzz_npy, fuzz_npz, fuzz_safetensors, fuzz_cache, fuzz_module, fuzz_call, fuzz_language;
 #endif
