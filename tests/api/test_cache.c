@@ -1,4 +1,5 @@
 /* The cache of compiled code as a host meets it: the same results with it, without it and with it broken; and no LLVM where all is there. */
+#define _GNU_SOURCE              /* memmem */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -198,20 +199,31 @@ static bool is_mapped(const unsigned char *bytes, size_t n) {
     return found;
 }
 
-/* The image is the end of the file. 0: all entries of the folder are mapped. */
-static void find_mapped(void *self, const attn_cache_entry *e) {
-    static unsigned char bytes[1 << 20];
-    const char *path = self;
-    char name[256];
-    uint64_t n;
-    snprintf(name, sizeof name, "%s/%s", path, e->file);
+static size_t read_whole(const char *name, unsigned char *bytes, size_t room) {
     FILE *f = fopen(name, "rb");
     assert_non_null(f);
-    const size_t all = fread(bytes, 1, sizeof bytes, f);
+    const size_t n = fread(bytes, 1, room, f);
     fclose(f);
-    memcpy(&n, bytes + 32, sizeof n);
-    assert_true(all > HEAD + n && n > 64);
-    if (!is_mapped(bytes + all - n, n)) _exit(3);
+    assert_true(n < room);
+    return n;
+}
+
+/* The image of an entry is the end of its file. */
+static const unsigned char *image_of(const char *path, const attn_cache_entry *e, size_t *n) {
+    static unsigned char bytes[1 << 20];
+    char name[256];
+    uint64_t length;
+    snprintf(name, sizeof name, "%s/%s", path, e->file);
+    const size_t all = read_whole(name, bytes, sizeof bytes);
+    memcpy(&length, bytes + 32, sizeof length);
+    assert_true(all > HEAD + length && length > 64);
+    *n = length;
+    return bytes + all - length;
+}
+static void find_mapped(void *self, const attn_cache_entry *e) {
+    size_t n;
+    const unsigned char *image = image_of(self, e, &n);
+    if (!is_mapped(image, n)) _exit(3);
 }
 typedef struct { const char *path; bool cached; } looking;
 static int look(void *env) {
@@ -236,6 +248,50 @@ static void test_same_bytes(void **state) {
     assert_int_equal(run(path), COMPILED);
     assert_int_equal(in_child(look, &(looking){path, true}), FOUND);
     assert_int_equal(in_child(look, &(looking){path, false}), COMPILED);
+}
+
+/* And so does a shared object of the same level, built by a process that knows nothing of the cache. */
+typedef struct { const char *path; unsigned char bytes[1 << 22]; size_t n; char level[32]; int found; } object;
+static object built;
+static void take_level(void *self, const attn_cache_entry *e) {
+    object *o = self;
+    assert_int_equal(sscanf(e->target, "cpu %31[^,]", o->level), 1);
+}
+static void find_built(void *self, const attn_cache_entry *e) {
+    object *o = self;
+    size_t n;
+    const unsigned char *image = image_of(o->path, e, &n);
+    assert_non_null(memmem(o->bytes, o->n, image, n));
+    o->found++;
+}
+static int build(void *env) {
+    const char *path = env, *levels[] = {built.level};
+    world w = {0};
+    attn_build_options o = ATTN_BUILD_OPTIONS_INIT;
+    o.levels = levels, o.n_levels = 1;
+    if (attn_context_create(NULL, NULL, &w.context) || attn_program_from_text(w.context, "t.attn", source, sizeof source - 1, NULL, &w.program)) return 1;
+    attn_diagnostics_create(NULL, &w.said);
+    if (attn_program_build(w.context, w.program, &o, path, w.said) == ATTN_OK) return 0;
+    fputs(attn_diagnostics_render(w.said, 0, false), stderr);
+    return 2;
+}
+static void test_shared_object(void **state) {
+    (void)state;
+    attn_context_options o = ATTN_CONTEXT_OPTIONS_INIT;
+    attn_context *context;
+    char path[160], file[160];
+    snprintf(path, sizeof path, "%s", below("object"));
+    snprintf(file, sizeof file, "%s", below("t.so"));
+    assert_int_equal(run(path), COMPILED);
+    o.cache_path = path;
+    assert_int_equal(attn_context_create(&o, NULL, &context), ATTN_OK);
+    assert_int_equal(attn_cache_list(context, take_level, &built, NULL), ATTN_OK);
+    assert_int_equal(in_child(build, file), 0);
+    built.path = path;
+    built.n = read_whole(file, built.bytes, sizeof built.bytes);
+    assert_int_equal(attn_cache_list(context, find_built, &built, NULL), ATTN_OK);
+    assert_true(built.found > 0);
+    attn_context_destroy(context);
 }
 
 /* Damage of any kind is a miss, and mended by the way. */
@@ -408,7 +464,7 @@ static void test_arguments(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_warm), cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_damaged),  cmocka_unit_test(test_refused), cmocka_unit_test(test_read_only_and_full),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_warm), cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_shared_object), cmocka_unit_test(test_damaged),  cmocka_unit_test(test_refused), cmocka_unit_test(test_read_only_and_full),
                                        cmocka_unit_test(test_full_disk), cmocka_unit_test(test_at_once), cmocka_unit_test(test_size),    cmocka_unit_test(test_arguments)};
     return cmocka_run_group_tests_name("cache", tests, open_folder, close_folder);
 }
