@@ -27,8 +27,8 @@ const cli_verb cli_verbs[] = {
     {"cache", "list compiled code that is kept, check it, remove it", "attnc cache list|verify|clear [--json]", "attnc cache verify", "j", "list|verify|clear", verb_cache},
     {"build", "make a shared object, an object or a text, for hosts without a compiler",
      "attnc build FILE -o x.so|x.o|x.ll|x.s|x.cu [--graph NAME] [--cpu LEVEL[,LEVEL]] [--target T] [--dims A=1,B=2]\n"
-     "                 [--weights file.safetensors --embed-weights]",
-     "attnc build gqa.attn -o gqa.so --cpu x86-64-v3,x86-64-v4", "gfltdwe", NULL, verb_build},
+     "                 [--weights file.safetensors --embed-weights] [--no-cache]",
+     "attnc build gqa.attn -o gqa.so --cpu x86-64-v3,x86-64-v4", "gfltdwek", NULL, verb_build},
     {"generate", "print the manual page, or completions for a shell", "attnc generate man|bash|zsh|fish", "attnc generate bash > ~/.local/share/bash-completion/completions/attnc",
      "", "man|bash|zsh|fish", verb_generate},
 };
