@@ -21,7 +21,7 @@
 #include "rt.h"
 
 enum {
-    CHUNKS_PER_SHARE = 8,
+    CHUNKS_PER_SHARE = 8, PARTS = 4, /* and parts of a chunk, towards the end */
     SPIN_NS = 30000,                 /* before a thread parks: longer than what lies between two launches of a call */
     WORTH = 30000,                   /* operations below which waking another thread costs more than it brings */
     ALIGNMENT = 64,
@@ -29,8 +29,8 @@ enum {
 };
 
 /* Items in the order in which they are claimed: chunks of one period after the other stand at the same place of each period, and places come one
- * after the other, the last first if costs rise. */
-typedef struct { int64_t items, period, n_periods, chunk, n_chunks; bool rising; } order;
+ * after the other, the last first if costs rise. The last quarter is cut finer: nobody waits long for whoever was held up, or got what is costly. */
+typedef struct { int64_t period, n_periods, chunk, n_whole, part, n_places, n_chunks; bool rising; } order;
 
 typedef struct task task;
 struct task {                        /* a job that runs; on its caller's stack */
@@ -106,20 +106,24 @@ static void block_put(rt_pool *pool, block *b) {
 
 static order order_of(const rt_job *job, int64_t shares) {
     int64_t period = job->period > 0 && job->items % job->period == 0 ? job->period : job->items;
-    order o = {.items = job->items, .period = period, .n_periods = job->items / period, .rising = job->order == ATTN_ORDER_RISING};
+    order o = {.period = period, .n_periods = job->items / period, .rising = job->order == ATTN_ORDER_RISING};
     o.chunk = job->items / shares;
     if (o.chunk > period) o.chunk = period;
     if (o.chunk < 1) o.chunk = 1;
-    o.n_chunks = (period + o.chunk - 1) / o.chunk * o.n_periods;
+    o.part = o.chunk >= PARTS ? o.chunk / PARTS : 1;
+    o.n_whole = (shares > 1 ? period - period / 4 : period) / o.chunk;
+    o.n_places = o.n_whole + (period - o.n_whole * o.chunk + o.part - 1) / o.part;
+    o.n_chunks = o.n_places * o.n_periods;
     return o;
 }
 
 /* The items of chunk k. */
 static void chunk_at(const order *o, int64_t k, int64_t *first, int64_t *last) {
-    int64_t places = o->n_chunks / o->n_periods, place = k / o->n_periods, start = k % o->n_periods * o->period;
-    if (o->rising) place = places - 1 - place;
-    *first = start + place * o->chunk;
-    *last = place == places - 1 ? start + o->period : *first + o->chunk;
+    int64_t place = k / o->n_periods, start = k % o->n_periods * o->period;
+    int64_t from = place < o->n_whole ? place * o->chunk : o->n_whole * o->chunk + (place - o->n_whole) * o->part;
+    int64_t to = place == o->n_places - 1 ? o->period : place < o->n_whole ? from + o->chunk : from + o->part;
+    *first = start + (o->rising ? o->period - to : from);
+    *last = start + (o->rising ? o->period - from : to);
 }
 
 /* Claims chunks until none is left, the call is over, or `epoch` is no longer `seen`. Claiming past the end is harmless: the counter only grows, by
