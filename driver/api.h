@@ -33,6 +33,7 @@ base_arena *api_keep(api_call *call);        /* the arena of a new object */
 void api_borrow(api_call *call, base_arena *arena);                  /* an object's arena is used by this call; lock the object meanwhile */
 void api_defer(api_call *call, void (*run)(void *self), void *self, bool on_failure_only);
 void api_lock(api_call *call, pthread_mutex_t *lock);        /* until the call ends, also if memory runs out in the middle */
+char *api_hand_out(api_call *call, const base_text *text);            /* dump.c: for attn_text_destroy */
 attn_status api_status(const api_call *call);                        /* by the class of the first error; INTERNAL if there is none */
 attn_status api_argument(api_call *call, const char *what);          /* the caller broke a rule of the header */
 _Noreturn void api_no_memory(api_call *call);
@@ -173,4 +174,5 @@ double drv_operations(api_call *call, const ir_plan *plan, const rt_call *bound)
 
 /* ---- eval.c: the evaluator as a target */
 attn_status drv_eval(api_call *call, attn_module *module, const ir_graph *graph, rt_call *run);
+bool drv_take(api_call *call, const ir_unit *u, ir_frame *frame, ir_value v, const rt_array *from);    /* an array as the evaluator has it; false: reported */
 #endif

@@ -14,7 +14,7 @@ typedef struct {
 const char *attn_pass_name(size_t k) { return k < pass_count() ? pass_name((uint32_t)k) : NULL; }
 
 /* Text that outlives the call: the caller's, from the context's allocator. */
-static char *hand_out(api_call *call, const base_text *text) {
+char *api_hand_out(api_call *call, const base_text *text) {
     char *at = call->allocator.alloc(call->allocator.self, text->n + 1);
     if (!at) api_no_memory(call);
     return memcpy(at, text->at, text->n + 1);
@@ -77,7 +77,7 @@ static attn_status dump(api_call *call, void *args) {
     if (!drv_lower(call, call->scratch, d->program, k, 0, NULL, source ? NULL : b, arch, NULL, 0, d->pass, &state)) return api_status(call);
     if (!print(call, d, b, &state, &text)) return api_status(call);
     /* Last, since what it allocates belongs to no arena: nothing after it can fail. */
-    d->out = hand_out(call, &text);
+    d->out = api_hand_out(call, &text);
     return ATTN_OK;
 }
 

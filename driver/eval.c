@@ -14,7 +14,7 @@ static int64_t int_at(const rt_array *a, int64_t k) {
 }
 
 /* The program's own axes: packed ones are apart. */
-static bool take(api_call *call, const ir_unit *u, ir_frame *frame, ir_value v, const rt_array *from) {
+bool drv_take(api_call *call, const ir_unit *u, ir_frame *frame, ir_value v, const rt_array *from) {
     const ir_type *t = &u->value.at[v].type;
     int64_t dim[IR_RANK];
     /* The host's axes may be joined ones; the elements are the same in the same order, so only the shape is the program's. */
@@ -49,7 +49,7 @@ static bool take_sources(api_call *call, const ir_graph *g, const rt_call *c, ir
     uint32_t at = 0;
     for (ir_form form = IR_FORM_INPUT;; form = IR_FORM_PARAM) {
         for (uint32_t k = 0; k < g->body.n; k++)
-            if (g->body.at[k]->form == form && !take(call, g->unit, frame, g->body.at[k]->source.value, &c->tensors[at++])) return false;
+            if (g->body.at[k]->form == form && !drv_take(call, g->unit, frame, g->body.at[k]->source.value, &c->tensors[at++])) return false;
         if (form == IR_FORM_PARAM) return true;
     }
 }

@@ -12,7 +12,7 @@ enum { CLI_FINE = 0, CLI_WRONG = 1, CLI_USAGE = 2 };
 
 typedef struct { const char *name, *path; } cli_file;        /* --in x=x.npy; name NULL: an archive, --in all.npz */
 typedef struct {
-    const char *verb, *file, *graph, *weights, *target, *after, *output, *levels;
+    const char *verb, *file, *graph, *weights, *target, *after, *output, *levels, *tile;
     cli_file *ins, *outs;
     size_t n_ins, n_outs;
     attn_dim *dims;
@@ -20,7 +20,7 @@ typedef struct {
     int threads;
     unsigned long long seed;
     double tolerance;                        /* 0: by type */
-    bool has_seed, print, json, code, no_cache, embed, help;
+    bool has_seed, print, json, code, no_cache, embed, mask, help;
 } cli_options;
 
 typedef struct {                             /* what a verb works with; cli_close ends it all */

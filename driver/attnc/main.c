@@ -22,8 +22,8 @@ const cli_verb cli_verbs[] = {
      "gtac", NULL, verb_ir},
     {"explain", "show kernels, remarks, predicted and measured time",
      "attnc explain FILE [--graph NAME] [--in name=file.npy ...] [--weights file.safetensors] [--target T] [--threads N]\n"
-     "                   [--dims A=1,B=2] [--seed N] [--json] [--no-cache]",
-     "attnc explain gqa.attn --dims S=512,T=512", "giwtndsjk", NULL, verb_explain},
+     "                   [--dims A=1,B=2] [--seed N] [--json] [--no-cache] [--mask [--tile RxC] [-o FILE.svg]]",
+     "attnc explain gqa.attn --dims S=512,T=512", "giwtndsjkmzf", NULL, verb_explain},
     {"cache", "list compiled code that is kept, check it, remove it", "attnc cache list|verify|clear [--json]", "attnc cache verify", "j", "list|verify|clear", verb_cache},
     {"build", "make a shared object, an object or a text, for hosts without a compiler",
      "attnc build FILE -o x.so|x.o|x.ll|x.s|x.cu [--graph NAME] [--cpu LEVEL[,LEVEL]] [--target T] [--dims A=1,B=2]\n"

@@ -19,7 +19,9 @@ const cli_flag cli_flags[] = {
     {"--after", 'a', 's', "PASS            frontend, or the name of a pass"},
     {"--code", 'c', 0, "                the text that the target's own compiler gets"},
     {"--no-cache", 'k', 0, "                compile everything, and keep nothing of it"},
-    {"-o", 'f', 's', "FILE            what to make, by its suffix: .so .o .ll .s .cu"},
+    {"--mask", 'm', 0, "                draw which tiles of rows and columns a mask leaves: . empty, + partial, # full"},
+    {"--tile", 'z', 's', "RxC             rows and columns of a tile for --mask; without it 32x32"},
+    {"-o", 'f', 's', "FILE            what to make, by its suffix: .so .o .ll .s .cu; explain --mask: .svg"},
     {"--cpu", 'l', 's', "LEVEL,LEVEL     levels that the object has code for: x86-64, x86-64-v2, x86-64-v3, x86-64-v4, aarch64"},
     {"--embed-weights", 'e', 0, "                puts the file of --weights into the object"},
     {"--tolerance", 'x', 'r', "X               allowed error, absolute and relative; without it by type"},
@@ -113,8 +115,8 @@ static int take_number(cli_options *o, const cli_flag *f, const char *word) {
 /* Twice is a mistake: which of the two is meant would be a guess. */
 static int take_text(cli_options *o, const cli_flag *f, const char *word) {
     /* One place for each letter, in the same order. Words of the command line live as long as the process, so nothing is copied. */
-    const char **places[] = {&o->graph, &o->weights, &o->target, &o->after, &o->output, &o->levels};
-    static const char letters[] = "gwtafl";
+    const char **places[] = {&o->graph, &o->weights, &o->target, &o->after, &o->output, &o->levels, &o->tile};
+    static const char letters[] = "gwtaflz";
     const char **at = places[strchr(letters, f->letter) - letters];
     if (*at) return cli_say(CLI_MSG_OPTION_TWICE, f->name);
     *at = word;
@@ -146,6 +148,7 @@ static void switch_on(cli_options *o, char letter) {
     if (letter == 'c') o->code = true;
     if (letter == 'k') o->no_cache = true;
     if (letter == 'e') o->embed = true;
+    if (letter == 'm') o->mask = true;
 }
 
 /* Only among those that the verb accepts. */

@@ -1,6 +1,7 @@
 /* explain: what became of a graph. Kernels with their lines, remarks with their places, and for each kernel the time that the cost model
  * predicts beside the time that it took.
  */
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,12 +119,51 @@ static void print_json(const cli_session *s, const attn_kernel_time *times, size
     json_decref(out);
 }
 
+/* ---- --mask */
+
+/* "32x192"; without --tile what the library takes. */
+static bool tile_of(const char *text, attn_mask_picture *p) {
+    if (!text) return true;
+    char *end;
+    p->rows = strtoll(text, &end, 10);
+    if (end == text || *end != 'x') return false;
+    const char *second = end + 1;
+    p->columns = strtoll(second, &end, 10);
+    return end > second && !*end && p->rows > 0 && p->columns > 0 && p->rows < 1 << 20 && p->columns < 1 << 20;
+}
+
+/* To the file, or to stdout. */
+static int write_picture(const char *path, const char *text) {
+    FILE *to = path ? fopen(path, "w") : stdout;
+    if (!to) return cli_say(CLI_MSG_NOT_WRITTEN, strerror(errno));
+    const bool written = fputs(text, to) >= 0;
+    const bool closed = !path || fclose(to) == 0;
+    return written && closed ? CLI_FINE : cli_say(CLI_MSG_NOT_WRITTEN, strerror(errno));
+}
+
+static int explain_mask(cli_session *s) {
+    const cli_options *o = s->options;
+    const char *suffix = o->output ? strrchr(o->output, '.') : NULL;
+    attn_mask_picture how = ATTN_MASK_PICTURE_INIT;
+    if (o->output && (!suffix || (strcmp(suffix, ".svg") != 0 && strcmp(suffix, ".txt") != 0))) return cli_say(CLI_MSG_NOT_A_WORD, "-o", "FILE.svg or FILE.txt", o->output);
+    if (!tile_of(o->tile, &how)) return cli_say(CLI_MSG_NOT_A_WORD, "--tile", "ROWSxCOLUMNS, 32x192", o->tile);
+    how.svg = suffix && !strcmp(suffix, ".svg");
+    char *text;
+    attn_status status = attn_program_masks(s->context, s->program, s->graph, s->inputs, s->n_inputs, o->dims, o->n_dims, &how, s->diagnostics, &text);
+    if (status != ATTN_OK) return cli_failed(s, status);
+    const int written = write_picture(o->output, text);
+    attn_text_destroy(s->context, text);
+    return written;
+}
+
 /* Kernels and decisions are printed before anything runs, so they are there also when a run fails. One run warms up, the mean of five counts. */
 int verb_explain(cli_session *s) {
     int status = cli_load(s);
+    if (!s->options->mask && (s->options->tile || s->options->output)) return cli_say(CLI_MSG_NEEDS_OPTION, s->options->tile ? "--tile" : "-o", "--mask");
     /* The evaluator has no kernels to show. */
     if (status == CLI_FINE && s->options->target && !strcmp(s->options->target, "eval")) return cli_say(CLI_MSG_NO_KERNELS);
     if (status == CLI_FINE) status = cli_read_inputs(s, true);
+    if (status == CLI_FINE && s->options->mask) return explain_mask(s);
     if (status == CLI_FINE) status = cli_compile(s, s->options->target);
     if (status != CLI_FINE) return status;
     size_t n = attn_module_n_kernels(s->module, s->graph);

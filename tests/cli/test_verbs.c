@@ -229,6 +229,19 @@ static void test_explain(void **state) {
     expect(0, "is computed inside", "$A explain norm.attn");
     expect(0, "x.2_sum kept apart from x.2: ", "$A explain %s/examples/minilm/minilm.attn --target cpu", ATTN_SOURCE_DIR);
     shell("rm norm.attn");
+    shell_text("mask.attn", "graph o(q: f32[S,D], k: f32[T,D], v: f32[T,D], doc: i32[S]) -> (o: f32[S,D]) {\n"
+                            "    o[i,e] = attend(j: q[i,d], k[j,d], v[j,e]) { mask = j <= i and i - j < 40 }\n}\n"
+                            "graph docs(q: f32[S,D], k: f32[S,D], v: f32[S,D], doc: i32[S]) -> (o: f32[S,D]) {\n"
+                            "    o[i,e] = attend(j: q[i,d], k[j,d], v[j,e]) { mask = doc[i] == doc[j] and j <= i }\n}\n");
+    expect(0, "o: 4 x 4 tiles of 20 x 20, i down, j0 across: 7 empty, 6 partial, 3 full, in closed form\n+...\n#+..\n+#+.\n.+#+\n", "$A explain mask.attn --graph o --mask --dims S=80,T=80,D=4 --tile 20x20");
+    expect(0, " empty, ", "$A explain mask.attn --mask --dims S=80,D=4 --tile 8x16");
+    expect(0, "no kernel of the graph has a mask", "$A explain a.attn --mask");
+    expect(0, NULL, "$A explain mask.attn --graph o --mask --dims S=80,T=80,D=4 -o mask.svg && grep -q '^</svg>' mask.svg");
+    expect(2, "E1016", "$A explain mask.attn --mask --tile 20");
+    expect(2, "E1016", "$A explain mask.attn --mask -o mask.png");
+    expect(2, "E1017", "$A explain mask.attn --tile 20x20");
+    expect(2, "at most 512 tiles", "$A explain mask.attn --graph o --mask --dims S=9000,T=9000,D=4 --tile 8x8");
+    shell("rm mask.attn mask.svg");
     json_t *all = json_loads(shell("$A explain a.attn --json")->out, 0, NULL);
     const json_t *kernels = json_object_get(all, "kernels");
     assert_in_range(json_array_size(kernels), 1, 4);

@@ -320,6 +320,19 @@ ATTN_API attn_status attn_program_dump(attn_context *context, const attn_program
                                        attn_diagnostics *diagnostics, char **out);
 ATTN_API void attn_text_destroy(attn_context *context, char *text);
 
+/* How the guards of a graph's kernels are judged tile by tile, on the CPU: which tiles of rows and columns are empty (not visited), full (visited
+ * without a test) or partial. As text a character per tile, `.` `#` `+`; or a picture in SVG. inputs: those that guards read; sizes come from
+ * their shapes, `dims` and small defaults. The text belongs to the caller: attn_text_destroy. */
+typedef struct attn_mask_picture {
+    size_t struct_size;
+    int64_t rows, columns;      /* of a tile; 0: 32 */
+    bool svg;
+} attn_mask_picture;
+#define ATTN_MASK_PICTURE_INIT {sizeof(attn_mask_picture), 0, 0, false}
+ATTN_API attn_status attn_program_masks(attn_context *context, const attn_program *program, const char *graph, const attn_argument *inputs,
+                                        size_t n_inputs, const attn_dim *dims, size_t n_dims, const attn_mask_picture *how,
+                                        attn_diagnostics *diagnostics, char **out);
+
 /* The compiler's passes in order. NULL beyond the last. */
 ATTN_API const char *attn_pass_name(size_t k);
 

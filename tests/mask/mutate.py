@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Bugs planted in the rules of masks, one at a time: the brute-force test must fail for each.
+
+    tests/mask/mutate.py BUILD [FIRST [LAST]]      BUILD: a build folder with `ninja attn_for_tests`; plants FIRST..LAST, all if not given
+"""
+import concurrent.futures
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+B, T, K, F, S, W, A = ("mask_bounds.c", "mask_truth.c", "mask_keys.c", "mask_form.c", "mask_summary.c", "test_brute.c", "mask_facts.c")
+PLANTS = [
+    (B, "(mask_bounds){ mask_mul(s, c, b.lo), mask_mul(s, c, b.hi) } :", "(mask_bounds){ mask_mul(s, c, b.hi), mask_mul(s, c, b.lo) } :"),
+    (B, "return (mask_bounds){ least(s, p, q), most(s, p, q) };", "return (mask_bounds){ p, q };"),
+    (B, "return (mask_bounds){ least(s, least(s, p, q), least(s, r, t)),", "return (mask_bounds){ least(s, p, t),"),
+    (B, "return (mask_bounds){ mask_div(s, a.lo, d), mask_div(s, a.hi, d) };", "return (mask_bounds){ mask_div(s, a.lo, d), mask_div(s, a.lo, d) };"),
+    (B, "ir_op2(u, IR_EQ, mask_div(s, a.lo, m), mask_div(s, a.hi, m))", "ir_op2(u, IR_LE, mask_sub(s, a.hi, a.lo), m)"),
+    (B, "if (lo) lo = ir_select(u, c.must, a.lo, ir_select(u, c.may, lo, b.lo));", "if (lo) lo = ir_select(u, c.may, a.lo, b.lo);"),
+    (B, "mask_either(s, IR_MAX, mask_either(s, IR_MAX, a.lo, negated(s, a.hi)), ir_int(s->u, 0))", "ir_int(s->u, 1)"),
+    (B, "? (mask_bounds){ least(s, a.lo, b.lo), mask_either(s, IR_MIN, a.hi, b.hi) }", "? (mask_bounds){ most(s, a.lo, b.lo), mask_either(s, IR_MIN, a.hi, b.hi) }"),
+    (B, "most(s, a.hi, b.hi) };\n    default:", "least(s, a.hi, b.hi) };\n    default:"),
+    (B, "if (is_negative_literal(s, m)) return (mask_bounds){ ir_add(u, m, one), zero };", "if (is_negative_literal(s, m)) return (mask_bounds){ zero, zero };"),
+    (B, "all = { zero, mask_sub(s, mask_bounds_of(s, m).hi, one) }", "all = { zero, mask_sub(s, mask_bounds_of(s, m).lo, one) }"),
+    (B, "const int64_t t = p->at[i].coef, by = x == y ? 2 : 1;", "const int64_t t = p->at[i].coef, by = 1;"),
+    (B, "!base_add(*more, -rest, more)", "!base_add(*more, rest, more)"),
+    (T, "if (is_lower) to = (mask_bounds){ mask_sub(s, zero, to.hi), mask_sub(s, zero, to.lo) };", "if (is_lower) to = (mask_bounds){ mask_sub(s, zero, to.lo), mask_sub(s, zero, to.hi) };"),
+    (T, "out->may = meets_residue(s, x, m, to.lo, to.hi);", "out->may = meets_residue(s, x, m, to.lo, to.lo);"),
+    (T, "above = ir_not(u, meets_residue(s, x, m, ir_add(u, to.lo, one), last));", "above = ir_not(u, meets_residue(s, x, m, ir_add(u, to.hi, one), last));"),
+    (T, "out->must = ir_not(u, meets_residue(s, x, m, zero, ir_sub(u, to.hi, one)));", "out->must = ir_not(u, meets_residue(s, x, m, zero, ir_sub(u, to.lo, one)));"),
+    (T, "around = ir_add(u, ir_sub(u, m, at), lo);", "around = ir_sub(u, m, at);"),
+    (T, "no_more(s, IR_LE, x.hi, y.lo, false), no_more(s, IR_LE, y.hi, x.lo, false)", "no_more(s, IR_LE, x.hi, y.lo, false), no_more(s, IR_LE, y.lo, x.hi, false)"),
+    (T, "{ ir_not(s->u, t.must), ir_not(s->u, t.may) }", "{ ir_not(s->u, t.may), ir_not(s->u, t.must) }"),
+    (T, "{ ir_op2(u, x.op, a.may, b.may), ir_op2(u, x.op, a.must, b.must) }", "{ ir_op2(u, x.op, a.may, b.may), ir_op2(u, x.op, a.may, b.must) }"),
+    (T, "if (!x.lo || !n.lo || x.lo != x.hi || n.lo != n.hi) return unknown(s);", "if (!x.lo || !n.lo) return unknown(s);"),
+    (T, "if (!reads_a || (!reads_b && !mask_is_point(s, b))) return ir_bool(u, true);", "if (!reads_a) return ir_bool(u, true);"),
+    (K, "more = upper ? mask_sub(s, d, ir_int(s->u, 1)) : ir_int(s->u, 0);", "more = ir_int(s->u, 0);"),
+    (K, "c = (limit){ mask_sub(s, zero, c.may), mask_sub(s, zero, c.must) };", "c = (limit){ mask_sub(s, zero, c.must), mask_sub(s, zero, c.may) };"),
+    (K, ": (limit){ mask_div_up(s, c.may, d), mask_div_up(s, c.must, d) };\n    return solve_monomial", ": (limit){ mask_div(s, c.may, d), mask_div(s, c.must, d) };\n    return solve_monomial"),
+    (K, "hull h = { mask_both(s, IR_MIN, a.first, b.first), mask_both(s, IR_MAX, a.last, b.last),", "hull h = { mask_either(s, IR_MIN, a.first, b.first), mask_either(s, IR_MAX, a.last, b.last),"),
+    (K, "if (left) h.full_last = mask_both", "h.full_last = mask_both"),
+    (K, "h.full_last = ir_select(u, t.must, all, none);", "h.full_last = ir_select(u, t.may, all, none);"),
+    (K, "if (wraps(v, &p, at)) h->exact = false;", ""),
+    (F, "ir_op op = least == (t.coef > 0) ? IR_AND : IR_OR;", "ir_op op = t.coef > 0 ? IR_AND : IR_OR;"),
+    (F, "return ir_or(u, ir_or(u, ir_and(u, yes, a), ir_and(u, no, b)), ir_and(u, a, b));", "return ir_or(u, ir_and(u, yes, a), ir_and(u, yes, b));"),
+    (F, "(x.op == IR_AND) != negate ? IR_AND : IR_OR", "x.op == IR_AND ? IR_AND : IR_OR"),
+    (F, "if (equal != negate) return same;", "if (equal == negate) return same;"),
+    (F, "p->at[k].monomial == want.monomial && p->at[k].coef == want.coef", "p->at[k].monomial == want.monomial"),
+    (F, "if (ir_is(u, c, IR_LT)) d = ir_sub(u, d, ir_int(u, 1));", ""),
+    (S, "length = ir_sub(u, ir_add(u, shifted(u, level), step), literal(u, 1));", "length = shifted(u, level);"),
+    (S, "ir_sub(u, ir_add(u, last, one), shifted(u, level))", "ir_sub(u, last, shifted(u, level))"),
+    (S, "ir_op2(r->u, IR_BITAND, e, literal(r->u, 63))", "ir_op2(r->u, IR_BITAND, e, literal(r->u, 31))"),
+    (S, "{ IR_MIN, IR_MAX, IR_BITOR }", "{ IR_MIN, IR_MAX, IR_BITAND }"),
+    (S, "{ IR_RED_MIN, IR_RED_MAX, IR_RED_BITS }", "{ IR_RED_MIN, IR_RED_MIN, IR_RED_BITS }"),
+    (S, "return r->what == LEAST ? IR_RED_ALL : IR_RED_ANY;", "return IR_RED_ANY;"),
+    (S, "if (!b.lo || b.lo != b.hi) return 0;\n        at[k] = b.lo;", "if (!b.lo) return 0;\n        at[k] = b.lo;"),
+    (S, "at[n++] = r->axis[a].ranged ? c[a].window[which >> a & 1]", "at[n++] = r->axis[a].ranged ? c[a].window[0]"),
+    (A, "ir_and(u, ir_op2(u, IR_LE, ir_int(u, 0), at), ir_op2(u, IR_LT, at, q->n_keys))", "ir_op2(u, IR_LT, at, q->n_keys)"),
+    (A, "return keys.exact ? always(", "return true ? always("),
+    (A, "ir_sub(u, u->var.at[m->hi[a]].extent, ir_int(u, 1));", "ir_int(u, 0);"),
+    (W, "end = keys.last / t->tk + 1;", "end = keys.last / t->tk;"),
+    (W, "if (k != PARTIAL || size == 1) break;", "break;"),
+]
+FLAGS = "-std=gnu11 -O1 -w -Iir -Ipasses -Iruntime/base -Iruntime/contract -Iruntime -Itests/mask".split()
+SOURCES = sorted(glob.glob(ROOT + "/passes/mask*.c") + glob.glob(ROOT + "/tests/mask/*.c"))
+
+
+def compiled(source, path, to):
+    subprocess.run(["cc", *FLAGS, "-c", path, "-o", os.path.join(to, os.path.basename(source) + ".o")], cwd=ROOT, check=True)
+
+
+def planted(k, build, base):
+    """What became of plant k: a line, and whether the tests saw it."""
+    name, old, new = PLANTS[k]
+    source = next(s for s in SOURCES if os.path.basename(s) == name)
+    text = open(source).read()
+    if text.count(old) != 1:
+        return False, f"{k:2} the text occurs {text.count(old)} times: {name}: {old}"
+    with tempfile.TemporaryDirectory() as work:
+        for o in os.listdir(base):
+            os.symlink(os.path.join(base, o), os.path.join(work, o))
+        path = os.path.join(work, name)
+        open(path, "w").write(text.replace(old, new))
+        os.remove(os.path.join(work, name + ".o"))
+        compiled(source, path, work)
+        objects = glob.glob(work + "/*.o")
+        subprocess.run(["cc", *objects, build + "/libattn_for_tests.a", "-lcmocka", "-lm", "-lpthread", "-ldl", "-o", work + "/t"], cwd=ROOT, check=True)
+        try:
+            p = subprocess.run([work + "/t"], capture_output=True, text=True, timeout=900)
+            caught, said = p.returncode != 0, p.stdout + p.stderr
+        except subprocess.TimeoutExpired:
+            caught, said = True, "ERROR: it does not end"
+    first = next((l for l in said.splitlines() if "ERROR" in l or "---" in l), "")
+    return caught, f"{k:2} {'caught' if caught else 'ALIVE '} {name}: {old.splitlines()[0][:70]} | {first[:90]}"
+
+
+def main():
+    build = os.path.abspath(sys.argv[1])
+    first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    last = int(sys.argv[3]) if len(sys.argv) > 3 else len(PLANTS) - 1
+    alive = 0
+    with tempfile.TemporaryDirectory() as base, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for s in SOURCES:
+            compiled(s, s, base)
+        for caught, line in pool.map(lambda k: planted(k, build, base), range(first, last + 1)):
+            print(line, flush=True)
+            alive += not caught
+    print(f"{last - first + 1 - alive} caught, {alive} alive")
+    return alive != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
