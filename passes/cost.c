@@ -44,6 +44,7 @@ typedef struct {
     double row_tiles, column_items;              /* how often what has no rows, no columns is computed again */
     uint8_t form;                /* the template, an ir_template */
     uint32_t lane;               /* ATTEND: bit of the row in the lanes: what has columns is computed in all of them, whether it varies along it or not */
+    bool packs;                  /* CONTRACT: panels are made by launches of the same run */
     double launches;
     const char *why;             /* NULL, or why no template is good at this kernel */
 } cost_state;
@@ -240,8 +241,9 @@ static void product_cost(cost_state *c, const ir_let *l, uint32_t all) {
     const uint32_t items = role_bits(c, IR_ITEM);
     c->matmul += 2 * points(c, all);
     c->vector += SUM_OPS * points(c, all & ~over_bits(c, l));
-    c->vector += (PACK_OPS + operations(c, l->b)) * points(c, bits_of(c, l->b) | over_bits(c, l));
     c->vector += factor_work(c, l->a, items, c->column_items);
+    if (!c->packs) return;
+    c->vector += (PACK_OPS + operations(c, l->b)) * points(c, bits_of(c, l->b) | over_bits(c, l));
     c->launches++;
 }
 /* A product counts at the matrix rate, 2 operations per point; anything else pairwise at the vector rate, with one to add it up. */
@@ -300,10 +302,11 @@ static void value_bytes(cost_state *c, ir_value v) {
     c->bytes += (touched < whole ? touched : whole) * ir_dtypes[c->u->value.at[v].type.dtype].bytes;
 }
 
+typedef struct { uint8_t form; bool packs; uint32_t lane; } cost_form;           /* of a template, as in cost_state */
 /* The pieces in the order in which they need one another: axes of lines, uses, tiles, then lines and values. why: the last reason found. */
-static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative, uint8_t form, uint32_t lane) {
+static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative, cost_form form) {
     base_arena *arena = k->unit->arena;
-    cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative, .form = form, .lane = lane, .launches = 1 };
+    cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative, .form = form.form, .packs = form.packs, .lane = form.lane, .launches = 1 };
     c.axes = BASE_ARRAY(arena, k->n_lets + 1, uint32_t);
     c.used = BASE_ARRAY(arena, k->n_lets + 1, uint64_t);
     line_axes(&c);
@@ -327,21 +330,21 @@ static double seconds(const cost_state *c) {
 /* Of the two templates that need nothing packed: attention where it takes the kernel. */
 static cost_state weigh_plain(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
     const int32_t row = target->attend_rate > 0 ? pass_attends(k, target, representative) : -1;
-    return weigh(k, target, representative, row < 0 ? IR_NEST : IR_ATTEND, row < 0 ? 0 : 1u << row);
+    return weigh(k, target, representative, row < 0 ? (cost_form){IR_NEST, false, 0} : (cost_form){IR_ATTEND, false, 1u << row});
 }
 double pass_nest_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
     cost_state c = weigh_plain(k, target, representative);
     return seconds(&c);
 }
-double pass_contract_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
-    cost_state c = weigh(k, target, representative, IR_CONTRACT, 0);
+double pass_contract_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative, bool packs) {
+    cost_state c = weigh(k, target, representative, (cost_form){IR_CONTRACT, packs, 0});
     return seconds(&c);
 }
 
 /* What it takes all the same, where pass_cost says there is no good kernel: the program's own statements run in any case. */
 double pass_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
     const double nest = pass_nest_seconds(k, target, representative);
-    return pass_contract_unfit(k, target) ? nest : fmin(nest, pass_contract_seconds(k, target, representative));
+    return pass_contract_unfit(k, target) ? nest : fmin(nest, pass_contract_seconds(k, target, representative, true));
 }
 double pass_cost(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why) {
     cost_state c = weigh_plain(k, target, representative);

@@ -49,8 +49,8 @@ ir_schedule *pass_contract(const ir_kernel *k, const ir_target *target, const in
 ir_expr pass_contract_columns(const ir_kernel *k);                              /* how many columns are walked as one, */
 uint32_t pass_contract_merged(const ir_kernel *k);                              /* and which axes these are, as bits */
 
-/* cost.c: predicted seconds of the template CONTRACT on a kernel that it takes, packing included */
-double pass_contract_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative);
+/* cost.c: predicted seconds of the template CONTRACT on a kernel that it takes; packs: with the kernels that pack its panels */
+double pass_contract_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative, bool packs);
 double pass_nest_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative);      /* of the loop nest */
 
 /* schedule_panels.c */

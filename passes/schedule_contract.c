@@ -314,5 +314,5 @@ ir_schedule *pass_contract(const ir_kernel *k, const ir_target *target, const in
         if (pass_is_product(&k->lets[i])) plan_product(&p, i);
         else pass_plan_let(&p, i);
     }
-    return pass_plan_end(&p, pass_contract_seconds(k, target, representative));
+    return pass_plan_end(&p, pass_contract_seconds(k, target, representative, false));
 }

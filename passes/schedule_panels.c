@@ -223,6 +223,13 @@ static void remark(panels *p, const ir_kernel *k, const char *why, double nest, 
                                     : base_printf(p->arena, "the products of %s are walked as a loop nest: %s", k->name, why);
     BASE_PUSH(p->state->arena, &p->state->remarks, ((pass_remark){text, k->span}));
 }
+/* Does a run pack anything for this kernel? What is made of parameters is packed with them, once for a model. */
+static bool packs_here(const panels *p, const ir_kernel *k) {
+    bool here = false;
+    for (uint32_t i = 0; i < k->n_lets; i++)
+        if (pass_is_product(&k->lets[i])) here |= !is_fixed(p, k, ir_rebuild(p->u, k->lets[i].b, written_out, (void *)(uintptr_t)k));
+    return here;
+}
 static bool is_forced(const ir_target *t) { return t->contract_rows || t->contract_vectors || t->contract_tile || t->contract_block; }
 /* The faster of both templates by the model's word; forced tiles are there to be tried. */
 static void choose(panels *p, uint32_t i) {
@@ -233,7 +240,7 @@ static void choose(panels *p, uint32_t i) {
         if (*why) remark(p, k, why, 0, 0);
         return;
     }
-    const double nest = pass_nest_seconds(k, t, p->state->representative), contract = pass_contract_seconds(k, t, p->state->representative);
+    const double nest = pass_nest_seconds(k, t, p->state->representative), contract = pass_contract_seconds(k, t, p->state->representative, packs_here(p, k));
     if (contract < nest || is_forced(t)) {
         p->state->schedules[i] = pass_contract(k, t, p->state->representative);
         pack_all(p, p->state->schedules[i]);
