@@ -426,10 +426,10 @@ ir_schedule *pass_plan_end(pass_planner *p, double seconds) {
 }
 
 /* Each choice rests on those before it: lanes, then tiles, then walks, then lines; items and costs follow from all of them. */
-ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+/* why: NULL, or what keeps the kernel from the template of attention. */
+static ir_schedule *schedule_one(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why) {
     pass_planner p = pass_plan_begin(k, target, representative);
-    const char *why;
-    const bool attend = pass_schedule_attend(&p, &why);
+    const bool attend = pass_schedule_attend(&p, why);
     if (!attend) {
         choose_lanes(&p);
         choose_tiles(&p);
@@ -438,10 +438,23 @@ ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, c
     for (uint32_t i = 0; i < k->n_lets && !attend; i++) pass_plan_let(&p, i);
     return pass_plan_end(&p, pass_nest_seconds(k, target, representative));
 }
+ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+    const char *why;
+    return schedule_one(k, target, representative, &why);
+}
 
+/* Of a kernel that weighs values: what else sums is no attention, and nobody expects it to be one. */
+static void remark_nest(pass_state *state, const ir_kernel *k, const char *why) {
+    if (!why || !has_kind(k, IR_LET_ACC) || state->target->attend_rate <= 0) return;
+    const char *text = base_printf(state->arena, "%s is computed by the loop nest, not by tiles of attention: %s", k->name, why);
+    BASE_PUSH(state->arena, &state->remarks, ((pass_remark){text, k->span}));
+}
 bool pass_schedule(pass_state *state) {
     state->schedules = BASE_ARRAY(state->arena, state->n_kernels, ir_schedule *);
-    for (uint32_t i = 0; i < state->n_kernels; i++)
-        state->schedules[i] = pass_schedule_kernel(state->kernels[i], state->target, state->representative);
+    for (uint32_t i = 0; i < state->n_kernels; i++) {
+        const char *why = NULL;
+        state->schedules[i] = schedule_one(state->kernels[i], state->target, state->representative, &why);
+        remark_nest(state, state->kernels[i], why);
+    }
     return pass_contracts(state);
 }

@@ -188,7 +188,7 @@ void cpu_attend_block(cpu_panel *p, uint32_t sweep, cpu_val full) {
         sums(p, stages, !LLVMConstIntGetZExtValue(full));
         return;
     }
-    for (int masked = 0; masked < 2; masked++) {
+    for (int masked = 1; masked >= 0; masked--) {
         cpu_if branch = cpu_if_begin(e, masked ? LLVMBuildNot(e->b, full, "") : full, masked ? "partial" : "full");
         cpu_scope_push(e, 0);
         sums(p, stages, masked);
