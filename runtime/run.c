@@ -186,7 +186,7 @@ static int64_t room_of(const running *r, uint32_t k) {
     switch (b->kind) {
     case RT_BUFFER_TENSOR: return r->setup && r->graph->tensors[b->index].kind != RT_TENSOR_PARAM ? INT64_MAX : bytes_of(r, b->index);
     case RT_BUFFER_WORK:
-        if (b->setup != (r->setup ? 1 : 0)) return INT64_MAX;
+        if ((b->setup != 0) != r->setup) return INT64_MAX;
         return slots[b->offset] >= 0 && slots[b->offset] <= r->workspace ? r->workspace - slots[b->offset] : -1;
     default: return r->call->instance->fixed[r->call->entry][k].bytes;
     }
