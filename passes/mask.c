@@ -239,7 +239,7 @@ bool pass_mask(pass_state *state) {
     for (uint32_t i = 0; i < state->n_kernels; i++) {
         mask_values used = { 0 };
         /* other templates visit every column: for them summaries would be work for nothing */
-        const bool walks = pass_attends(state->kernels[i], state->target, state->representative);
+        const bool walks = pass_attends(state->kernels[i], state->target, state->representative) >= 0;
         const ir_mask *m = mask_of_kernel(state->kernels[i], walks ? all : NULL, &used);
         if (m) state->kernels[i] = with_mask(state->arena, state->kernels[i], m, &used);
     }
