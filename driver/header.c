@@ -84,7 +84,8 @@ static const char intro[] =
     " * Functions return a status, 0 if all is well; what is wrong is said in *error, which may be NULL. A call that fails has no effect, but for the\n"
     " * contents of its outputs.\n"
     " * Memory: tensors are the caller's, row-major without gaps, aligned to their elements. An input may have strides of its own, in elements, any\n"
-    " * numbers, 0 and negative ones too; it is then copied if the compiled code wants it dense. An output overlaps no input and no other output.\n"
+    " * numbers, 0 and negative ones too; it is then copied if the compiled code wants it dense. An output overlaps no other output, and no input\n"
+    " * but the dense one of its own name: given the very memory of that, it is written when all has gone well.\n"
     " * Sizes are the members in front of the pointers. Nothing in a tensor can make the code read or write outside of it.\n"
     " * Threads: one handle serves any number of threads at the same time; its weights exist once. Results do not depend on the number of threads\n"
     " * that compute. A child of fork computes on the calling thread alone.\n";

@@ -141,39 +141,6 @@ static bool take_output(api_call *call, const rt_call *c, const attn_argument *w
     return false;
 }
 
-/* ---- overlaps: a kernel may write an output before another reads the input that lies there. The output of an input's name may be that very
- * tensor: rt_run computes it apart and writes it when all has gone well. */
-
-/* Dense, at the same place, of the same type and shape. */
-static bool same_array(const rt_array *a, const rt_array *b) {
-    if (a->data != b->data || a->dtype != b->dtype || a->rank != b->rank) return false;
-    for (uint32_t k = 0; k < a->rank; k++)
-        if (a->dim[k] != b->dim[k]) return false;
-    return rt_array_is_dense(a) && rt_array_is_dense(b);
-}
-
-/* Whether output `out`, which the caller gave, shares memory with no input but its own and no other output. */
-static bool alone(const rt_call *c, uint32_t out) {
-    const rt_graph *e = c->instance->graph;
-    for (uint32_t k = 0; k < e->n_tensors; k++) {
-        /* Params cannot be reached by a host: the model holds copies. */
-        bool output = e->tensors[k].kind == RT_TENSOR_OUTPUT;
-        if (!output && !strcmp(e->tensors[k].name, e->tensors[out].name) && same_array(&c->tensors[out], &c->tensors[k])) continue;
-        if (k == out || e->tensors[k].kind == RT_TENSOR_PARAM || !rt_array_overlaps(&c->tensors[out], &c->tensors[k])) continue;
-        base_report(c->diags, BASE_MSG_OUTPUT_OVERLAPS, (base_span){0, 0, 0}, e->tensors[out].name, output ? "output" : "input", e->tensors[k].name);
-        return false;
-    }
-    return true;
-}
-
-/* Outputs made here lie in fresh memory, so only those that were given are looked at. */
-static bool outputs_alone(const rt_call *c, const attn_run_options *o) {
-    bool fine = true;
-    for (size_t k = 0; k < o->n_outputs && fine; k++)
-        if (o->outputs[k].tensor) fine = alone(c, api_tensor_find(c->instance->graph, RT_TENSOR_OUTPUT, o->outputs[k].name));
-    return fine;
-}
-
 /* Outputs that nobody wants have no data, but a type and shape like the others. */
 static void shape_outputs(const rt_call *c, rt_array *tensors) {
     const rt_graph *e = c->instance->graph;
@@ -203,7 +170,7 @@ static attn_status execute(api_call *call, attn_module *m, const ir_graph *meani
 /* Seconds from now on the clock of deadlines; what lies beyond its end is never reached. 0 is none; before now is late already. */
 static int64_t deadline_of(double seconds) {
     double at = (double)rt_now_ns() + 1e9 * seconds;
-    return seconds == 0 || at >= 0x1p62 ? INT64_MAX : at <= 0 ? 0 : (int64_t)at;
+    return seconds == 0 || at >= 0x1p62 ? INT64_MAX : at <= 1 ? 1 : (int64_t)at;
 }
 
 static attn_call terms_of(const attn_run_options *o) {
@@ -232,7 +199,7 @@ static attn_status run(api_call *call, void *args) {
     shape_outputs(c, tensors);
     for (size_t k = 0; k < o->n_outputs; k++)
         if (!take_output(call, c, &o->outputs[k], tensors, &out[k])) return api_status(call);
-    if (!outputs_alone(c, o)) return api_status(call);
+    if (!rt_outputs_alone(c)) return api_status(call);
     attn_status status = execute(call, m, m->graphs[graph].meaning, c);
     if (status != ATTN_OK) return status;
     for (size_t k = 0; k < o->n_outputs; k++)

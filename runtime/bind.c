@@ -215,3 +215,35 @@ void rt_tensor_shape(const rt_call *call, uint32_t tensor, int64_t *dim) {
     const rt_tensor_info *info = &call->instance->graph->tensors[tensor];
     for (uint32_t k = 0; k < info->rank; k++) dim[k] = call->slots[info->dims[k]];
 }
+
+/* ---- overlaps: a kernel may write an output before another reads the input that lies there. The output of an input's name may be that very
+ * tensor: rt_run computes it apart and writes it when all has gone well. */
+
+/* Dense, at the same place, of the same type and shape. */
+static bool same_array(const rt_array *a, const rt_array *b) {
+    if (a->data != b->data || a->dtype != b->dtype || a->rank != b->rank) return false;
+    for (uint32_t k = 0; k < a->rank; k++)
+        if (a->dim[k] != b->dim[k]) return false;
+    return rt_array_is_dense(a) && rt_array_is_dense(b);
+}
+
+static bool alone(const rt_call *c, uint32_t out) {
+    const rt_graph *g = c->instance->graph;
+    for (uint32_t k = 0; k < g->n_tensors; k++) {
+        /* Params cannot be reached by a host: the model holds copies, or a file of its own. */
+        bool output = g->tensors[k].kind == RT_TENSOR_OUTPUT;
+        if (!output && !strcmp(g->tensors[k].name, g->tensors[out].name) && same_array(&c->tensors[out], &c->tensors[k])) continue;
+        if (k == out || g->tensors[k].kind == RT_TENSOR_PARAM || !rt_array_overlaps(&c->tensors[out], &c->tensors[k])) continue;
+        base_report(c->diags, BASE_MSG_OUTPUT_OVERLAPS, (base_span){0, 0, 0}, g->tensors[out].name, output ? "output" : "input", g->tensors[k].name);
+        return false;
+    }
+    return true;
+}
+
+/* Those without data are not wanted. */
+bool rt_outputs_alone(const rt_call *call) {
+    const rt_graph *g = call->instance->graph;
+    for (uint32_t k = 0; k < g->n_tensors; k++)
+        if (g->tensors[k].kind == RT_TENSOR_OUTPUT && call->tensors[k].data && !alone(call, k)) return false;
+    return true;
+}

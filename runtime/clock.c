@@ -12,7 +12,9 @@ int64_t rt_now_ns(void) {
 /* The flag is an ordinary bool of the host's, so it is read as one that another thread may be writing. */
 bool rt_cancelled(const attn_call *call) { return call && call->cancel && __atomic_load_n(call->cancel, __ATOMIC_RELAXED); }
 
+bool rt_has_deadline(const attn_call *call) { return call && call->deadline_ns && call->deadline_ns != INT64_MAX; }
+
 /* The clock is not asked where nobody waits. */
-bool rt_late(const attn_call *call) { return call && call->deadline_ns != INT64_MAX && rt_now_ns() >= call->deadline_ns; }
+bool rt_late(const attn_call *call) { return rt_has_deadline(call) && rt_now_ns() >= call->deadline_ns; }
 
 bool rt_over(const attn_call *call) { return rt_cancelled(call) || rt_late(call); }

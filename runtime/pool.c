@@ -144,7 +144,7 @@ static bool all_claimed(const task *t) { return atomic_load_explicit(&t->next, m
 /* Without the pool's lock and lists, so it also serves after fork. One chunk, unless the end of the call must be seen on the way.
  * False: the call is over, or no memory for scratch. */
 static bool compute_alone(const base_allocator *a, const rt_job *job) {
-    bool watched = job->call && (job->call->cancel || job->call->deadline_ns != INT64_MAX);
+    bool watched = job->call && (job->call->cancel || rt_has_deadline(job->call));
     block *b = job->scratch_bytes ? block_create(a, (size_t)job->scratch_bytes) : NULL;
     if (job->scratch_bytes && !b) return false;
     task t = {.job = job, .order = order_of(job, watched ? 8 * CHUNKS_PER_SHARE : 1)};

@@ -96,6 +96,7 @@ bool rt_param_load(const rt_safetensors *s, rt_param *param, base_arena *arena, 
 /* ---- clock.c: when a call has to end. NULL: a job of no call, which never has to */
 int64_t rt_now_ns(void);                         /* on CLOCK_MONOTONIC */
 bool rt_cancelled(const attn_call *call);
+bool rt_has_deadline(const attn_call *call);
 bool rt_late(const attn_call *call);             /* its deadline has passed */
 bool rt_over(const attn_call *call);             /* one of both */
 
@@ -189,6 +190,7 @@ const rt_entry *rt_entry_of(const rt_call *call);/* after rt_bind; NULL: none */
 uint32_t rt_first_kernel(const rt_graph *graph, uint32_t entry);                 /* of an entry, among those of the graph */
 const char *rt_tensor_text(base_arena *arena, uint32_t dtype, uint32_t rank, const char *const *dim_texts);   /* as the program declares it: "f32[N, 2]" */
 void rt_tensor_shape(const rt_call *call, uint32_t tensor, int64_t *dim);        /* after rt_bind: as the host sees it */
+bool rt_outputs_alone(const rt_call *call);      /* no output of the host's shares memory with an input but its own, or another output; else reported */
 bool rt_run(rt_call *call);                      /* after rt_bind */
 bool rt_run_setup(rt_call *call);                /* the steps that params alone decide; entry and slots are set */
 

@@ -425,7 +425,6 @@ static void make_frames(running *r) {
 
 /* What executors may rely on, also for a caller that said nothing. */
 static void set_terms(attn_call *terms) {
-    if (!terms->struct_size) *terms = (attn_call){.deadline_ns = INT64_MAX, .cancel = terms->cancel};
     terms->struct_size = sizeof *terms;
     if (!(terms->weight > 0)) terms->weight = 1;
 }

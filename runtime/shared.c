@@ -306,18 +306,6 @@ static void point_outputs(const outside *o, rt_array *tensors) {
     }
 }
 
-static bool outputs_alone(const outside *o, const rt_array *tensors) {
-    const rt_graph *g = o->graph;
-    for (uint32_t a = 0; a < g->n_tensors; a++)
-        for (uint32_t b = 0; b < g->n_tensors && g->tensors[a].kind == RT_TENSOR_OUTPUT; b++) {
-            if (a == b || g->tensors[b].kind == RT_TENSOR_PARAM || !rt_array_overlaps(&tensors[a], &tensors[b])) continue;
-            base_report(o->diags, BASE_MSG_OUTPUT_OVERLAPS, nowhere, g->tensors[a].name, g->tensors[b].kind == RT_TENSOR_OUTPUT ? "output" : "input",
-                        g->tensors[b].name);
-            return false;
-        }
-    return true;
-}
-
 /* ---- calls */
 
 /* What the host knew of the struct must hold all that this code knows of it: both were made together. */
@@ -339,7 +327,7 @@ static bool run_graph(outside *o) {
     o->run.tensors = tensors;
     if (!shape_inputs(o, tensors) || !point_inputs(o, tensors) || !rt_bind(&o->run)) return false;
     point_outputs(o, tensors);
-    return outputs_alone(o, tensors) && rt_run(&o->run);
+    return rt_outputs_alone(&o->run) && rt_run(&o->run);
 }
 
 /* From the sizes alone, as far as the outputs' extents follow from them: whether all sizes fit each other the call itself finds out. */

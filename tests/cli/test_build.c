@@ -130,6 +130,21 @@ static void test_weights(void **state) {
     shell("rm -f open open.c layers.so layers.h");
 }
 
+/* An output in the memory of the input of its name: written when all has gone well, untouched by a call that fails. */
+static void test_in_place(void **state) {
+    (void)state;
+    shell_text("step.attn", "graph step(x: f32[N], row: i32[M]) -> (x: f32[N]) {\n    x[n] = x[N - 1 - n] + sum(m: x[row[m]])\n}\n");
+    shell_text("step.c", "#include <stdio.h>\n#include \"step.h\"\nint main(void) {\n step *s; float x[4] = {1, 2, 3, 4}; int row[1] = {4};\n"
+                         " step_step_args a = STEP_STEP_ARGS_INIT;\n if (step_open(NULL, NULL, &s, NULL)) return 1;\n"
+                         " a.N = 4, a.M = 1, a.x = x, a.row = row, a.x_ = x;\n"
+                         " printf(\"%d: %g %g\", step_step(s, &a, NULL), (double)x[0], (double)x[3]);\n row[0] = 1;\n"
+                         " printf(\", %d: \", step_step(s, &a, NULL));\n printf(\"%g %g %g %g\", (double)x[0], (double)x[1], (double)x[2], (double)x[3]);\n"
+                         " a.x_ = x + 1, a.N = 3;\n printf(\", %d\\n\", step_step(s, &a, NULL));\n step_close(s);\n return 0;\n}\n");
+    expect(0, NULL, "$A build step.attn -o step.so && cc -I. step.c ./step.so " BESIDE "-o step");
+    expect(0, "2: 1 4, 0: 6 5 4 3, 4\n", "./step");
+    shell("rm -f step step.c step.attn step.so step.h");
+}
+
 static void test_threads(void **state) {
     (void)state;
     expect(0, NULL, "$A build a.attn -o a.so && $A build layers.attn -o layers.so --weights w.safetensors --embed-weights");
@@ -167,7 +182,7 @@ static void test_alone(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mistakes), cmocka_unit_test(test_texts),   cmocka_unit_test(test_levels),      cmocka_unit_test(test_symbols), cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_calls),    cmocka_unit_test(test_weights), cmocka_unit_test(test_threads),     cmocka_unit_test(test_other_links),
+        cmocka_unit_test(test_calls),    cmocka_unit_test(test_weights), cmocka_unit_test(test_in_place), cmocka_unit_test(test_threads),     cmocka_unit_test(test_other_links),
         cmocka_unit_test(test_alone),
     };
     return cmocka_run_group_tests_name("build", tests, set_up, shell_close);

@@ -25,8 +25,8 @@ extern "C" {
 /* What all jobs of one call share. It lives until the call returns. */
 typedef struct attn_call {
     size_t struct_size;
-    double weight;          /* share of the threads while several calls want them, in proportion; above 0, 1 is usual */
-    int64_t deadline_ns;    /* on CLOCK_MONOTONIC; INT64_MAX: none. From then on the rest of the items may be left out */
+    double weight;          /* share of the threads while several calls want them, in proportion; 0: 1 */
+    int64_t deadline_ns;    /* on CLOCK_MONOTONIC; 0 and INT64_MAX: none. From then on the rest of the items may be left out */
     uint64_t tenant;        /* the host's own number of whoever the call is for: calls of a tenant share one weight. 0: nobody's */
     const bool *cancel;     /* NULL: never. When it becomes true the rest of the items may be left out; read it with an atomic load */
 } attn_call;
