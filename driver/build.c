@@ -12,6 +12,7 @@
 
 static const base_span nowhere = {0, 0, 0};
 
+/* One build. The options are the caller's, completed with defaults; all that is made lies in scratch memory of the call. */
 typedef struct {
     api_call *call;
     attn_context *context;
@@ -25,14 +26,18 @@ typedef struct {
 /* ---- texts of one graph */
 
 #ifdef ATTN_WITH_CPU
+/* In the shape of ir_backend.emit, so that build_text need not know which text it writes. */
 static bool put_assembly(const ir_backend *b, const ir_target *target, uint32_t n, const ir_schedule *const *schedules, base_text *out, base_diags *diags) {
     (void)b;
     return cpu_assembly(target, n, schedules, out, diags);
 }
 #endif
 
+/* ir_backend.emit, or something like it. */
 typedef bool put_text(const ir_backend *b, const ir_target *target, uint32_t n, const ir_schedule *const *schedules, base_text *out, base_diags *diags);
 
+/* Kernels of several graphs would share names, so a text holds one graph; of listed values (`where D in {..}`) it shows the general case, as
+ * `attnc ir --code` does. put NULL: the backend's own text. */
 static bool build_text(building *b, put_text *put, const char *arch) {
     const ir_backend *backend = drv_backend(b->context, b->target);
     const api_graph *g = api_graph_find(b->program, b->options->graph);
@@ -53,6 +58,7 @@ static const char *one_level(const building *b) {
     return b->options->n_levels ? b->options->levels[0] : rt_level_here() == RT_LEVEL_AARCH64 ? "aarch64" : "x86-64-v3";
 }
 static bool build_llvm(building *b) { return build_text(b, NULL, one_level(b)); }
+/* Without an architecture the backend takes the one of the GPU at hand, or its own default. */
 static bool build_cuda(building *b) { return build_text(b, NULL, b->arch); }
 #ifdef ATTN_WITH_CPU
 static bool build_assembly(building *b) { return build_text(b, put_assembly, one_level(b)); }
@@ -65,6 +71,7 @@ typedef struct { rt_level level; const rt_module *module; const void *bytes; siz
 /* A program gains from a level if the cost model says that its kernels take a tenth less time. */
 static const double worth = 0.9;
 
+/* Over all kernels of all graphs, at the sizes that costs are judged at. Only the ratio between two levels means something. */
 static double predicted_s(const rt_module *m) {
     double sum = 0;
     for (uint32_t g = 0; g < m->n_graphs; g++)
@@ -73,6 +80,7 @@ static double predicted_s(const rt_module *m) {
     return sum;
 }
 
+/* The module stays in scratch memory too: the header is written from the first one, since signatures do not depend on the level. */
 static bool make_image(building *b, rt_level level, image *out) {
     const attn_module_options o = {sizeof o, b->target, b->options->graph, b->options->dims, b->options->n_dims};
     out->level = level;
@@ -103,6 +111,7 @@ static bool level_fits(building *b, rt_level level, const image *before, uint32_
     return false;
 }
 
+/* One level that was asked for, compiled at once: a mistake in the list is found before the levels behind it cost time. */
 static bool take_level(building *b, const char *name, const image *before, uint32_t n, image *out) {
     rt_level level = level_named(b, name);
     if (level == RT_N_LEVELS || !level_fits(b, level, before, n)) return false;
@@ -132,6 +141,7 @@ static void sort_images(image *images, uint32_t n) {
         }
 }
 
+/* images has room for n_levels, or for the two of the default. */
 static bool make_images(building *b, image *images, uint32_t *n) {
     *n = 0;
     if (!b->options->n_levels) {
@@ -172,6 +182,7 @@ static const char *bundle_text(building *b, const drv_exports *x, const image *i
 }
 
 #ifdef ATTN_WITH_CPU
+/* One blob for each global that bundle_text declares, under the same names. */
 static bool make_object(building *b, const drv_exports *x, const image *images, uint32_t n, rt_bytes weights, rt_bytes *out) {
     cpu_blob *blobs = BASE_ARRAY(b->call->scratch, n + 1, cpu_blob);
     for (uint32_t k = 0; k < n; k++) blobs[k] = (cpu_blob){base_printf(b->call->scratch, "image%u", k), images[k].bytes, images[k].n};
@@ -213,6 +224,7 @@ static const char *header_path(building *b, const char *name) {
     return base_printf(b->call->scratch, "%.*s%s.h", slash ? (int)(slash + 1 - b->path) : 0, b->path, name);
 }
 
+/* Object and header. The object's bytes become those of the shared object when it is linked. */
 static bool build_files(building *b) {
     image *images = BASE_ARRAY(b->call->scratch, b->options->n_levels + 2, image);
     uint32_t n;
@@ -248,6 +260,7 @@ static const struct { const char *suffix, *target; bool (*build)(building *b); }
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
+/* Which suffixes there are depends on what this build of the library holds. */
 static attn_status unknown_suffix(building *b) {
     base_text names;
     base_text_init(&names, b->call->diags->arena);
@@ -270,6 +283,7 @@ static attn_status build(api_call *call, void *args) {
     size_t k = 0;
     b->call = call;
     api_use_files(call, b->program);
+    /* A dot in the name of a folder begins no suffix. */
     while (k < N_KINDS && (!dot || strchr(dot, '/') || strcmp(dot, kinds[k].suffix))) k++;
     if (k == N_KINDS) return unknown_suffix(b);
     if (!take_target(b, kinds[k].target))
@@ -279,6 +293,7 @@ static attn_status build(api_call *call, void *args) {
     return kinds[k].build(b) ? ATTN_OK : api_status(call);
 }
 
+/* What can be seen to be wrong without a message is refused before any memory is taken. */
 attn_status attn_program_build(attn_context *context, const attn_program *program, const attn_build_options *options, const char *path,
                                attn_diagnostics *diagnostics) {
     attn_build_options o = ATTN_BUILD_OPTIONS_INIT;

@@ -27,6 +27,7 @@ static bool try_names(drv_names *names, const char *x, const char *graph, drv_ex
     return true;
 }
 
+/* Ends: each turn makes a longer name, and only finitely many are taken. */
 static void name_graph(drv_names *names, const char *x, drv_export *out) {
     const char *graph = out->graph->name;
     while (!try_names(names, x, graph, out)) graph = base_printf(names->arena, "%s_", graph);
@@ -63,6 +64,7 @@ static void put_comment(base_text *out, const char *text, const char *line_start
     }
 }
 
+/* "f32[S, D]"; of rank 0 the type alone, without brackets. */
 static const char *type_text(base_arena *arena, const rt_tensor_info *info) {
     return info->rank ? rt_tensor_text(arena, info->dtype, info->rank, info->dim_texts) : rt_dtypes[info->dtype].name;
 }
@@ -77,6 +79,7 @@ static void put_params(const rt_module *m, base_text *out) {
     }
 }
 
+/* The rules, for who reads nothing else. %s: name, file, version, levels. */
 static const char intro[] =
     "/* %s: %s, compiled by attnc %s for %s. Link with the shared object beside this header,\n"
     " * or load it; it needs nothing but libc and libm.\n"
@@ -101,6 +104,7 @@ static void put_example(const drv_exports *x, base_text *out) {
     base_text_add(out, " *     if (%s(handle, &args, &error)) puts(error.message);\n *     %s_close(handle);\n */\n", g->call, n);
 }
 
+/* The file's name is the program's own text and may hold anything. */
 static void put_intro(const drv_exports *x, base_text *out) {
     base_text file;
     base_text_init(&file, out->arena);
@@ -111,6 +115,7 @@ static void put_intro(const drv_exports *x, base_text *out) {
 
 /* ---- declarations */
 
+/* The guard is in capitals, as are all macros: names that differ in case alone are not told apart by it, but by their files. */
 static void put_guard(const drv_exports *x, base_text *out) {
     const char *X = drv_upper(out->arena, x->name);
     base_text_add(out, "#ifndef %s_H\n#define %s_H\n\n#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n\n", X, X);
@@ -134,6 +139,7 @@ static void put_status(const drv_exports *x, base_text *out) {
     base_text_add(out, "    char message[%d]; /* in English, with the place in the program where there is one */\n} %s_error;\n\n", RT_BUILT_MESSAGE, x->name);
 }
 
+/* What all graphs share: options, the handle, opening it. The comment says of weights what is true of this object. */
 static void put_handle(const drv_exports *x, base_text *out) {
     const char *X = drv_upper(out->arena, x->name), *n = x->name;
     base_text_add(out, "typedef struct %s_options {\n    size_t struct_size;\n    int64_t threads;               /* that compute, the caller's included; 0: one per CPU */\n", n);
@@ -157,6 +163,7 @@ static void put_handle(const drv_exports *x, base_text *out) {
 /* Members in the order of the struct, with their names; the struct's own size and the call come first. */
 typedef struct { rt_fields fields; const char **names; } members;
 
+/* Strides are named after their tensor as it is called in the struct, not in the program, so that the two stay together. */
 static const char *member_name(drv_names *names, const rt_graph *e, const rt_field *f, const char *data) {
     switch (f->kind) {
     case RT_FIELD_SIZE: return "struct_size";
@@ -167,6 +174,7 @@ static const char *member_name(drv_names *names, const rt_graph *e, const rt_fie
     }
 }
 
+/* Members have a scope of their own: only names within one struct must differ. The size comes first and is in no one's way. */
 static members name_members(const rt_graph *e, base_arena *arena) {
     drv_names names = {.arena = arena};
     members m = {rt_args_fields(e, arena), NULL};
@@ -175,6 +183,7 @@ static members name_members(const rt_graph *e, base_arena *arena) {
     return m;
 }
 
+/* One line, with what the program says of it as its comment. */
 static void put_member(const rt_graph *e, const rt_field *f, const char *name, base_text *out) {
     const rt_tensor_info *info = &e->tensors[f->index];
     switch (f->kind) {
@@ -189,6 +198,7 @@ static void put_member(const rt_graph *e, const rt_field *f, const char *name, b
                   input ? "" : "; NULL: not wanted");
 }
 
+/* The struct, and a macro that sets its size. */
 static void put_args(const drv_export *g, const members *m, base_text *out) {
     base_text_add(out, "typedef struct %s {\n", g->args);
     for (uint32_t k = 0; k < m->fields.n; k++) put_member(g->graph, &m->fields.at[k], m->names[k], out);
@@ -198,6 +208,7 @@ static void put_args(const drv_export *g, const members *m, base_text *out) {
     base_text_add(out, "}\n\n");
 }
 
+/* Extents of each output that has axes, in the order in which rt_built_shapes writes them: the order of the graph's tensors. */
 static void put_outputs(const drv_export *g, const members *m, base_text *out) {
     uint32_t n = 0;
     base_text_add(out, "typedef struct %s {\n    size_t struct_size;\n", g->outputs);
@@ -212,6 +223,7 @@ static void put_outputs(const drv_export *g, const members *m, base_text *out) {
     base_text_add(out, "}\n\n");
 }
 
+/* The comment of the program, and the facts that it states of its sizes: a call that breaks one is refused. */
 static void put_doc(const drv_export *g, base_text *out) {
     const rt_graph *e = g->graph;
     base_text_add(out, "/* graph %s", e->name);
@@ -224,6 +236,7 @@ static void put_doc(const drv_export *g, base_text *out) {
     base_text_add(out, " */\n");
 }
 
+/* Types before the functions that take them. */
 static void put_graph(const drv_exports *x, const drv_export *g, base_text *out) {
     members m = name_members(g->graph, out->arena);
     put_doc(g, out);
@@ -234,6 +247,7 @@ static void put_graph(const drv_exports *x, const drv_export *g, base_text *out)
     base_text_add(out, "int %s(%s *handle, const %s *args, %s *out, %s_error *error);\n\n", g->shapes, x->name, g->args, g->outputs, x->name);
 }
 
+/* In the order in which a reader needs it: rules, example, who computes, errors, opening, then graph by graph. */
 void drv_header(const drv_exports *x, base_text *out) {
     put_intro(x, out);
     put_guard(x, out);

@@ -61,6 +61,7 @@ static size_t drain(int fd, char *to, size_t room) {
     }
 }
 
+/* Both streams go into one pipe: linkers use either. posix_spawn and not fork: the host may have threads that hold locks. */
 static int spawn(const char *const *words, int out, int in, pid_t *pid) {
     posix_spawn_file_actions_t actions;
     int error = posix_spawn_file_actions_init(&actions);
@@ -91,6 +92,7 @@ static bool run_program(const char *const *words, char *said, size_t room) {
 
 /* ---- one link */
 
+/* Paths of one link. made: what the linker writes; soname: what the loader will look for. */
 typedef struct { const char *object, *archive, *map, *made, *soname; } link_files;
 
 /* A user's flags could add libraries, so none are passed on. Debug information of the runtime stays out. */
@@ -116,6 +118,7 @@ static bool link_by_ld(api_call *call, const char *ld, const link_files *f, char
 /* "" in place of a path: that program is not to be used. */
 static bool usable(const char *program) { return *program && !access(program, X_OK); }
 
+/* One of both must be there; cc goes first. Its words are shown as they are, since they alone say what is wrong with a machine's tools. */
 static bool link_files_with(api_call *call, const attn_build_options *o, const link_files *f) {
     const char *cc = o->cc ? o->cc : "/usr/bin/cc", *ld = o->ld ? o->ld : "/usr/bin/ld";
     char *said = base_alloc(call->scratch, OUTPUT);
@@ -130,6 +133,7 @@ static bool link_files_with(api_call *call, const attn_build_options *o, const l
 
 /* ---- work files */
 
+/* Object, version script, result; removed when the call ends, whatever happened. */
 typedef struct { const char *paths[3]; } work_files;
 
 static void remove_work(void *self) {

@@ -38,6 +38,7 @@ static bool is_taken(const drv_names *names, const char *name) {
     return false;
 }
 
+/* A list will do: a header has some hundred names at most. */
 bool drv_name_free(const drv_names *names, const char *name) { return !is_reserved(name) && !is_taken(names, name); }
 void drv_name_take(drv_names *names, const char *name) { BASE_PUSH(names->arena, &names->taken, name); }
 

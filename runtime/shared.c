@@ -41,6 +41,7 @@ typedef struct {
 
 /* ---- the start and the end of every function */
 
+/* By the class of the first error: the others may follow from it. */
 static int32_t status_of(const outside *o) {
     static const int32_t by_class[] = {
         [BASE_CLASS_PROGRAM] = ATTN_ERROR_PROGRAM, [BASE_CLASS_DATA] = ATTN_ERROR_DATA,         [BASE_CLASS_ENVIRONMENT] = ATTN_ERROR_ENVIRONMENT,
@@ -49,6 +50,7 @@ static int32_t status_of(const outside *o) {
     return o->diags->first ? by_class[base_messages[o->diags->first->message].class_] : ATTN_ERROR_INTERNAL;
 }
 
+/* Hosts may leave the struct out. What does not fit is cut off, and always terminated. */
 static void say(rt_built_error *error, int32_t status, const char *code, const char *text) {
     if (!error) return;
     error->status = status;
@@ -80,6 +82,7 @@ static int32_t guarded(outside *o, bool (*body)(outside *o)) {
     return status;
 }
 
+/* Always false, so that a check can end with it. */
 static bool wrong_argument(const outside *o, const char *what) {
     base_report(o->diags, BASE_MSG_ARGUMENT, nowhere, what);
     return false;
@@ -108,6 +111,7 @@ static const rt_built_image *choose(const outside *o) {
     return NULL;
 }
 
+/* The host's, or a pool of the handle's own, whose threads start with the first job that is worth them. */
 static bool choose_executor(const outside *o, handle *h) {
     const rt_built_options *options = o->options;
     if (options && (options->struct_size < sizeof *options || options->threads < 0 || options->threads > 1024))
@@ -140,6 +144,7 @@ static bool place_code(const outside *o, handle *h, const rt_entry *e) {
     return false;
 }
 
+/* Entries one after the other: each mapping is the size of its kernels, rounded up to pages. */
 static bool place_all_code(const outside *o, handle *h) {
     uint32_t n = 0;
     for (uint32_t g = 0; g < h->module->n_graphs; g++) n += h->module->graphs[g].n_entries;
@@ -190,6 +195,7 @@ static bool open_handle(outside *o) {
     return true;
 }
 
+/* *out is set at the very end: until then the handle belongs to the call, which takes it apart if anything fails. */
 int32_t rt_built_open(const char *weights, const rt_built_options *options, void **out, rt_built_error *error, const rt_built *built) {
     outside o = {.error = error, .built = built, .options = options, .weights = weights};
     if (!out) return say(error, ATTN_ERROR_ARGUMENT, base_messages[BASE_MSG_ARGUMENT].code, "out is NULL"), ATTN_ERROR_ARGUMENT;
@@ -202,6 +208,7 @@ int32_t rt_built_open(const char *weights, const rt_built_options *options, void
     return status;
 }
 
+/* No call runs any more, says the header; so threads, code and weights can go. */
 void rt_built_close(void *opened) {
     handle *h = opened;
     if (!h) return;
@@ -215,6 +222,7 @@ void rt_built_close(void *opened) {
 /* Every member takes 8 bytes, on every platform that has code here. */
 _Static_assert(sizeof(void *) == 8 && sizeof(size_t) == 8, "members of argument structs are read as 8 bytes");
 
+/* By memcpy: the struct has members of several types, and no type of ours. */
 static int64_t member(const outside *o, uint32_t k) {
     int64_t value;
     memcpy(&value, o->args + 8 * (size_t)k, sizeof value);
@@ -222,6 +230,7 @@ static int64_t member(const outside *o, uint32_t k) {
 }
 static void *member_pointer(const outside *o, uint32_t k) { return (void *)(uintptr_t)member(o, k); }
 
+/* Reports; false. */
 static bool negative(const outside *o, const char *name, int64_t value) {
     base_report(o->diags, BASE_MSG_DIM_NEGATIVE, nowhere, name, (long long)value);
     return false;
@@ -262,6 +271,7 @@ static bool shape_of(const outside *o, uint32_t tensor, const int64_t *slots, co
     return true;
 }
 
+/* All tensors of the call, so far without memory: inputs dense in the shapes that follow from the sizes, params as the model has them. */
 static bool shape_inputs(const outside *o, rt_array *tensors) {
     const rt_graph *g = o->graph;
     int64_t *slots = BASE_ARRAY(o->arena, g->n_slots, int64_t);
@@ -319,6 +329,7 @@ static bool take_args(outside *o) {
     return true;
 }
 
+/* Sizes, then memory, then binding, which tests all that the program says; outputs last, since their shapes come from it. */
 static bool run_graph(outside *o) {
     rt_array *tensors = BASE_ARRAY(o->arena, o->graph ? o->graph->n_tensors : 0, rt_array);
     if (!take_args(o)) return false;
@@ -347,6 +358,7 @@ static bool find_shapes(outside *o) {
     return true;
 }
 
+/* graph: a number that the shared object itself has put there, so it is one of the module's. */
 static outside outside_call(void *opened, const void *args, rt_built_error *error, uint32_t graph) {
     handle *h = opened;
     outside o = {.error = error, .opened = h, .args = args};
@@ -357,6 +369,7 @@ static outside outside_call(void *opened, const void *args, rt_built_error *erro
     return o;
 }
 
+/* The block of the call goes back to the model also if the arena jumped out of it. */
 int32_t rt_built_call(void *opened, const void *args, rt_built_error *error, uint32_t graph) {
     outside o = outside_call(opened, args, error, graph);
     int32_t status = guarded(&o, run_graph);
@@ -365,6 +378,7 @@ int32_t rt_built_call(void *opened, const void *args, rt_built_error *error, uin
     return status;
 }
 
+/* Nothing is computed, and no pointer in the struct is looked at. */
 int32_t rt_built_shapes(void *opened, const void *args, int64_t *out, rt_built_error *error, uint32_t graph) {
     outside o = outside_call(opened, args, error, graph);
     o.shapes = out;

@@ -9,6 +9,7 @@
 #include "emit.h"
 #include "half.h"
 
+/* One bundle while it is made; NULL where it is not (yet). */
 typedef struct {
     LLVMContextRef context;
     LLVMModuleRef module;
@@ -60,6 +61,7 @@ static bool fill(bundle *b, const cpu_blob *blob) {
     return true;
 }
 
+/* Verified before code is generated: LLVM's own answer to a wrong module may be to end the process. */
 static bool make(bundle *b, const char *triple, const char *text, uint32_t n, const cpu_blob *blobs) {
     char *error = NULL;
     if (!machine_create(b, triple) || !parse(b, text)) return false;
@@ -70,6 +72,7 @@ static bool make(bundle *b, const char *triple, const char *text, uint32_t n, co
     return !failed(b, LLVMTargetMachineEmitToMemoryBuffer(b->machine, b->module, LLVMObjectFile, &error, &b->object) != 0, error);
 }
 
+/* The module before its context. */
 static void dispose(bundle *b) {
     if (b->object) LLVMDisposeMemoryBuffer(b->object);
     if (b->module) LLVMDisposeModule(b->module);
@@ -87,6 +90,7 @@ static void *copy(const bundle *b, base_arena *arena, size_t bytes) {
     return at;
 }
 
+/* LLVM's objects are gone before anything is reported or jumped over. */
 const void *cpu_bundle_make(const char *triple, const char *text, uint32_t n, const cpu_blob *blobs, base_arena *arena, size_t *bytes, base_diags *diags) {
     bundle b = {0};
     void *at = NULL;

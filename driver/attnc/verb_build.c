@@ -28,6 +28,7 @@ static size_t split(char *text, const char **out) {
     return n;
 }
 
+/* levels, list: NULL and empty without --cpu; the words of the command line stay as they are, `levels` is a copy. */
 static int build(cli_session *s, char *levels, const char **list) {
     const cli_options *o = s->options;
     attn_build_options b = ATTN_BUILD_OPTIONS_INIT;
@@ -35,6 +36,7 @@ static int build(cli_session *s, char *levels, const char **list) {
     find_program("cc", cc, sizeof cc);
     find_program("ld", ld, sizeof ld);
     b.target = o->target;
+    /* Without --graph the library decides: all graphs into an object, the last one into a text. */
     b.graph = o->graph ? s->graph : NULL;
     b.levels = list;
     b.n_levels = levels ? split(levels, list) : 0;
@@ -46,6 +48,7 @@ static int build(cli_session *s, char *levels, const char **list) {
     return cli_failed(s, attn_program_build(s->context, s->program, &b, o->output, s->diagnostics));
 }
 
+/* Nothing is printed if all goes well, as compilers do. */
 int verb_build(cli_session *s) {
     const cli_options *o = s->options;
     if (!o->output) return cli_say(CLI_MSG_NEEDS_OPTION, "build", "-o FILE");
