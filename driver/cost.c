@@ -1,4 +1,5 @@
-/* What a run will cost, and what runs have cost: the runtime's counting with the arithmetic that the compiler sees, corrected by what was measured. */
+/* What a run will cost, and what runs have cost: the runtime's counting with the arithmetic that the compiler sees, corrected by what was measured.
+ * Which inputs a run copies. */
 #include "api.h"
 
 typedef struct { attn_model *model; attn_run_options options; attn_cost out; } asking;
@@ -51,4 +52,35 @@ attn_status attn_model_counters(attn_model *model, const char *graph, bool reset
         sum.busy_s += c.busy_s, sum.elapsed_s += c.elapsed_s, sum.predicted_s += c.predicted_s;
     }
     return api_fill(out, &sum, sizeof sum, API_UP_TO(attn_counters, predicted_s)) ? ATTN_OK : ATTN_ERROR_ARGUMENT;
+}
+
+/* ---- copies of inputs */
+
+typedef struct { attn_model *model; attn_run_options options; const char *input; attn_copy out; } copying;
+
+static attn_status copies(api_call *call, void *args) {
+    static const attn_copy kinds[] = {[RT_COPY_NONE] = ATTN_COPY_NONE, [RT_COPY_STRIDES] = ATTN_COPY_STRIDES, [RT_COPY_ALIGNMENT] = ATTN_COPY_ALIGNMENT,
+                                      [RT_COPY_DEVICE] = ATTN_COPY_DEVICE};
+    copying *a = args;
+    attn_module *m = a->model->module;
+    uint32_t graph = drv_module_graph(m, a->options.graph);
+    a->options.n_outputs = 0;
+    drv_use_sources(call, m);
+    if (graph == RT_NONE) return drv_not_in_module(call, m, a->options.graph), ATTN_ERROR_ARGUMENT;
+    const rt_instance *i = &a->model->rt.graphs[graph];
+    uint32_t tensor = api_tensor_find(i->graph, RT_TENSOR_INPUT, a->input);
+    if (tensor == UINT32_MAX) return api_argument(call, "the graph has no input of that name");
+    rt_array *tensors = BASE_ARRAY(call->scratch, i->graph->n_tensors, rt_array);
+    rt_call c = {.instance = i, .arena = call->scratch, .diags = call->diags, .tensors = tensors};
+    if (!drv_arguments(call, i->graph, &a->options, i->params, tensors) || !rt_bind(&c)) return api_status(call);
+    if (i->graph->n_entries) a->out = kinds[rt_input_copy(&c, tensor)];
+    return ATTN_OK;
+}
+
+attn_status attn_model_copies(attn_model *model, const attn_run_options *options, const char *input, attn_diagnostics *diagnostics, attn_copy *out) {
+    copying a = {.model = model, .input = input, .out = ATTN_COPY_NONE};
+    if (!model || !input || !out || !drv_run_options(&a.options, options)) return ATTN_ERROR_ARGUMENT;
+    attn_status status = api_run(&model->module->context->allocator, diagnostics, copies, &a);
+    if (status == ATTN_OK) *out = a.out;
+    return status;
 }

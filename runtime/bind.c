@@ -153,8 +153,9 @@ uint32_t rt_first_kernel(const rt_graph *graph, uint32_t entry) {
 }
 
 /* The first that computes these dimensions; its own program has run then, too. Its operations test nothing, so all that can fail is arithmetic. */
-static bool choose_entry(rt_call *call, const rt_array *tensors, rt_ints_error *error) {
+static bool choose_entry(rt_call *call, rt_ints_error *error) {
     const rt_graph *g = call->instance->graph;
+    const rt_array *tensors = call->tensors;
     for (uint32_t k = 0; k < g->n_entries; k++) {
         const rt_entry *e = &g->entries[k];
         if (!rt_ints_run(e->bind, e->n_applies, tensors, call->slots, error)) return false;
@@ -163,6 +164,45 @@ static bool choose_entry(rt_call *call, const rt_array *tensors, rt_ints_error *
         return rt_ints_run(e->bind + e->n_applies, e->n_bind - e->n_applies, tensors, call->slots, error);
     }
     return true;
+}
+
+/* ---- strides */
+
+static bool aligned(const rt_array *a) { return (uintptr_t)a->data % rt_dtypes[a->dtype].bytes == 0; }
+
+/* An input whose strides the entry takes, as its program has just found. Another device reads copies, which are dense. */
+static bool takes(const rt_call *call, const rt_entry *e, uint32_t k) {
+    const rt_device *d = call->instance->device;
+    bool input = call->instance->graph->tensors[k].kind == RT_TENSOR_INPUT;
+    return input && (!d || d->host_memory) && e->takes[k] != RT_NONE && call->slots[e->takes[k]] && aligned(&call->tensors[k]);
+}
+
+/* Where a tensor is copied its strides are those of the copy, so the entry's program runs once more. */
+static bool choose_strides(rt_call *call, rt_ints_error *error) {
+    const rt_graph *g = call->instance->graph;
+    const rt_entry *e = rt_entry_of(call);
+    bool copies = false;
+    if (!e || !e->n_takes) return true;
+    bool *taken = base_alloc_array(call->arena, g->n_tensors, sizeof *taken);
+    rt_array *read = base_copy(call->arena, call->tensors, g->n_tensors * sizeof *read);
+    for (uint32_t k = 0; k < g->n_tensors; k++) {
+        const rt_array *a = &call->tensors[k];
+        taken[k] = takes(call, e, k);
+        if (taken[k] || g->tensors[k].kind != RT_TENSOR_INPUT || rt_array_is_dense(a)) continue;
+        rt_array_dense(&read[k], a->dtype, a->rank, a->dim, a->data);
+        copies = true;
+    }
+    call->taken = taken;
+    call->read = read;
+    return !copies || rt_ints_run(e->bind, e->n_bind, read, call->slots, error);
+}
+
+rt_copy rt_input_copy(const rt_call *call, uint32_t k) {
+    const rt_array *a = &call->tensors[k];
+    const rt_device *d = call->instance->device;
+    if (d && !d->host_memory) return RT_COPY_DEVICE;
+    if (rt_array_is_dense(a) || (call->taken && call->taken[k])) return RT_COPY_NONE;
+    return aligned(a) ? RT_COPY_STRIDES : RT_COPY_ALIGNMENT;
 }
 
 /* What the entries are for: the facts of a graph refuse all else before, so this is said of modules that lack an entry. */
@@ -202,9 +242,11 @@ bool rt_bind(rt_call *call) {
     const rt_graph *g = call->instance->graph;
     rt_ints_error error;
     call->entry = RT_NONE;
+    call->read = call->tensors;
+    call->taken = NULL;
     call->slots = base_alloc_array(call->arena, most_slots(g), sizeof *call->slots);
     if (!all_types_fit(call)) return false;
-    if (!rt_ints_run(g->bind, g->n_bind, call->tensors, call->slots, &error) || !choose_entry(call, call->tensors, &error)) return report(call, &error);
+    if (!rt_ints_run(g->bind, g->n_bind, call->tensors, call->slots, &error) || !choose_entry(call, &error) || !choose_strides(call, &error)) return report(call, &error);
     if (g->n_entries && call->entry == RT_NONE) return no_entry(call);
     if (!outputs_fine(call)) return false;
     return all_bools_fine(call);

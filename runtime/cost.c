@@ -35,7 +35,7 @@ static void enter(counting *c, const rt_step *loop) {
     if (c->depth + 1 < MOST_LOOPS) c->depth++;
     c->turns[c->depth] = (c->depth ? c->turns[c->depth - 1] : 1) * turns;
     c->slots[loop->counter] = lo;
-    if (turns > 0) rt_ints_run(c->entry->ops + loop->first_op, loop->n_ops, c->call->tensors, c->slots, &error);
+    if (turns > 0) rt_ints_run(c->entry->ops + loop->first_op, loop->n_ops, c->call->read, c->slots, &error);
 }
 
 /* After rt_bind. The set-up has been made with the model and costs nothing any more. */

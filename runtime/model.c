@@ -273,7 +273,7 @@ static bool keep_results(loading *l, const rt_entry *e, const int64_t *slots, rt
 static bool run_setup(loading *l, const rt_instance *i, uint32_t entry, int64_t *slots, const bool *done) {
     rt_model *m = l->model;
     rt_call *c = m->setup = BASE_NEW(l->arena, rt_call);
-    *c = (rt_call){.instance = i, .arena = l->scratch, .diags = l->diags, .tensors = i->params, .entry = entry, .slots = slots, .done = done};
+    *c = (rt_call){.instance = i, .arena = l->scratch, .diags = l->diags, .tensors = i->params, .read = i->params, .entry = entry, .slots = slots, .done = done};
     bool fine = rt_run_setup(c);
     rt_release(c);
     m->setup = NULL;

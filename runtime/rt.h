@@ -172,6 +172,8 @@ typedef struct {
     const rt_array *tensors;                     /* by index of graph->tensors; outputs' data may be NULL: not wanted */
     attn_call terms;                             /* what executors are told about the call; struct_size 0: nothing but the usual */
     rt_kernel_time *times;                       /* NULL, or one per kernel of the graph, those of its entries in order: added to */
+    const rt_array *read;                        /* set by rt_bind: the tensors as kernels find them, copies in place of those whose strides they do not take */
+    const bool *taken;                           /* set by rt_bind: by tensor: read with the strides that it has, though it is not dense; NULL: none is */
     uint32_t entry;                              /* set by rt_bind: which entry computes it; RT_NONE: the graph has none */
     int64_t *slots;
     struct rt_block *memory;
@@ -186,6 +188,8 @@ bool rt_mentions(const char *text, const char *name);                           
 base_span rt_span(const base_diags *diags, const rt_place *place);               /* of the place, if its file is among those of diags */
 /* Checks types, ranks, shapes and facts; finds the entry; fills call->slots. call->tensors: inputs and params are set. */
 bool rt_bind(rt_call *call);
+typedef enum { RT_COPY_NONE, RT_COPY_STRIDES, RT_COPY_ALIGNMENT, RT_COPY_DEVICE } rt_copy;
+rt_copy rt_input_copy(const rt_call *call, uint32_t tensor);                     /* after rt_bind: why an input is copied before the first launch */
 const rt_entry *rt_entry_of(const rt_call *call);/* after rt_bind; NULL: none */
 uint32_t rt_first_kernel(const rt_graph *graph, uint32_t entry);                 /* of an entry, among those of the graph */
 const char *rt_tensor_text(base_arena *arena, uint32_t dtype, uint32_t rank, const char *const *dim_texts);   /* as the program declares it: "f32[N, 2]" */

@@ -155,7 +155,7 @@ static bool in_place(const running *r, uint32_t k) {
 static bool needs_copy(const running *r, uint32_t k) {
     const rt_array *a = &r->call->tensors[k];
     if (r->setup || r->graph->tensors[k].kind == RT_TENSOR_PARAM) return false;
-    return !r->device->host_memory || !a->data || !rt_array_is_dense(a) || in_place(r, k);
+    return !r->device->host_memory || !a->data || (!rt_array_is_dense(a) && !(r->call->taken && r->call->taken[k])) || in_place(r, k);
 }
 
 /* The block: workspace first, then copies.
@@ -290,7 +290,7 @@ static bool step_launch(running *r, const rt_step *s) {
 /* Sizes inside a loop may depend on its counter, so they are computed again in each turn, checked as before. */
 static bool run_ops(running *r, const rt_step *s) {
     rt_ints_error error;
-    if (rt_ints_run(r->entry->ops + s->first_op, s->n_ops, r->call->tensors, r->call->slots, &error)) return true;
+    if (rt_ints_run(r->entry->ops + s->first_op, s->n_ops, r->call->read, r->call->slots, &error)) return true;
     base_report(r->call->diags, BASE_MSG_SIZE_OVERFLOW, nowhere, "graph", r->graph->name);
     return false;
 }

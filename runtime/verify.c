@@ -87,6 +87,12 @@ static bool may_use(const checking *c, uint32_t buffer, bool setup) {
     return b->kind != RT_BUFFER_TENSOR || !setup || c->g->tensors[b->index].kind == RT_TENSOR_PARAM;
 }
 
+/* Kernels alone know strides: what is read with them is no row of bytes. */
+static bool is_strided(const checking *c, uint32_t buffer) {
+    const rt_buffer *b = &c->e->buffers[buffer];
+    return c->e->n_takes && b->kind == RT_BUFFER_TENSOR && c->e->takes[b->index] != RT_NONE;
+}
+
 /* How many buffers the kinds other than LAUNCH have. */
 static const uint8_t buffers_of_kind[RT_N_STEPS] = {[RT_STEP_TEST] = 1, [RT_STEP_COPY] = 2, [RT_STEP_ZERO] = 1, [RT_STEP_CHECK] = 1, [RT_STEP_FAIL] = 2};
 
@@ -126,6 +132,7 @@ static void step_fine(checking *c, uint32_t k) {
     else holds(c, s->n_buffers == buffers_of_kind[s->kind], "the wrong number of buffers");
     if (!holds(c, slots_fine(s->buffers, s->n_buffers, c->e->n_buffers), "a buffer that does not exist") || c->wrong) return;
     for (uint32_t i = 0; i < s->n_buffers; i++) holds(c, may_use(c, s->buffers[i], setup), "a buffer that is not there then");
+    for (uint32_t i = 0; i < s->n_buffers; i++) holds(c, s->kind == RT_STEP_LAUNCH || !is_strided(c, s->buffers[i]), "it reads strides that only kernels know");
     for (uint32_t i = 0; i < n_written(c, s); i++) holds(c, may_write(c, s->buffers[i], setup), "it writes what may only be read");
     if (s->kind == RT_STEP_LOOP || s->kind == RT_STEP_NEXT) loop_fine(c, s);
     if (s->kind == RT_STEP_LOOP || s->kind == RT_STEP_NEXT || s->kind == RT_STEP_TEST || s->kind == RT_STEP_CHECK) jump_fine(c, k, s);

@@ -80,6 +80,7 @@ int cli_load(cli_session *s);                                /* program, and the
 int cli_compile(cli_session *s, const char *target);         /* module */
 int cli_read_inputs(cli_session *s, bool draw);              /* files of --in; draw: others at random, else they are missing */
 int cli_model(cli_session *s, bool draw);                    /* weights; draw: without a file params are drawn at random */
+attn_run_options cli_run_options(const cli_session *s);               /* of the inputs that are there; no outputs */
 int cli_run(cli_session *s, attn_kernel_time *times);        /* all outputs, into new tensors of s->outputs */
 int cli_cost(cli_session *s, attn_cost *cost);              /* of such a run; struct_size is set */
 void cli_drop_outputs(cli_session *s);

@@ -297,7 +297,7 @@ static int name_outputs(cli_session *s) {
 }
 
 /* The graph of the session on its inputs. */
-static attn_run_options run_options(const cli_session *s) {
+attn_run_options cli_run_options(const cli_session *s) {
     attn_run_options o = ATTN_RUN_OPTIONS_INIT;
     o.graph = s->graph;
     o.inputs = s->inputs;
@@ -309,7 +309,7 @@ static attn_run_options run_options(const cli_session *s) {
 
 /* Dims are those of the command line alone: shapes say the rest. Failed or not, outputs that were made stay in the session. */
 int cli_run(cli_session *s, attn_kernel_time *times) {
-    attn_run_options o = run_options(s);
+    attn_run_options o = cli_run_options(s);
     int status = name_outputs(s);
     if (status != CLI_FINE) return status;
     o.outputs = s->outputs;
@@ -319,7 +319,7 @@ int cli_run(cli_session *s, attn_kernel_time *times) {
 }
 
 int cli_cost(cli_session *s, attn_cost *cost) {
-    attn_run_options o = run_options(s);
+    attn_run_options o = cli_run_options(s);
     return cli_failed(s, attn_model_cost(s->model, &o, s->diagnostics, cost));
 }
 

@@ -32,6 +32,7 @@ static void print_kernels(const cli_session *s, size_t n) {
         attn_kernel_info info = kernel_info(s, k);
         /* Where the statement stands that the kernel computes; not all come from one. */
         if (info.file) printf("# %s:%u:%u\n", info.file, info.line, info.column);
+        if (info.entry) printf("# for %s\n", info.entry);
         printf("%s%s\n", info.text, info.schedule);
     }
 }
@@ -64,6 +65,22 @@ static void print_cost(const cli_session *s, const attn_cost *cost) {
     printf("%-24s %14.0f\n", "operations, visible", cost->operations);
     printf("%-24s %14.0f\n%-24s %14lld\n", "bytes of tensors", cost->tensor_bytes, "bytes of workspace", (long long)cost->workspace_bytes);
     printf("%-24s %14.5f ms of one core, %.5f ms measured\n", "predicted", 1e3 * cost->model_s, c.calls ? 1e3 * c.busy_s / (double)c.calls : 0);
+}
+
+/* Which inputs were copied before the first kernel, and why. */
+static void print_copies(cli_session *s) {
+    const attn_run_options o = cli_run_options(s);
+    static const char *const texts[] = {
+        [ATTN_COPY_NONE] = "read where it lies; other strides than those of dense rows would be copied first",
+        [ATTN_COPY_STRIDES] = "copied: it is not dense",
+        [ATTN_COPY_ALIGNMENT] = "copied: it is not aligned",
+        [ATTN_COPY_DEVICE] = "copied: the target has memory of its own",
+    };
+    printf("\n== inputs\n\n");
+    for (size_t k = 0; k < o.n_inputs; k++) {
+        attn_copy copy = ATTN_COPY_NONE;
+        if (attn_model_copies(s->model, &o, o.inputs[k].name, NULL, &copy) == ATTN_OK) printf("%-24s %s\n", o.inputs[k].name, texts[copy]);
+    }
 }
 
 static void print_times(const cli_session *s, const attn_kernel_time *times, size_t n, const attn_cost *cost) {
@@ -181,7 +198,10 @@ int verb_explain(cli_session *s) {
     attn_cost cost = ATTN_COST_INIT;
     if (status == CLI_FINE) status = cli_cost(s, &cost);
     if (status == CLI_FINE && s->options->json) print_json(s, times, n, &cost);
-    else if (status == CLI_FINE) print_times(s, times, n, &cost);
+    else if (status == CLI_FINE) {
+        print_times(s, times, n, &cost);
+        print_copies(s);
+    }
     free(times);
     return status;
 }

@@ -252,12 +252,45 @@ static void what_is_no_module_is_refused(void **state) {
     world_close(&w);
 }
 
+/* ---- strides */
+
+static void a_run_says_what_it_copies(void **state) {
+    (void)state;
+    const char *const targets[] = {"cpu", "eval"};
+    for (size_t k = 0; k < COUNT(targets); k++) {
+        world w = open_source(source);
+        attn_copy copy = ATTN_COPY_DEVICE;
+        float x[16] = {0};
+        attn_argument in = {"x", world_wrap(&w, ATTN_F32, 2, (int64_t[]){2, 3}, x)};
+        attn_run_options o = ATTN_RUN_OPTIONS_INIT;
+        o.inputs = &in, o.n_inputs = 1;
+        compile(&w, targets[k]);
+        give_weights(&w, 3);
+        assert_int_equal(attn_model_copies(w.model, &o, "x", w.said, &copy), ATTN_OK);
+        assert_int_equal(copy, ATTN_COPY_NONE);
+        attn_tensor_destroy(in.tensor);
+        assert_int_equal(attn_tensor_wrap(w.context, ATTN_F32, 2, (int64_t[]){2, 3}, (int64_t[]){4, 1}, x, w.said, &in.tensor), ATTN_OK);
+        assert_int_equal(attn_model_copies(w.model, &o, "x", w.said, &copy), ATTN_OK);
+        assert_int_equal(copy, k ? ATTN_COPY_NONE : ATTN_COPY_STRIDES);
+        attn_tensor_destroy(in.tensor);
+        assert_int_equal(attn_tensor_wrap(w.context, ATTN_F32, 2, (int64_t[]){2, 3}, NULL, (char *)x + 1, w.said, &in.tensor), ATTN_OK);
+        assert_int_equal(attn_model_copies(w.model, &o, "x", w.said, &copy), ATTN_OK);
+        assert_int_equal(copy, k ? ATTN_COPY_NONE : ATTN_COPY_ALIGNMENT);
+        assert_said(&w, attn_model_copies(w.model, &o, "w", w.said, &copy), ATTN_ERROR_ARGUMENT, "E0951", "no input");
+        o.graph = "h";
+        assert_said(&w, attn_model_copies(w.model, &o, "x", w.said, &copy), ATTN_ERROR_ARGUMENT, "E0952", "first, g");
+        attn_tensor_destroy(in.tensor);
+        world_close(&w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_entry_for_each_value),
         cmocka_unit_test(other_values_are_refused),
         cmocka_unit_test(combinations_are_bounded),
         cmocka_unit_test(what_params_decide_runs_once),
+        cmocka_unit_test(a_run_says_what_it_copies),
         cmocka_unit_test(a_bad_table_is_no_model),
         cmocka_unit_test(a_loaded_module_is_the_saved_one),
         cmocka_unit_test(what_is_no_module_is_refused),

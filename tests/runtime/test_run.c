@@ -225,6 +225,48 @@ static void a_device_fails(void **state) {
     close_world(w);
 }
 
+/* ---- an entry that takes strides: y[n] = x[n], x with any stride that is not negative */
+
+static void gather(const rt_frame *frame, int64_t first, int64_t last, void *scratch) {
+    (void)scratch;
+    for (int64_t k = first; k < last; k++) ((int64_t *)frame->buffers[0])[k] = ((const int64_t *)frame->buffers[1])[k * frame->ints[0]];
+}
+
+enum { STRIDE = N_SLOTS, FITS, N_STRIDED };
+static const uint32_t takes[] = {FITS, RT_NONE}, stride[] = {STRIDE}, gathered[] = {Y, X};
+static const rt_int_op strided_bind[] = {{.op = RT_INT_STRIDE, .dst = STRIDE, .a = 0, .b = 0}, {.op = RT_INT_LE, .dst = FITS, .a = LO, .b = STRIDE}};
+static const rt_kernel gathering[] = {{.name = "y", .fn = gather, .n_ints = 1, .n_buffers = 2, .n_results = 1}};
+static const rt_step gather_step[] = {{.kind = RT_STEP_LAUNCH, .items = N, .cost = ONE, .scratch = NO_SCRATCH, .ints = stride, .n_ints = 1, .buffers = gathered, .n_buffers = 2}};
+static const rt_entry strided = {.n_slots = N_STRIDED, .bind = strided_bind, .n_bind = 2, .applies = RT_NONE, .takes = takes, .n_takes = 2, .kernels = gathering,
+                                 .n_kernels = 1, .steps = gather_step, .n_steps = 1, .buffers = buffers, .n_buffers = N_BUFFERS, .workspace = WORKSPACE};
+
+static void strides_are_taken_or_copied(void **state) {
+    static const struct { int64_t start, stride; rt_copy copy; int64_t last; } all[] = {
+        {0, 1, RT_COPY_NONE, 3}, {0, 2, RT_COPY_NONE, 5}, {1, 0, RT_COPY_NONE, 2}, {5, -2, RT_COPY_STRIDES, 2}, {2, -1, RT_COPY_STRIDES, 1}};
+    rt_graph g = graph;
+    apart a;
+    (void)state;
+    g.entries = &strided;
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+        int64_t x[6] = {1, 2, 3, 4, 5, 6}, y[3] = {0};
+        world *w = open_world(NULL);
+        w->instance.graph = &g;
+        assert_true(run(w, 3, x + all[k].start, all[k].stride, y));
+        assert_true(y[0] == x[all[k].start] && y[2] == all[k].last);
+        assert_int_equal(rt_input_copy(&w->call, 0), all[k].copy);
+        close_world(w);
+    }
+    /* On a device with memory of its own every input is a copy, and a copy is dense. */
+    int64_t x[6] = {1, 2, 3, 4, 5, 6}, y[3] = {0};
+    apart_init(&a);
+    world *w = open_world(&a.device);
+    w->instance.graph = &g;
+    assert_true(run(w, 3, x, 2, y));
+    assert_true(y[0] == 1 && y[1] == 3 && y[2] == 5);
+    assert_int_equal(rt_input_copy(&w->call, 0), RT_COPY_DEVICE);
+    close_world(w);
+}
+
 static void a_shape_is_unfit(void **state) {
     world *w = open_world(NULL);
     int64_t x[4] = {0}, n = 4;
@@ -239,7 +281,7 @@ static void a_shape_is_unfit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(on_the_host),  cmocka_unit_test(on_a_device),    cmocka_unit_test(times),           cmocka_unit_test(a_check_fails),
-        cmocka_unit_test(is_cancelled), cmocka_unit_test(a_device_fails), cmocka_unit_test(a_shape_is_unfit),
+        cmocka_unit_test(is_cancelled), cmocka_unit_test(a_device_fails), cmocka_unit_test(a_shape_is_unfit), cmocka_unit_test(strides_are_taken_or_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

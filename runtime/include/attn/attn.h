@@ -489,6 +489,18 @@ typedef struct attn_run_options {
  * not added, and no output has been made. Only the contents of other outputs that the caller gave are not specified. */
 ATTN_API attn_status attn_model_run(attn_model *model, const attn_run_options *options, attn_diagnostics *diagnostics);
 
+/* Why a run copies an input before its first kernel. Copies cost time and workspace, nothing else. */
+typedef enum attn_copy {
+    ATTN_COPY_NONE,      /* it is read where it lies */
+    ATTN_COPY_STRIDES,   /* kernels take dense row-major elements, and these are not */
+    ATTN_COPY_ALIGNMENT, /* its data are not aligned to one element */
+    ATTN_COPY_DEVICE     /* the target has memory of its own */
+} attn_copy;
+
+/* Whether a run with these options would copy an input of that name. `options` as for attn_model_run; everything is checked as there, nothing is
+ * computed. "eval" reads everything where it lies. */
+ATTN_API attn_status attn_model_copies(attn_model *model, const attn_run_options *options, const char *input, attn_diagnostics *diagnostics, attn_copy *out);
+
 /* Shapes without computing: dims of the k-th tensor of the graph (attn_program_tensor) for these values of dimensions, `dims_out` with room
  * for ATTN_MAX_RANK. A dimension that is needed and not given is ATTN_ERROR_DATA, by name. */
 ATTN_API attn_status attn_program_shape(attn_context *context, const attn_program *program, const char *graph, size_t tensor, const attn_dim *dims,
