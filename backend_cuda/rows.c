@@ -173,13 +173,18 @@ static void columns(cuda_writer *w, const sweep *s) {
     /* Axes on whose index another's extent depends cannot be taken apart from one number; they are loops of the whole warp. */
     cuda_loops(w, s->over.at, s->suffix);
     cuda_count(w, "col", lanes, n);
-    cuda_open(w, "for (i64 col_0 = 0; col_0 < n_col; col_0 += WARP)");
-    cuda_line(w, "const bool in = col_0 + lane < n_col;");
-    cuda_line(w, "const i64 col = in ? col_0 + lane : n_col - 1;");
+    /* what the loops before have bound is bound in here */
+    cuda_scope outside = cuda_scope_begin(w);
+    cuda_bind(w, cuda_axes_set(w, (cuda_axes){s->over.at, s->suffix}));
+    const bool walks = cuda_runs(w, lanes, n);
+    cuda_scope_end(w, outside);
+    cuda_open(w, "for (i64 col_0 = col_begin; col_0 < col_end; col_0 += WARP)");
+    cuda_line(w, "const bool in = col_0 + lane < col_end;");
+    cuda_line(w, "const i64 col = in ? col_0 + lane : col_end - 1;");
     cuda_digits(w, "col", "col", lanes, n);
     cuda_bind(w, cuda_axes_set(w, s->over));
     block(w, s);
-    for (uint32_t i = 0; i < s->suffix + 1; i++) cuda_close(w);
+    for (uint32_t i = 0; i < s->suffix + 1 + walks; i++) cuda_close(w);
     cuda_scope_end(w, before);
 }
 

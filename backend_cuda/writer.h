@@ -71,6 +71,9 @@ void cuda_store(cuda_writer *w, const ir_kernel_store *s);
 void cuda_points(cuda_writer *w);                                                /* no sweeps: a thread per point of the result */
 void cuda_rows(cuda_writer *w);                                                  /* sweeps: a warp per row */
 
+/* ---- runs.c */
+bool cuda_runs(cuda_writer *w, const uint32_t *lanes, uint32_t n);               /* col_begin and col_end of the columns that a row visits */
+
 /* ---- prelude.c */
 void cuda_prelude(base_text *out);
 #endif

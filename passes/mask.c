@@ -233,13 +233,21 @@ static bool insert(pass_state *state, const mask_summaries *all) {
     return x.ok && ir_graph_verify(state->graph, "mask");
 }
 
+/* Summaries are worth their time where tiles of columns are left out: by the template for attention, and by targets without one, whose
+ * rows visit columns one tile after the other, if there are values to sum up. Other templates visit every column. */
+static bool visits_tiles(const pass_state *state, const ir_kernel *k) {
+    if (state->target->attend_rate > 0) return pass_attends(k, state->target, state->representative) >= 0;
+    for (uint32_t i = 0; i < k->n_lets; i++)
+        if (k->lets[i].kind == IR_LET_ACC) return true;
+    return false;
+}
+
 /* Kernels are not changed in place: the judge may hold the same one. */
 bool pass_mask(pass_state *state) {
     mask_summaries *all = mask_summaries_create(state->arena);
     for (uint32_t i = 0; i < state->n_kernels; i++) {
         mask_values used = { 0 };
-        /* other templates visit every column: for them summaries would be work for nothing */
-        const bool walks = pass_attends(state->kernels[i], state->target, state->representative) >= 0;
+        const bool walks = visits_tiles(state, state->kernels[i]);
         const ir_mask *m = mask_of_kernel(state->kernels[i], walks ? all : NULL, &used);
         if (m) state->kernels[i] = with_mask(state->arena, state->kernels[i], m, &used);
     }

@@ -59,7 +59,7 @@ static void add_map(void *env, const ir_node *node, uint32_t depth) {
     if (node->form != IR_FORM_MAP) return;
     const ir_kernel *k = pass_lower_node(p->graph->unit, node);
     if (!k || !ir_kernel_verify(k)) return;
-    ir_schedule *schedule = pass_schedule_kernel(pass_legalize_kernel(k, p->target), p->target, NULL);
+    ir_schedule *schedule = pass_schedule_kernel(pass_mask_kernel(pass_legalize_kernel(k, p->target)), p->target, NULL);
     if (!ir_schedule_verify(schedule)) return;
     BASE_PUSH(p->arena, &p->maps, node);
     BASE_PUSH(p->arena, &p->schedules, schedule);
