@@ -6,7 +6,7 @@
 
 /* argument: s text, n name=file (several words), d dims, i integer, u seed, r real */
 const cli_flag cli_flags[] = {
-    {"--graph", 'g', 's', "NAME            the graph; without it the last of the file"},
+    {"--graph", 'g', 's', "NAME            the graph; without it the last of the file, in objects all of them"},
     {"--in", 'i', 'n', "name=file.npy   inputs, one or more; file.npz: all that it holds"},
     {"--out", 'o', 'n', "name=file.npy   outputs to write, one or more; file.npz: all of them"},
     {"--weights", 'w', 's', "FILE            params, a safetensors file"},
