@@ -202,7 +202,7 @@ static const char *run_program(const diff_program *p, const diff_target *target,
         for (diff_fill f = 0; f < DIFF_N_FILLS && !fault; f++) {
             const bool large = d >= p->dims.n;
             const char *dims = large ? p->large.at[d - p->dims.n] : p->dims.at[d];
-            if (large && f != DIFF_FILL_NORMAL && f != DIFF_FILL_RISING) continue;
+            if (large && f != DIFF_FILL_NORMAL && f != DIFF_FILL_RISING && f != DIFF_FILL_NAN) continue;
             if (!diff_applies(p, target, f)) continue;
             fault = diff(found, meant, dims, f, 1);
             if (fault) fault = base_printf(arena, "%s, inputs %s: %s", dims, diff_fill_name(f), fault);

@@ -40,7 +40,7 @@ typedef struct {
     const char *name, *path, *text;
     bool attn;                   /* in the language, not IR text */
     BASE_VEC(const char *) dims; /* "B=2 S=5": one run each */
-    BASE_VEC(const char *) large;/* the same, beyond a block of columns and a tile of rows: with normal and rising inputs alone */
+    BASE_VEC(const char *) large;/* the same, beyond a block of columns and a tile of rows: with normal, rising and NaN inputs alone */
     BASE_VEC(diff_range) ranges;
     BASE_VEC(const char *) infinite;                                             /* inputs that may hold -inf */
     BASE_VEC(const char *) positive;
