@@ -262,7 +262,10 @@ static regions kept(checking *c) {
     for (uint32_t i = 0; i < c->k->n_lets; i++) {
         const ir_let *l = &c->k->lets[i];
         const ir_let_schedule *x = &s->lets[i];
-        const int64_t rows = l->rank & IR_ROW ? s->row_tile : 1, cols = l->rank & IR_COL ? s->col_block : 1, size = l->sort == IR_SORT_REAL ? real : 8;
+        int64_t rows = l->rank & IR_ROW ? s->row_tile : 1;
+        const int64_t cols = l->rank & IR_COL ? s->col_block : 1, size = l->sort == IR_SORT_REAL ? real : 8;
+        /* sums of whole register tiles, also where the last of them reaches beyond the rows */
+        if (x->panels) rows = (rows + s->micro_rows - 1) / s->micro_rows * s->micro_rows;
         /* of a packed factor: rows of the tile times all its features */
         ir_expr features = ir_int(u, s->row_tile);
         for (uint32_t o = 0; o < l->n_over; o++) features = ir_mul(u, features, c->k->axes[axis_of(c, l->over[o])].extent);

@@ -62,7 +62,7 @@ static const char *unfit_store(const ir_kernel *k, const ir_store *at) {
 const char *pass_contract_unfit(const ir_kernel *k, const ir_target *target) {
     bool product = false;
     for (uint32_t i = 0; i < k->n_lets; i++) product |= pass_is_product(&k->lets[i]);
-    if (target->contract_rate <= 0 || target->lanes < 2 || k->n_sweeps || !product) return "";
+    if (target->contract_rate <= 0 || target->lanes < 4 || k->n_sweeps || !product) return "";
     for (uint32_t a = 0; a < k->n_axes; a++)
         if (!over_dims(k, k->axes[a].extent)) return "an extent is not known before the launch";
     for (uint32_t i = 0; i < k->n_lets; i++) {
@@ -302,7 +302,9 @@ static void plan_product(pass_planner *p, uint32_t i) {
     ir_let_schedule *s = &p->s->lets[i];
     const int64_t real = pass_bytes_of(p, IR_SORT_REAL);
     *s = (ir_let_schedule){.place = IR_PLACE_PAIR, .lanes = IR_FEAT, .lane_axis = feature_lane(p, l), .col_axis = -1, .kept = true};
-    s->at = pass_scratch_take(p, ir_int(p->u, p->s->row_tile * p->s->col_block * real));
+    /* the last register tile may reach beyond the rows */
+    const int32_t rows = (p->s->row_tile + p->s->micro_rows - 1) / p->s->micro_rows * p->s->micro_rows;
+    s->at = pass_scratch_take(p, ir_int(p->u, rows * p->s->col_block * real));
     s->packed = !lies_well(p, l);
     if (s->packed) s->factor_at = pass_scratch_take(p, ir_mul(p->u, pass_features(p, l), ir_int(p->u, p->s->row_tile * real)));
 }

@@ -12,7 +12,7 @@
 typedef struct {
     uint32_t let;                /* the product */
     cpu_val lo, hi;              /* features of this block */
-    cpu_val row, column;         /* first of the tile; the column counts from the first of the panel */
+    cpu_val row, last_row, column;   /* first of the tile, last that exists; the column counts from the first of the panel */
     int32_t rows, vectors;
     cpu_val from[IR_MICRO_MOST]; /* where each row's factor begins */
     cpu_val step;                /* elements from one feature of a row to the next */
@@ -39,7 +39,8 @@ static void find_rows(cpu_emitter *e, tile *t) {
     const ir_let_schedule *s = &e->s->lets[t->let];
     t->step = s->packed ? cpu_int(e, 1) : cpu_expr(e, ir_kernel_access(e->k, l->a)->step[s->lane_axis]);
     for (int32_t i = 0; i < t->rows; i++) {
-        cpu_bind_row(e, t->row, i);
+        cpu_val row[] = {i ? LLVMBuildAdd(e->b, t->row, cpu_int(e, i), "") : t->row, t->last_row};
+        cpu_bind(e, e->s->row_axis, i ? cpu_apply(e, IR_MIN, row, 2) : row[0]);
         if (s->packed) {
             cpu_val at = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, cpu_tile_row(e), cpu_term_features(e, l), ""), t->lo, "");
             t->from[i] = cpu_at(e, cpu_scratch(e, s->factor_at), at, e->real);
@@ -48,7 +49,7 @@ static void find_rows(cpu_emitter *e, tile *t) {
             t->from[i] = cpu_read_at(e, l->a);
             unbind_features(e, t);
         }
-        cpu_unbind_row(e);
+        cpu_unbind(e, e->s->row_axis);
     }
 }
 /* A panel has all features of its columns, so what lies before this one is as many elements as there are columns before it, times features. */
@@ -102,8 +103,7 @@ static void one_tile(cpu_emitter *e, tile *t) {
 }
 
 /* A whole panel at once, or as many vectors of it as have a column that exists, one by one. */
-static void tile_rows(cpu_emitter *e, void *env, cpu_val row, int32_t rows) {
-    tile *t = env;
+static void tile_rows(cpu_emitter *e, tile *t, cpu_val row, int32_t rows) {
     const int32_t width = e->s->width, all = e->s->micro_cols;
     cpu_val there = LLVMBuildSub(e->b, e->block_hi, e->block_lo, "");
     t->row = row;
@@ -130,11 +130,25 @@ static void tile_rows(cpu_emitter *e, void *env, cpu_val row, int32_t rows) {
 
 /* ---- one panel */
 
-static void products(cpu_emitter *e, uint32_t k, cpu_val lo, cpu_val hi) {
-    tile t = {.let = k, .lo = lo, .hi = hi};
+static void each_tile(cpu_emitter *e, tile *t, cpu_val lo, cpu_val hi, int32_t rows) {
+    cpu_loop l = cpu_loop_begin(e, lo, hi, rows, rows > 1 ? "rows" : "row");
+    cpu_scope_push(e, 0);
+    tile_rows(e, t, l.index, rows);
+    cpu_scope_pop(e);
+    cpu_loop_end(e, &l);
+}
+/* Whole tiles; then, of half a tile and more, one that computes its last row again and again, in room that nobody reads; fewer rows one by one. */
+static void products(cpu_emitter *e, uint32_t k, cpu_val from, cpu_val to) {
+    const int32_t rows = e->s->micro_rows;
+    cpu_val lo = e->lo[e->s->row_axis], hi = e->hi[e->s->row_axis];
+    tile t = {.let = k, .lo = from, .hi = to, .last_row = LLVMBuildSub(e->b, hi, cpu_int(e, 1), "")};
     cpu_phase(e, "scores");
     cpu_scope_push(e, 0);
-    cpu_row_tiles(e, e->s->micro_rows, tile_rows, &t);
+    cpu_val left = LLVMBuildURem(e->b, LLVMBuildSub(e->b, hi, lo, ""), cpu_int(e, rows), "left");
+    cpu_val few = LLVMBuildICmp(e->b, LLVMIntSLT, left, cpu_int(e, (rows + 1) / 2), "few");
+    cpu_val end = LLVMBuildSub(e->b, hi, LLVMBuildSelect(e->b, few, left, cpu_int(e, 0), ""), "end");
+    each_tile(e, &t, lo, end, rows);
+    if (rows > 2) each_tile(e, &t, end, hi, 1);
     cpu_scope_pop(e);
 }
 static void clear_row(cpu_emitter *e, void *env) {
