@@ -444,7 +444,9 @@ typedef struct attn_model_options {
 
 /* options: NULL for a program without params. A param named "w.{l}.q" is stacked from "w.0.q", "w.1.q", ... along its leading axis; a param
  * that only splits or joins stored axes is a view; f16, bf16, f32, f64 and integers are converted. Every missing or unfit tensor is
- * reported. A safetensors file is believed in nothing: offsets, sizes, overlaps and types are checked before use. One of 1 MiB and more
+ * reported. What a graph computes from params alone is computed now, once for all runs and graphs, and takes memory as long as the model lives; a
+ * check of params that fails, an index in a table say, is reported here with its place in the program, as ATTN_ERROR_DATA. A
+ * safetensors file is believed in nothing: offsets, sizes, overlaps and types are checked before use. One of 1 MiB and more
  * is mapped, and a param that stands in it just as the program wants it stays there, with the rule of attn_tensor_read_npy: while the model
  * lives, the file must not be cut short in place. */
 ATTN_API attn_status attn_model_create(attn_context *context, const attn_module *module, const attn_model_options *options,
