@@ -52,17 +52,19 @@ static bool build_text(building *b, put_text *put, const char *arch) {
     return rt_files_write(&file, 1, b->call->scratch, b->call->diags);
 }
 
+#ifdef ATTN_WITH_CUDA
+/* Without an architecture the backend takes the one of the GPU at hand, or its own default. */
+static bool build_cuda(building *b) { return build_text(b, NULL, b->arch); }
+#endif
+
+#ifdef ATTN_WITH_CPU
 /* Texts are for one level; portable where nothing is said. */
 static const char *one_level(const building *b) {
     if (b->arch) return b->arch;
     return b->options->n_levels ? b->options->levels[0] : rt_level_here() == RT_LEVEL_AARCH64 ? "aarch64" : "x86-64-v3";
 }
 static bool build_llvm(building *b) { return build_text(b, NULL, one_level(b)); }
-/* Without an architecture the backend takes the one of the GPU at hand, or its own default. */
-static bool build_cuda(building *b) { return build_text(b, NULL, b->arch); }
-#ifdef ATTN_WITH_CPU
 static bool build_assembly(building *b) { return build_text(b, put_assembly, one_level(b)); }
-#endif
 
 /* ---- modules, one for each level */
 
@@ -181,7 +183,6 @@ static const char *bundle_text(building *b, const drv_exports *x, const image *i
     return out.at;
 }
 
-#ifdef ATTN_WITH_CPU
 /* One blob for each global that bundle_text declares, under the same names. */
 static bool make_object(building *b, const drv_exports *x, const image *images, uint32_t n, rt_bytes weights, rt_bytes *out) {
     cpu_blob *blobs = BASE_ARRAY(b->call->scratch, n + 1, cpu_blob);
@@ -257,8 +258,9 @@ static const struct { const char *suffix, *target; bool (*build)(building *b); }
 #ifdef ATTN_WITH_CUDA
     {".cu", "cuda", build_cuda},
 #endif
+    {NULL, NULL, NULL},                      /* a library without backends builds nothing */
 };
-enum { N_KINDS = sizeof kinds / sizeof *kinds };
+enum { N_KINDS = sizeof kinds / sizeof *kinds - 1 };
 
 /* Which suffixes there are depends on what this build of the library holds. */
 static attn_status unknown_suffix(building *b) {
