@@ -278,6 +278,10 @@ static int build(void *env) {
 }
 static void test_shared_object(void **state) {
     (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    print_message("skipped: sanitizers would have to be linked into the shared object too\n");
+    skip();
+#endif
     attn_context_options o = ATTN_CONTEXT_OPTIONS_INIT;
     attn_context *context;
     char path[160], file[160];
