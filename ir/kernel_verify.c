@@ -161,7 +161,10 @@ static void check_order(checking *c, uint32_t i) {
     for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
         if (parts[p]) ir_walk(c->u, parts[p], add_need, &n);
     c->complete[i] = n.need;
-    if (l->kind != IR_LET_FOLD && l->kind != IR_LET_ACC) return;
+    if (l->kind != IR_LET_FOLD && l->kind != IR_LET_ACC) {
+        if (l->sweep < n.need) wrong(c, "$%u stands before a fold that it reads is complete", i);
+        return;
+    }
     c->complete[i] = (uint8_t)(l->sweep + 1);
     /* Relative to a reference, folds of its own sweep may still grow: what was summed is moved along when they do. */
     if (n.need > l->sweep + (l->ref >= 0)) wrong(c, "$%u reads a fold before it is complete", i);
@@ -274,17 +277,21 @@ static void check_store(checking *c, const ir_kernel_store *s) {
     const ir_type *type = &c->u->value.at[s->at.result].type;
     if (!has(c->k->n_values, c->k->values, s->at.result)) wrong(c, "the result %s is not listed", c->u->value.at[s->at.result].name);
     if (s->at.n_places != type->rank) wrong(c, "a store of %s has %u places", c->u->value.at[s->at.result].name, s->at.n_places);
+    uint8_t placed = 0;
     for (uint32_t p = 0; p < s->at.n_places && c->ok; p++) {
         /* Which axes a store moves with is asked of its places by their free variables (ir_kernel_does): a line would hide them. */
         if (ir_has_op(c->u, s->at.places[p], IR_LET)) wrong(c, "a place mentions a line");
         check_expr(c, s->at.places[p], "a place");
         check_sort(c, s->at.places[p], IR_SORT_INT, "a place");
+        if (c->ok) placed |= ir_kernel_rank(c->k, s->at.places[p]);
     }
     check_expr(c, s->e, "what is stored");
     check_sort(c, s->e, (ir_sort)ir_dtypes[type->dtype].sort, "what is stored");
     check_trivial(c, s->e, "what is stored");
     /* features are loops inside a TERM: no store stands in one */
     if (c->ok && ir_kernel_rank(c->k, s->e) & IR_FEAT) wrong(c, "what is stored varies over features");
+    /* Only a store along columns stands inside of their loop. */
+    if (c->ok && ir_kernel_rank(c->k, s->e) & IR_COL & ~placed) wrong(c, "what is stored varies over columns, and its place does not");
 }
 
 /* True if every rule holds; else the first that is broken has been reported. */
