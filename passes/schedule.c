@@ -9,8 +9,6 @@
 
 /* ELEMENTS_PER_ITEM: of a pure map, so that an item is worth handing to a worker; ALIGNMENT: bytes, of each place in scratch. */
 enum { ELEMENTS_PER_ITEM = 2048, ALIGNMENT = 64 };
-/* Columns that fit the first cache: what a sweep has read, the next one finds there. */
-enum { WHOLE_ROW = 4096 };
 
 
 /* ---- what the kernel is like */
@@ -202,7 +200,9 @@ static void choose_tiles(pass_planner *p) {
     /* Nothing of a block waits in scratch: then a row runs through in one. */
     bool waits = false;
     for (uint32_t i = 0; i < p->k->n_lets; i++) waits |= p->k->lets[i].kind == IR_LET_ACC || (p->k->lets[i].kind == IR_LET_TERM && p->k->lets[i].rank & IR_COL);
-    s->col_block = waits ? PASS_COLUMNS_PER_BLOCK : WHOLE_ROW;
+    /* half of the first cache: what a sweep has read, the next one finds there */
+    const int32_t row = (int32_t)(p->target->l1_bytes / 2 / pass_bytes_of(p, IR_SORT_REAL)) / s->width * s->width;
+    s->col_block = waits || row < PASS_COLUMNS_PER_BLOCK ? PASS_COLUMNS_PER_BLOCK : row;
 }
 
 /* ---- what lives in scratch */
