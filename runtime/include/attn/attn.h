@@ -228,7 +228,8 @@ ATTN_API attn_status attn_tensor_to_dlpack(attn_context *context, attn_tensor *t
 ATTN_API attn_status attn_tensor_read_npy(attn_context *context, const char *path, attn_diagnostics *diagnostics, attn_tensor **out);
 ATTN_API attn_status attn_tensor_write_npy(attn_context *context, const attn_tensor *tensor, const char *path, attn_diagnostics *diagnostics);
 
-/* Several at once, all or none: every file is complete under another name before the first is renamed. */
+/* Several at once, all or none: every file is complete under another name before the first is renamed, and if one of them cannot be, those before it
+ * get back what had their names. */
 typedef struct attn_tensor_file {
     const char *path;
     const attn_tensor *tensor;
