@@ -202,7 +202,7 @@ static void sleep_together(sleeper *jobs, int n) {
         assert_int_equal(pthread_create(&threads[k], NULL, sleep_long, &jobs[k]), 0);
         while (jobs[k].done < 5) usleep(500);
     }
-    usleep(50000);
+    usleep(150000);
     for (int k = 0; k < n; k++) jobs[k].watched = true;
     usleep(50000);
     for (int k = 0; k < n; k++) jobs[k].watched = false;
@@ -283,11 +283,11 @@ static void late_items_are_left_out(void **state) {
         rt_executor e = rt_pool_executor(pool);
         sleeper s = {.weight = 1};
         rt_frame frame = {NULL, (void *[]){&s}};
-        const attn_call call = {sizeof call, 1, rt_now_ns() + 20000000, 0, NULL};
-        rt_job job = job_of(doze, &frame, 640);
-        job.call = &call;
+        const attn_call call = {sizeof call, 1, rt_now_ns() + 100000000, 0, NULL};
+        rt_job job = job_of(doze, &frame, 100000);
+        job.call = &call, job.period = 1;
         assert_false(e.run(e.self, &job));
-        assert_true(s.done > 0 && s.done < 640 && s.inside == 0);
+        assert_true(s.done > 0 && s.done < 100000 && s.inside == 0);
         assert_true(rt_now_ns() >= call.deadline_ns);
         rt_pool_destroy(pool);
     }
