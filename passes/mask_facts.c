@@ -1,6 +1,6 @@
 /* Facts of a mask as a whole, over items and dimensions: is there anything to do, and does every row see a column?
  *
- * The second is asked of the closed form (first(i) <= last(i) for every row i), and else of witnesses: a column written with the row, such as
+ * The second is asked of the closed form (full_first(i) <= full_last(i) for every row i), and else of witnesses: a column written with the row, such as
  * the row itself, that the guard lets through for every row. Both are proofs on the tile of all rows. */
 #include "mask.h"
 
@@ -28,7 +28,7 @@ static ir_expr witness(question *q, ir_expr at) {
     return always(q, ir_and(u, there, ir_substitute(u, q->visible, 1, &(ir_binding){ q->key, at })));
 }
 
-/* The range of one row, where rows stand still. */
+/* The columns that one row sees for certain, where rows stand still: some are there. */
 static ir_expr by_range(question *q) {
     ir_unit *u = q->all_rows.u;
     mask_corner corner = { q->key, 0, 0 };
@@ -36,7 +36,7 @@ static ir_expr by_range(question *q) {
     one_row.opaque = q->all_rows.opaque;
     ir_expr form = mask_form(u, q->visible, MASK_LIFTS);
     ir_keys keys = mask_keys_of(&one_row, form, form, q->key, q->n_keys);
-    return keys.exact ? always(q, ir_op2(u, IR_LE, keys.first, keys.last)) : ir_bool(u, false);
+    return always(q, ir_op2(u, IR_LE, keys.full_first, keys.full_last));
 }
 
 ir_expr mask_rows_seen(const ir_kernel *k, ir_expr visible, uint32_t key_axis, mask_summaries *summaries, bool opaque, mask_values *used) {

@@ -47,6 +47,7 @@ double pass_size(const ir_unit *u, ir_expr extent, const int64_t *given);      /
 ir_kernel *pass_legalize_kernel(const ir_kernel *k, const ir_target *target);
 /* mask.c: the same kernel with its mask, by what it reads itself: no summaries, which are kernels of their own */
 ir_kernel *pass_mask_kernel(const ir_kernel *k);
+void pass_mask_print(const ir_kernel *k, base_text *out);                        /* mask_print.c: nothing if it has none */
 /* schedule.c: what one item covers, which the cost model has to know too */
 enum { PASS_ROWS_PER_ITEM = 32, PASS_COLUMNS_PER_ITEM = 256, PASS_COLUMNS_PER_BLOCK = 128 };
 ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, const int64_t *representative);

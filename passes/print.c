@@ -7,6 +7,9 @@ void pass_state_print(const pass_state *s, base_text *out) {
     else if (s->schedules)
         for (uint32_t i = 0; i < s->n_kernels; i++) ir_schedule_print(s->schedules[i], out);
     else if (s->kernels)
-        for (uint32_t i = 0; i < s->n_kernels; i++) ir_kernel_print(s->kernels[i], out);
+        for (uint32_t i = 0; i < s->n_kernels; i++) {
+            ir_kernel_print(s->kernels[i], out);
+            pass_mask_print(s->kernels[i], out);
+        }
     else ir_graph_print(s->graph, out);
 }

@@ -58,7 +58,7 @@ PLANTS = [
     (S, "if (!b.lo || b.lo != b.hi) return 0;\n        at[k] = b.lo;", "if (!b.lo) return 0;\n        at[k] = b.lo;"),
     (S, "at[n++] = r->axis[a].ranged ? c[a].window[which >> a & 1]", "at[n++] = r->axis[a].ranged ? c[a].window[0]"),
     (A, "ir_and(u, ir_op2(u, IR_LE, ir_int(u, 0), at), ir_op2(u, IR_LT, at, q->n_keys))", "ir_op2(u, IR_LT, at, q->n_keys)"),
-    (A, "return keys.exact ? always(", "return true ? always("),
+    (A, "ir_op2(u, IR_LE, keys.full_first, keys.full_last)", "ir_op2(u, IR_LE, keys.first, keys.last)"),
     (A, "ir_sub(u, u->var.at[m->hi[a]].extent, ir_int(u, 1));", "ir_int(u, 0);"),
     (W, "end = keys.last / t->tk + 1;", "end = keys.last / t->tk;"),
     (W, "if (k != PARTIAL || size == 1) break;", "break;"),
