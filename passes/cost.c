@@ -46,6 +46,7 @@ typedef struct {
     uint32_t lane;               /* ATTEND: bit of the row in the lanes: what has columns is computed in all of them, whether it varies along it or not */
     bool packs;                  /* CONTRACT: panels are made by launches of the same run */
     double launches;
+    double share;                /* ATTEND: of the pairs of a row and a column of the folds that are visited */
     const char *why;             /* NULL, or why no template is good at this kernel */
 } cost_state;
 
@@ -130,12 +131,17 @@ static void line_axes(cost_state *c) {
         c->axes[i] = bits & ~over_bits(c, l);
     }
 }
-/* Indices of the box over these axes. */
+static bool has_rows(const cost_state *c, uint32_t bits) {
+    for (uint32_t i = 0; i < c->k->n_axes; i++)
+        if (bits >> i & 1 && c->k->axes[i].role == IR_ROW) return true;
+    return false;
+}
+/* Indices of the box over these axes; pairs that are not visited do not count. */
 static double points(cost_state *c, uint32_t bits) {
     double n = 1;
     for (uint32_t i = 0; i < c->k->n_axes; i++)
         if (bits >> i & 1) n *= extent(c, c->k->axes[i].extent);
-    return n;
+    return c->share < 1 && bits >> c->k->mask->keys[0].axis & 1 && has_rows(c, bits) ? n * c->share : n;
 }
 static uint32_t role_bits(const cost_state *c, uint8_t role) {
     uint32_t bits = 0;
@@ -306,7 +312,8 @@ typedef struct { uint8_t form; bool packs; uint32_t lane; } cost_form;          
 /* The pieces in the order in which they need one another: axes of lines, uses, tiles, then lines and values. why: the last reason found. */
 static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative, cost_form form) {
     base_arena *arena = k->unit->arena;
-    cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative, .form = form.form, .packs = form.packs, .lane = form.lane, .launches = 1 };
+    cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative, .form = form.form, .packs = form.packs, .lane = form.lane, .launches = 1, .share = 1 };
+    if (c.form == IR_ATTEND) c.share = pass_visible_share(k, representative);
     c.axes = BASE_ARRAY(arena, k->n_lets + 1, uint32_t);
     c.used = BASE_ARRAY(arena, k->n_lets + 1, uint64_t);
     line_axes(&c);

@@ -47,6 +47,7 @@ double pass_size(const ir_unit *u, ir_expr extent, const int64_t *given);      /
 ir_kernel *pass_legalize_kernel(const ir_kernel *k, const ir_target *target);
 /* mask.c: the same kernel with its mask, by what it reads itself: no summaries, which are kernels of their own */
 ir_kernel *pass_mask_kernel(const ir_kernel *k);
+double pass_visible_share(const ir_kernel *k, const int64_t *representative);   /* mask_share.c: of all pairs; 1 without a mask */
 void pass_mask_print(const ir_kernel *k, base_text *out);                        /* mask_print.c: nothing if it has none */
 /* schedule.c: what one item covers, which the cost model has to know too */
 enum { PASS_ROWS_PER_ITEM = 32, PASS_COLUMNS_PER_ITEM = 256, PASS_COLUMNS_PER_BLOCK = 128 };
