@@ -1,4 +1,4 @@
-// A model with its weights inside, called from C++: scorer.so is made by CMake from scorer.attn and scorer.safetensors.
+// A model with its weights inside, called from C++: scorer.so is made by CMake from scorer.attn and a safetensors file.
 #include <cstdio>
 #include <memory>
 #include <stdexcept>
