@@ -1,5 +1,5 @@
 /* The struct that a host fills for one call of a graph of a shared object: which members it has, and in what order. The generated header writes
- * its declaration by this list and rt_host_call reads the struct by it, so that the two cannot differ. Every member takes 8 bytes.
+ * its declaration by this list and shared.c reads the struct by it, so that the two cannot differ. Every member takes 8 bytes.
  */
 #include <string.h>
 #include "rt.h"

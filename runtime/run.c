@@ -107,6 +107,7 @@ typedef struct {
     const rt_entry *entry;
     rt_device *device;
     void **buffers;                  /* by index of entry->buffers */
+    int64_t *room;                   /* likewise: bytes that there are; -1: the buffer is not used */
     int64_t *place;                  /* by tensor: offset of its copy in the block, or -1: the kernels use the host's own memory */
     int64_t total, workspace;        /* of the block; of its first part */
     int64_t *ints;                   /* of the frame of a launch */
@@ -197,9 +198,11 @@ static int64_t room_of(const running *r, uint32_t k) {
  * used. */
 static bool find_buffers(running *r) {
     r->buffers = base_alloc_array(r->call->arena, r->entry->n_buffers, sizeof *r->buffers);
+    r->room = base_alloc_array(r->call->arena, r->entry->n_buffers, sizeof *r->room);
     for (uint32_t k = 0; k < r->entry->n_buffers; k++) {
         const rt_buffer *b = &r->entry->buffers[k];
         int64_t room = room_of(r, k);
+        r->room[k] = room < INT64_MAX ? room : -1;
         if (room == INT64_MAX) continue;
         if (r->call->slots[b->bytes] < 0 || r->call->slots[b->bytes] > room) {
             base_report(r->call->diags, BASE_MSG_MODULE_DAMAGED, nowhere, r->graph->name, "its sizes do not fit each other");
@@ -324,9 +327,15 @@ static bool too_small(running *r) {
     return false;
 }
 
+/* Bytes of a buffer in this turn of a loop, whose operations may have changed them; -1: more than there are. */
+static int64_t bytes_now(const running *r, uint32_t buffer) {
+    int64_t bytes = r->call->slots[r->entry->buffers[buffer].bytes];
+    return bytes <= r->room[buffer] ? bytes : -1;
+}
+
 /* The host needs the value to go on, so everything launched so far must be over: it waits. */
 static bool fetch(running *r, uint32_t buffer, void *to, size_t bytes) {
-    if (r->call->slots[r->entry->buffers[buffer].bytes] < (int64_t)bytes) return too_small(r);
+    if (bytes_now(r, buffer) < (int64_t)bytes) return too_small(r);
     return (r->device->wait(r->device) && r->device->copy_out(r->device, to, r->buffers[buffer], bytes)) || failed(r);
 }
 
@@ -348,16 +357,17 @@ static bool step_check(running *r, const rt_step *s) {
 
 /* As many bytes as the target has; both buffers hold the same value type, such as the first value of a carry. */
 static bool step_copy(running *r, const rt_step *s) {
-    const rt_buffer *to = &r->entry->buffers[s->buffers[0]];
-    if (r->call->slots[r->entry->buffers[s->buffers[1]].bytes] < r->call->slots[to->bytes]) return too_small(r);
+    const int64_t bytes = bytes_now(r, s->buffers[0]);
+    if (bytes < 0 || bytes_now(r, s->buffers[1]) < bytes) return too_small(r);
     r->at++;
-    return r->device->copy(r->device, r->buffers[s->buffers[0]], r->buffers[s->buffers[1]], (size_t)r->call->slots[to->bytes]) || failed(r);
+    return r->device->copy(r->device, r->buffers[s->buffers[0]], r->buffers[s->buffers[1]], (size_t)bytes) || failed(r);
 }
 
 static bool step_zero(running *r, const rt_step *s) {
-    const rt_buffer *b = &r->entry->buffers[s->buffers[0]];
+    const int64_t bytes = bytes_now(r, s->buffers[0]);
+    if (bytes < 0) return too_small(r);
     r->at++;
-    return r->device->zero(r->device, r->buffers[s->buffers[0]], (size_t)r->call->slots[b->bytes]) || failed(r);
+    return r->device->zero(r->device, r->buffers[s->buffers[0]], (size_t)bytes) || failed(r);
 }
 
 /* "b = 0, i = 17": the linear position taken apart.

@@ -341,10 +341,18 @@ static bool run_graph(outside *o) {
     return rt_outputs_alone(&o->run) && rt_run(&o->run);
 }
 
+/* Members of the struct that x_NAME_shapes fills: its size, then the extents of each output. */
+static size_t n_extents(const rt_graph *g) {
+    size_t n = 1;
+    for (uint32_t k = 0; k < g->n_tensors; k++)
+        if (g->tensors[k].kind == RT_TENSOR_OUTPUT) n += g->tensors[k].rank;
+    return n;
+}
+
 /* From the sizes alone, as far as the outputs' extents follow from them: whether all sizes fit each other the call itself finds out. */
 static bool find_shapes(outside *o) {
     if (!take_args(o)) return false;
-    if (!o->shapes || o->shapes[0] < (int64_t)sizeof(size_t)) return wrong_argument(o, "out is NULL, or its struct_size is not set");
+    if (!o->shapes || o->shapes[0] < 8 * (int64_t)n_extents(o->graph)) return wrong_argument(o, "out is NULL, or its struct_size is less than that of the struct");
     int64_t *slots = BASE_ARRAY(o->arena, o->graph->n_slots, int64_t), *at = o->shapes + 1;
     bool *known = BASE_ARRAY(o->arena, o->graph->n_slots, bool);
     if (!read_dims(o, slots, known)) return false;

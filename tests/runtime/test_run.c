@@ -267,6 +267,28 @@ static void strides_are_taken_or_copied(void **state) {
     close_world(w);
 }
 
+/* Sizes were compared when the call began; a loop whose counter is the size of a buffer changes them afterwards. No compiler writes such a module. */
+static void a_loop_lets_a_buffer_grow(void **state) {
+    static const rt_step growing[2][3] = {
+        {{.kind = RT_STEP_LOOP, .counter = BYTES, .lo = FOUND, .hi = WORKSPACE, .target = 3}, {.kind = RT_STEP_ZERO, .buffers = only_y}, {.kind = RT_STEP_NEXT, .counter = BYTES, .target = 1}},
+        {{.kind = RT_STEP_LOOP, .counter = BYTES, .lo = FOUND, .hi = WORKSPACE, .target = 3}, {.kind = RT_STEP_COPY, .buffers = y_from_x}, {.kind = RT_STEP_NEXT, .counter = BYTES, .target = 1}},
+    };
+    (void)state;
+    for (size_t k = 0; k < 2; k++) {
+        world *w = open_world(NULL);
+        rt_entry e = entry;
+        rt_graph g = graph;
+        int64_t x[8] = {0}, y[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+        e.steps = growing[k], e.n_steps = 3;
+        g.entries = &e;
+        w->instance.graph = &g;
+        assert_false(run(w, 3, x, 1, y));
+        assert_int_equal(w->diags->first->message, BASE_MSG_MODULE_DAMAGED);
+        for (size_t i = 0; i < 8; i++) assert_int_equal(y[i], 1);
+        close_world(w);
+    }
+}
+
 static void a_shape_is_unfit(void **state) {
     world *w = open_world(NULL);
     int64_t x[4] = {0}, n = 4;
@@ -281,7 +303,7 @@ static void a_shape_is_unfit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(on_the_host),  cmocka_unit_test(on_a_device),    cmocka_unit_test(times),           cmocka_unit_test(a_check_fails),
-        cmocka_unit_test(is_cancelled), cmocka_unit_test(a_device_fails), cmocka_unit_test(a_shape_is_unfit), cmocka_unit_test(strides_are_taken_or_copied),
+        cmocka_unit_test(is_cancelled), cmocka_unit_test(a_device_fails), cmocka_unit_test(a_shape_is_unfit), cmocka_unit_test(a_loop_lets_a_buffer_grow), cmocka_unit_test(strides_are_taken_or_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
