@@ -25,14 +25,14 @@ static const char *target_text(const ir_target *t, base_arena *arena) {
     return base_printf(arena, "%s %s %s %s %d %d", t->name, t->triple ? t->triple : "", t->cpu, t->features, t->lanes, t->regs);
 }
 
-static base_digest key_of(const ir_schedule *s, const char *target, const char *identity, base_arena *arena) {
+static rt_digest key_of(const ir_schedule *s, const char *target, const char *identity, base_arena *arena) {
     base_text text;
     base_text_init(&text, arena);
     base_text_add(&text, "%s\n%s\n", identity, target);
     ir_kernel_print(s->kernel, &text);
     put_facts(s->kernel, &text);
     ir_schedule_spell(s, &text);
-    return base_digest_of(text.at, text.n);
+    return rt_digest_of(text.at, text.n);
 }
 
 /* ---- the cache of one compile */
@@ -40,7 +40,7 @@ static base_digest key_of(const ir_schedule *s, const char *target, const char *
 typedef struct {
     rt_cache folder;             /* -1: compile everything */
     const char *about;           /* target and compiler, for people who list the cache */
-    base_digest *keys;           /* by kernel */
+    rt_digest *keys;           /* by kernel */
 } cache;
 
 static void close_folder(void *self) { rt_cache_close(self); }
@@ -55,7 +55,7 @@ static void open_cache(api_call *call, const attn_context *context, const ir_bac
     if (!rt_cache_open(&c->folder, context->cache_path, true, call->scratch, &why)) return;
     const char *text = target_text(target, call->scratch);
     c->about = base_printf(call->scratch, "%s %s, %s", target->name, target->cpu, identity);
-    c->keys = BASE_ARRAY(call->scratch, n, base_digest);
+    c->keys = BASE_ARRAY(call->scratch, n, rt_digest);
     for (uint32_t k = 0; k < n; k++) c->keys[k] = key_of(schedules[k], text, identity, call->scratch);
 }
 

@@ -21,7 +21,7 @@ typedef struct {                 /* of an entry, as this machine stores numbers;
     char magic[8];
     uint32_t version, n_kernel, n_target, n_symbol;          /* lengths with their zeros */
     uint64_t entry, n;           /* of the image */
-    base_digest key, contents;   /* contents: of the whole file with this field zero */
+    rt_digest key, contents;   /* contents: of the whole file with this field zero */
 } head;
 static const char magic[8] = "attncode";
 enum { VERSION = 1, MOST = 1 << 28, STALE = 3600 };          /* bytes of an entry; seconds after which a temporary file has no owner any more */
@@ -73,7 +73,7 @@ void rt_cache_close(rt_cache *cache) {
 }
 
 /* 128 of the 256 bits name the file; all of them are compared. */
-static void name_of(const base_digest *key, char name[RT_CACHE_NAME]) {
+static void name_of(const rt_digest *key, char name[RT_CACHE_NAME]) {
     for (int k = 0; k < 16; k++) snprintf(name + 2 * k, 3, "%02x", key->bytes[k]);
     memcpy(name + 32, SUFFIX, sizeof SUFFIX);
 }
@@ -100,11 +100,11 @@ static unsigned char *read_file(const rt_cache *cache, const char *name, base_ar
 }
 
 /* Of the file with the digest's own place empty. */
-static base_digest contents_of(unsigned char *bytes, size_t n) {
-    base_digest kept, found;
+static rt_digest contents_of(unsigned char *bytes, size_t n) {
+    rt_digest kept, found;
     memcpy(&kept, bytes + offsetof(head, contents), sizeof kept);
     memset(bytes + offsetof(head, contents), 0, sizeof kept);
-    found = base_digest_of(bytes, n);
+    found = rt_digest_of(bytes, n);
     memcpy(bytes + offsetof(head, contents), &kept, sizeof kept);
     return found;
 }
@@ -119,7 +119,7 @@ static const char *take_apart(unsigned char *bytes, size_t n, head *h, rt_cached
     if (h->version != VERSION) return "it is of another version";
     const uint64_t texts = (uint64_t)h->n_kernel + h->n_target + h->n_symbol;
     if (h->n > MOST || sizeof *h + texts + h->n != n) return "its length is wrong";
-    const base_digest found = contents_of(bytes, n);
+    const rt_digest found = contents_of(bytes, n);
     if (memcmp(&found, &h->contents, sizeof found) != 0) return "its contents are damaged";
     unsigned char *kernel = bytes + sizeof *h, *target = kernel + h->n_kernel, *symbol = target + h->n_target;
     if (!is_text(kernel, h->n_kernel) || !is_text(target, h->n_target) || !is_text(symbol, h->n_symbol) || h->entry >= h->n) return "its parts are wrong";
@@ -127,7 +127,7 @@ static const char *take_apart(unsigned char *bytes, size_t n, head *h, rt_cached
     return NULL;
 }
 
-bool rt_cache_find(const rt_cache *cache, const base_digest *key, base_arena *arena, rt_cached *out) {
+bool rt_cache_find(const rt_cache *cache, const rt_digest *key, base_arena *arena, rt_cached *out) {
     char name[RT_CACHE_NAME];
     size_t n;
     head h;
@@ -141,7 +141,7 @@ bool rt_cache_find(const rt_cache *cache, const base_digest *key, base_arena *ar
 static unsigned char *put_text(unsigned char *at, const char *text, uint32_t n) { return (unsigned char *)memcpy(at, text, n) + n; }
 
 /* The file of an entry, whole. NULL: too large to be one. */
-static unsigned char *compose(const base_digest *key, const rt_cached *from, base_arena *arena, size_t *n) {
+static unsigned char *compose(const rt_digest *key, const rt_cached *from, base_arena *arena, size_t *n) {
     const size_t kernel = strlen(from->kernel) + 1, target = strlen(from->target) + 1, symbol = strlen(from->image.symbol) + 1;
     if (from->image.n > MOST / 2 || kernel + target + symbol > MOST / 4) return NULL;
     head h = {.version = VERSION, .n_kernel = (uint32_t)kernel, .n_target = (uint32_t)target, .n_symbol = (uint32_t)symbol, .entry = from->image.entry,
@@ -183,7 +183,7 @@ static int open_temporary(const rt_cache *cache, char *name, size_t n) {
 }
 
 /* Not synced to the disk: an entry that a crash has torn is damaged, and so a miss. */
-bool rt_cache_store(const rt_cache *cache, const base_digest *key, const rt_cached *from, base_arena *arena) {
+bool rt_cache_store(const rt_cache *cache, const rt_digest *key, const rt_cached *from, base_arena *arena) {
     char name[RT_CACHE_NAME], temporary[96];
     size_t n;
     const unsigned char *bytes = compose(key, from, arena, &n);

@@ -124,6 +124,10 @@ rt_executor rt_pool_executor(rt_pool *pool);
 bool rt_code_load(uint32_t n, rt_kernel *kernels, void **out, char *error, size_t error_n);
 void rt_code_unload(void *code);                 /* when none of the kernels runs any more; NULL is allowed */
 
+/* ---- digest.c: SHA-256 */
+typedef struct { unsigned char bytes[32]; } rt_digest;
+rt_digest rt_digest_of(const void *bytes, size_t n);
+
 /* ---- cache.c: images of kernels in a folder, by a digest of what they were made from. Whatever cannot be read, or is damaged, is not there. */
 enum { RT_CACHE_NAME = 40 };                     /* bytes of a file's name, with its zero */
 typedef struct { int folder; bool missing; } rt_cache;                           /* folder: a descriptor, -1: none; missing: there is no such folder */
@@ -132,8 +136,8 @@ typedef struct { const char *name; int64_t bytes, used; const char *damage; rt_c
 /* Only a folder of this user's, not a link, that nobody else may write to. create: it and the folders above, readable by nobody else. false: why not. */
 bool rt_cache_open(rt_cache *cache, const char *path, bool create, base_arena *arena, const char **why);
 void rt_cache_close(rt_cache *cache);            /* may be called twice */
-bool rt_cache_find(const rt_cache *cache, const base_digest *key, base_arena *arena, rt_cached *out);  /* what it finds lies in the arena */
-bool rt_cache_store(const rt_cache *cache, const base_digest *key, const rt_cached *from, base_arena *arena);    /* false: there is no room, or no right */
+bool rt_cache_find(const rt_cache *cache, const rt_digest *key, base_arena *arena, rt_cached *out);  /* what it finds lies in the arena */
+bool rt_cache_store(const rt_cache *cache, const rt_digest *key, const rt_cached *from, base_arena *arena);    /* false: there is no room, or no right */
 rt_cache_entry *rt_cache_list(const rt_cache *cache, base_arena *arena, size_t *n);                /* each read and checked; the oldest first */
 int64_t rt_cache_clear(const rt_cache *cache, base_arena *arena, int64_t *bytes);                  /* entries removed */
 void rt_cache_trim(const rt_cache *cache, int64_t most, base_arena *arena);      /* removes the oldest if all are more than `most` bytes */

@@ -69,10 +69,6 @@ base_map *base_map_create(base_arena *arena);
 void base_map_put(base_map *map, const char *key, uint32_t value);                /* replaces; the key is kept by reference */
 bool base_map_get(const base_map *map, const char *key, uint32_t *out);
 
-/* ---- digest.c: SHA-256 */
-typedef struct { unsigned char bytes[32]; } base_digest;
-base_digest base_digest_of(const void *bytes, size_t n);
-
 /* ---- build.c: build ids, as hexadecimal text in the arena; NULL: there is none */
 const char *base_build_id_of_file(const char *path, base_arena *arena);          /* of an ELF file, which is read and not loaded */
 const char *base_build_id_of_here(base_arena *arena);                            /* of the library or program that this code is part of */

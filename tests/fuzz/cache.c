@@ -9,10 +9,10 @@
 static const char *const words[] = {"attncode", "\x01", "\xff\xff\xff\xff", "kernel", "x86-64-v3"};
 
 /* Where an entry has the key and the digest of its contents, as rt_cache_store writes it. */
-enum { KEY = 40, CONTENTS = KEY + sizeof(base_digest), HEAD = CONTENTS + sizeof(base_digest) };
+enum { KEY = 40, CONTENTS = KEY + sizeof(rt_digest), HEAD = CONTENTS + sizeof(rt_digest) };
 
 static char folder[] = "/dev/shm/attn_fuzz_cache_XXXXXX", path[sizeof folder + RT_CACHE_NAME];        /* in memory: a file is written each round */
-static base_digest key;
+static rt_digest key;
 
 static void remove_folder(void) {
     unlink(path);
@@ -30,7 +30,7 @@ static void corpus(fuzz_corpus *c) {
     rt_cache cache;
     const char *why;
     size_t n;
-    key = base_digest_of("a key", 5);
+    key = rt_digest_of("a key", 5);
     if (!mkdtemp(folder)) stop("no folder");
     atexit(remove_folder);
     const rt_cached entry = {"kernel y (1 sweep, f32)\n", "cpu x86-64-v3, LLVM 19.1.7", {code, sizeof code, 0, "k0_y"}};
@@ -47,7 +47,7 @@ static char *with_digest(fuzz_round *f) {
     if (f->n < HEAD || fuzz_below(f->random, 2)) return at;
     memcpy(at + KEY, &key, sizeof key);
     memset(at + CONTENTS, 0, sizeof key);
-    const base_digest found = base_digest_of(at, f->n);
+    const rt_digest found = rt_digest_of(at, f->n);
     memcpy(at + CONTENTS, &found, sizeof found);
     return at;
 }

@@ -32,18 +32,18 @@ static void close_world(world *w) {
     base_arena_destroy(w->arena);
 }
 
-static base_digest key(int k) { return base_digest_of(&k, sizeof k); }
+static rt_digest key(int k) { return rt_digest_of(&k, sizeof k); }
 static bool store(const world *w, int k, const char *text) {
-    const base_digest d = key(k);
+    const rt_digest d = key(k);
     const rt_cached c = {base_printf(w->arena, "kernel %d", k), "target", {text, strlen(text), 2, "symbol"}};
     return rt_cache_store(&w->cache, &d, &c, w->arena);
 }
 static bool find(const world *w, int k, rt_cached *out) {
-    const base_digest d = key(k);
+    const rt_digest d = key(k);
     return rt_cache_find(&w->cache, &d, w->arena, out);
 }
 static const char *file_of(const world *w, int k) {
-    const base_digest d = key(k);
+    const rt_digest d = key(k);
     char *name = base_alloc(w->arena, 64);
     for (int i = 0; i < 16; i++) snprintf(name + 2 * i, 3, "%02x", d.bytes[i]);
     return strcat(name, ".kernel");
