@@ -289,7 +289,7 @@ static void check_store(checking *c, const ir_kernel_store *s) {
     check_sort(c, s->e, (ir_sort)ir_dtypes[type->dtype].sort, "what is stored");
     check_trivial(c, s->e, "what is stored");
     /* features are loops inside a TERM: no store stands in one */
-    if (c->ok && ir_kernel_rank(c->k, s->e) & IR_FEAT) wrong(c, "what is stored varies over features");
+    if (c->ok && (ir_kernel_rank(c->k, s->e) | placed) & IR_FEAT) wrong(c, "a store varies over features");
     /* Only a store along columns stands inside of their loop. */
     if (c->ok && ir_kernel_rank(c->k, s->e) & IR_COL & ~placed) wrong(c, "what is stored varies over columns, and its place does not");
 }
