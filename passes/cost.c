@@ -4,8 +4,8 @@
  * needs it. What a factor computes itself counts once per row for row factors and once per row tile for column factors. Where no sweep runs over
  * the columns they are cut into items, and each item computes the lines of its rows again.
  *
- * The seconds are those of one core. All columns count, also those that a guard hides: the loop nest visits them, attention does not, and is predicted too
- * slow under a mask. What the nest pays beside the products (lanes summed at the end of a dot, the chain of a fold, a select per guarded product) is in
+ * The seconds are those of one core. All columns count in the loop nest, also those that a guard hides; in attention those that the kernel's mask, once there is
+ * one, leaves to be visited. What the nest pays beside the products (lanes summed at the end of a dot, the chain of a fold, a select per guarded product) is in
  * the numbers below. */
 #include "memo.h"
 #include "schedule.h"

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 B, T, K, F, S, W, A = ("mask_bounds.c", "mask_truth.c", "mask_keys.c", "mask_form.c", "mask_summary.c", "test_brute.c", "mask_facts.c")
@@ -71,6 +72,19 @@ def compiled(source, path, to):
     subprocess.run(["cc", *FLAGS, "-c", path, "-o", os.path.join(to, os.path.basename(source) + ".o")], cwd=ROOT, check=True)
 
 
+def first_failure(program):
+    """What it says first of a failure; None: all is well. One failure is enough, so it is not waited for the others."""
+    p = subprocess.Popen([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    late = threading.Timer(900, p.kill)
+    late.start()
+    first = next((l.strip() for l in p.stdout if "ERROR" in l), None)
+    if first:
+        p.kill()
+    status = p.wait()
+    late.cancel()
+    return first or (f"it ended with {status}" if status else None)
+
+
 def planted(k, build, base):
     """What became of plant k: a line, and whether the tests saw it."""
     name, old, new = PLANTS[k]
@@ -87,12 +101,9 @@ def planted(k, build, base):
         compiled(source, path, work)
         objects = glob.glob(work + "/*.o")
         subprocess.run(["cc", *objects, build + "/libattn_for_tests.a", "-lcmocka", "-lm", "-lpthread", "-ldl", "-o", work + "/t"], cwd=ROOT, check=True)
-        try:
-            p = subprocess.run([work + "/t"], capture_output=True, text=True, timeout=900)
-            caught, said = p.returncode != 0, p.stdout + p.stderr
-        except subprocess.TimeoutExpired:
-            caught, said = True, "ERROR: it does not end"
-    first = next((l for l in said.splitlines() if "ERROR" in l or "---" in l), "")
+        first = first_failure(work + "/t")
+    caught = first is not None
+    first = first or ""
     return caught, f"{k:2} {'caught' if caught else 'ALIVE '} {name}: {old.splitlines()[0][:70]} | {first[:90]}"
 
 
