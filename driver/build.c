@@ -145,12 +145,12 @@ static void sort_images(image *images, uint32_t n) {
 
 /* images has room for n_levels, or for the two of the default. */
 static bool make_images(building *b, image *images, uint32_t *n) {
+    const char *const *names = b->arch ? &b->arch : b->options->levels;
+    const size_t n_names = b->arch ? 1 : b->options->n_levels;
     *n = 0;
-    if (!b->options->n_levels) {
-        if (!default_images(b, images, n)) return false;
-    }
-    for (size_t k = 0; k < b->options->n_levels; k++, ++*n)
-        if (!take_level(b, b->options->levels[k], images, *n, &images[*n])) return false;
+    if (!n_names && !default_images(b, images, n)) return false;
+    for (size_t k = 0; k < n_names; k++, ++*n)
+        if (!take_level(b, names[k], images, *n, &images[*n])) return false;
     sort_images(images, *n);
     return true;
 }
@@ -251,14 +251,15 @@ static bool build_shared(building *b) {
 
 /* ---- what can be built */
 
-static const struct { const char *suffix, *target; bool (*build)(building *b); } kinds[] = {
+/* A text is for one machine; an object may hold code for several levels. */
+static const struct { const char *suffix, *target; bool (*build)(building *b); bool text; } kinds[] = {
 #ifdef ATTN_WITH_CPU
-    {".so", "cpu", build_shared}, {".o", "cpu", build_files}, {".s", "cpu", build_assembly}, {".ll", "cpu", build_llvm},
+    {".so", "cpu", build_shared, false}, {".o", "cpu", build_files, false}, {".s", "cpu", build_assembly, true}, {".ll", "cpu", build_llvm, true},
 #endif
 #ifdef ATTN_WITH_CUDA
-    {".cu", "cuda", build_cuda},
+    {".cu", "cuda", build_cuda, true},
 #endif
-    {NULL, NULL, NULL},                      /* a library without backends builds nothing */
+    {NULL, NULL, NULL, false},                      /* a library without backends builds nothing */
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds - 1 };
 
@@ -279,6 +280,14 @@ static bool take_target(building *b, const char *meant) {
     return !strcmp(b->target, meant);
 }
 
+/* NULL, or what is wrong with the levels that were asked for: none of them is left out silently. */
+static const char *levels_wrong(const building *b, bool text) {
+    if (!b->options->n_levels) return NULL;
+    if (strcmp(b->target, "cpu")) return "levels are those of CPUs";
+    if (b->arch) return "the target names a level already: levels beside it would be left out";
+    return text && b->options->n_levels > 1 ? "a text is for one level" : NULL;
+}
+
 static attn_status build(api_call *call, void *args) {
     building *b = args;
     const char *dot = strrchr(b->path, '.');
@@ -290,6 +299,7 @@ static attn_status build(api_call *call, void *args) {
     if (k == N_KINDS) return unknown_suffix(b);
     if (!take_target(b, kinds[k].target))
         return api_argument(call, base_printf(call->scratch, "a file %s is for target %s", kinds[k].suffix, kinds[k].target));
+    if (levels_wrong(b, kinds[k].text)) return api_argument(call, levels_wrong(b, kinds[k].text));
     if (!b->program->n_graphs) return api_argument(call, "the program has no graph");
     if (b->options->graph && !api_graph_find(b->program, b->options->graph)) return api_unknown_graph(call, b->program, b->options->graph), ATTN_ERROR_ARGUMENT;
     return kinds[k].build(b) ? ATTN_OK : api_status(call);

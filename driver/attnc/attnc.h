@@ -66,6 +66,7 @@ const char *cli_environment(cli_variable v);                 /* its value, or NU
 typedef struct { const char *name; char letter, argument; const char *help; } cli_flag;   /* argument: 0, or what kind */
 extern const cli_flag cli_flags[];
 extern const size_t cli_n_flags;
+const char *cli_flag_help(const cli_verb *verb, const cli_flag *f);              /* f->help, or what the flag means to this verb */
 int cli_parse(int n, char **words, const cli_verb *verb, cli_options *out);      /* CLI_FINE, or CLI_USAGE after a message */
 void cli_options_free(cli_options *o);
 void cli_help(const cli_verb *verb, FILE *to);                                   /* NULL: all verbs */

@@ -13,9 +13,10 @@ static void put_quoted(FILE *to, const char *text) {
 }
 
 /* What an option does, without the name of its argument. */
-static const char *meaning(const cli_flag *f) {
-    const size_t argument = strcspn(f->help, " ");
-    return f->help + argument + strspn(f->help + argument, " ");
+static const char *meaning(const cli_verb *v, const cli_flag *f) {
+    const char *help = cli_flag_help(v, f);
+    const size_t argument = strcspn(help, " ");
+    return help + argument + strspn(help + argument, " ");
 }
 
 static void put_words(const char *words, FILE *to) {
@@ -51,10 +52,10 @@ static void bash(FILE *to) {
 
 /* ---- zsh: _arguments for each verb */
 
-static void zsh_flag(const cli_flag *f, FILE *to) {
+static void zsh_flag(const cli_verb *v, const cli_flag *f, FILE *to) {
     char text[200];
     /* name=file may stand several times; a colon or bracket would end the description. */
-    snprintf(text, sizeof text, "%s%s[%s]%s", f->argument == 'n' ? "*" : "", f->name, meaning(f), !f->argument ? "" : takes_file(f) ? ":file:_files" : ":value:");
+    snprintf(text, sizeof text, "%s%s[%s]%s", f->argument == 'n' ? "*" : "", f->name, meaning(v, f), !f->argument ? "" : takes_file(f) ? ":file:_files" : ":value:");
     for (char *at = strchr(text, '[') + 1; *at && *at != ']'; at++)
         if (*at == ':') *at = ',';
     fputs("            ", to);
@@ -65,7 +66,7 @@ static void zsh_flag(const cli_flag *f, FILE *to) {
 static void zsh_verb(const cli_verb *v, FILE *to) {
     fprintf(to, "        %s) _arguments \\\n", v->name);
     for (size_t k = 0; k < cli_n_flags; k++)
-        if (strchr(v->accepts, cli_flags[k].letter)) zsh_flag(&cli_flags[k], to);
+        if (strchr(v->accepts, cli_flags[k].letter)) zsh_flag(v, &cli_flags[k], to);
     fputs("            '--help[tell more]' ", to);
     if (v->operand) {
         fputs("':word:(", to);
@@ -94,7 +95,7 @@ static void zsh(FILE *to) {
 static void fish_flag(const cli_verb *v, const cli_flag *f, FILE *to) {
     const bool is_long = f->name[1] == '-';
     fprintf(to, "complete -c attnc -n '__fish_seen_subcommand_from %s' -%c %s %s-d ", v->name, is_long ? 'l' : 's', f->name + 1 + is_long, !f->argument ? "" : takes_file(f) ? "-r -F " : "-x ");
-    put_quoted(to, meaning(f));
+    put_quoted(to, meaning(v, f));
     fputs("\n", to);
 }
 

@@ -15,17 +15,18 @@ static void put(FILE *to, const char *text, size_t n) {
 static void put_text(FILE *to, const char *text) { put(to, text, strlen(text)); }
 
 /* "NAME            the graph": the name of the argument ends at the first blank; without an argument the text begins with blanks. */
-static void put_flag(const cli_flag *f, FILE *to) {
-    const size_t argument = strcspn(f->help, " ");
+static void put_flag(const cli_verb *verb, const cli_flag *f, FILE *to) {
+    const char *help = cli_flag_help(verb, f);
+    const size_t argument = strcspn(help, " ");
     fputs(".TP\n.B ", to);
     put_text(to, f->name);
     if (argument) {
         fputs(" \\fI", to);
-        put(to, f->help, argument);
+        put(to, help, argument);
         fputs("\\fR", to);
     }
     fputs("\n", to);
-    put_text(to, f->help + argument + strspn(f->help + argument, " "));
+    put_text(to, help + argument + strspn(help + argument, " "));
     fputs("\n", to);
 }
 
@@ -42,7 +43,7 @@ static void put_verb(const cli_verb *verb, FILE *to) {
     fputs(".\n", to);
     put_literal(verb->usage, to);
     for (size_t k = 0; k < cli_n_flags; k++)
-        if (strchr(verb->accepts, cli_flags[k].letter)) put_flag(&cli_flags[k], to);
+        if (strchr(verb->accepts, cli_flags[k].letter)) put_flag(verb, &cli_flags[k], to);
     fputs(".PP\nExample:\n", to);
     put_literal(verb->example, to);
 }

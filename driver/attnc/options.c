@@ -6,11 +6,11 @@
 
 /* argument: s text, n name=file (several words), d dims, i integer, u seed, r real */
 const cli_flag cli_flags[] = {
-    {"--graph", 'g', 's', "NAME            the graph; without it the last of the file, in objects all of them"},
+    {"--graph", 'g', 's', "NAME            the graph; without it the last of the file"},
     {"--in", 'i', 'n', "name=file.npy   inputs, one or more; file.npz: all that it holds"},
     {"--out", 'o', 'n', "name=file.npy   outputs to write, one or more; file.npz: all of them"},
     {"--weights", 'w', 's', "FILE            params, a safetensors file"},
-    {"--target", 't', 's', "T               cpu, eval or cuda; without it cpu. ir: also of another machine, cpu:x86-64-v3 or cuda:sm_90a"},
+    {"--target", 't', 's', "T               cpu, eval or cuda; without it cpu"},
     {"--threads", 'n', 'i', "N               threads that compute; without it one per CPU"},
     {"--dims", 'd', 'd', "A=1,B=2         dimensions, and inputs of type dim"},
     {"--seed", 's', 'u', "N               for inputs that are drawn at random"},
@@ -21,12 +21,31 @@ const cli_flag cli_flags[] = {
     {"--no-cache", 'k', 0, "                compile everything, and keep nothing of it"},
     {"--mask", 'm', 0, "                draw which tiles of rows and columns a mask leaves: . empty, + partial, # full"},
     {"--tile", 'z', 's', "RxC             rows and columns of a tile for --mask; without it 32x32"},
-    {"-o", 'f', 's', "FILE            what to make, by its suffix: .so .o .ll .s .cu; explain --mask: .svg"},
+    {"-o", 'f', 's', "FILE            what to make, by its suffix: .so .o .ll .s .cu"},
     {"--cpu", 'l', 's', "LEVEL,LEVEL     levels that the object has code for: x86-64, x86-64-v2, x86-64-v3, x86-64-v4, aarch64"},
     {"--embed-weights", 'e', 0, "                puts the file of --weights into the object"},
     {"--tolerance", 'x', 'r', "X               allowed error, absolute and relative; without it by type"},
 };
 const size_t cli_n_flags = sizeof cli_flags / sizeof *cli_flags;
+
+/* Where a flag means something else to one verb than to the others. */
+static const struct { const char *verb; char letter; const char *help; } own_help[] = {
+    {"verify", 't', "T               cpu or cuda; without it all that work here"},
+    {"explain", 't', "T               cpu or cuda; without it cpu"},
+    {"explain", 'f', "FILE            an SVG file for --mask; without it text on standard output"},
+    {"ir", 't', "T               cpu or cuda, also of another machine: cpu:x86-64-v3, cuda:sm_90a; without it cpu"},
+    {"build", 'g', "NAME            this graph alone; without it all of them in objects, the last one in texts"},
+    {"build", 't', "T               cuda:sm_90a: the architecture of a .cu; cpu:x86-64-v3: the same as --cpu x86-64-v3"},
+    {"build", 'd', "A=1,B=2         sizes that the code is tuned for; it works for all others too"},
+    {"build", 'w', "FILE            a safetensors file, for --embed-weights"},
+    {"cache", 'j', "                the list as JSON"},
+};
+
+const char *cli_flag_help(const cli_verb *verb, const cli_flag *f) {
+    for (size_t k = 0; k < sizeof own_help / sizeof *own_help; k++)
+        if (own_help[k].letter == f->letter && !strcmp(own_help[k].verb, verb->name)) return own_help[k].help;
+    return f->help;
+}
 
 const cli_variable_info cli_variables[CLI_N_VARIABLES] = {
 #define CLI_VARIABLE(name, what) {#name, what},
@@ -223,7 +242,7 @@ static void help_passes(FILE *to) {
 static void help_verb(const cli_verb *verb, FILE *to) {
     fprintf(to, "attnc %s: %s\n\nusage: %s\n\n", verb->name, verb->one_line, verb->usage);
     for (size_t k = 0; k < cli_n_flags; k++)
-        if (strchr(verb->accepts, cli_flags[k].letter)) fprintf(to, "  %-12s %s\n", cli_flags[k].name, cli_flags[k].help);
+        if (strchr(verb->accepts, cli_flags[k].letter)) fprintf(to, "  %-15s %s\n", cli_flags[k].name, cli_flag_help(verb, &cli_flags[k]));
     if (strchr(verb->accepts, 'a')) help_passes(to);
     fprintf(to, "\nexample: %s\n\nexit status: 0 fine, 1 the program, its data or the machine is wrong, 2 usage\n", verb->example);
 }

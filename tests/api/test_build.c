@@ -29,6 +29,11 @@ static void test_arguments(void **state) {
     assert_said(&w, attn_program_build(w.context, w.program, &o, path, w.said), ATTN_ERROR_ARGUMENT, "E0952", "twice");
     o.graph = NULL, o.target = "eval";
     assert_said(&w, attn_program_build(w.context, w.program, &o, path, w.said), ATTN_ERROR_ARGUMENT, "E0951", "is for target cpu");
+    static const char *const levels[] = {"x86-64", "x86-64-v2"};
+    o.target = "cpu:x86-64-v4", o.levels = levels, o.n_levels = 1;
+    assert_said(&w, attn_program_build(w.context, w.program, &o, path, w.said), ATTN_ERROR_ARGUMENT, "E0951", "names a level already");
+    o.target = NULL, o.n_levels = 2;
+    assert_said(&w, attn_program_build(w.context, w.program, &o, path, w.said), ATTN_ERROR_ARGUMENT, "E0951", "a text is for one level");
     assert_int_equal(access(path, F_OK), -1);
     world_close(&w);
 }

@@ -61,6 +61,7 @@ static void test_levels(void **state) {
 #if defined(__x86_64__)
     expect(0, NULL, "$A build a.attn -o x.so --cpu x86-64,x86-64-v3 && grep -q 'for x86-64 and x86-64-v3' x.h");
     expect(0, NULL, "$A build a.attn -o y.so --cpu x86-64 && test $(stat -c %%s y.so) -lt $(stat -c %%s x.so)");
+    expect(0, NULL, "$A build a.attn -o x.so --target cpu:x86-64 && grep -q 'for x86-64\\. ' x.h");
     shell("rm -f x.so x.h y.so y.h");
 #endif
     /* An object needs no linker, so that it may be for another architecture; it has one. */

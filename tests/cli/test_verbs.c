@@ -16,6 +16,10 @@ static void test_help(void **state) {
     }
     expect(2, "usage: attnc VERB", "$A");
     expect(0, "passes: frontend simplify", "$A ir --help");
+    /* The same flag, as each verb means it. */
+    expect(0, "without it all that work here", "$A verify --help");
+    expect(0, "the architecture of a .cu", "$A build --help");
+    expect(0, "an SVG file for --mask", "$A generate fish | grep explain");
 }
 
 /* What is generated names every verb. */

@@ -413,7 +413,7 @@ ATTN_API attn_status attn_program_emit(attn_context *context, const attn_program
  * All files appear complete, or none does. */
 typedef struct attn_build_options {
     size_t struct_size;
-    const char *target;             /* NULL: "cuda" for x.cu, else "cpu"; "cuda:sm_90a" names an architecture */
+    const char *target;             /* NULL: "cuda" for x.cu, else "cpu"; "cuda:sm_90a" names an architecture, "cpu:x86-64-v3" one level */
     const char *graph;              /* this one only; NULL: all of them, or the last where a file holds one */
     const char *const *levels;      /* CPU levels: "x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64" */
     size_t n_levels;                /* 0: x86-64-v3, and x86-64-v4 if the cost model says that the program gains a tenth by it; x.ll and x.s: x86-64-v3 */
@@ -425,7 +425,8 @@ typedef struct attn_build_options {
 } attn_build_options;
 #define ATTN_BUILD_OPTIONS_INIT {sizeof(attn_build_options), NULL, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL}
 
-/* options: NULL for all defaults. ATTN_ERROR_ARGUMENT: another suffix, or a CPU level that there is not. ATTN_ERROR_ENVIRONMENT: a file, or the
+/* options: NULL for all defaults. ATTN_ERROR_ARGUMENT: another suffix, a CPU level that there is not, several
+ * levels for a text. ATTN_ERROR_ENVIRONMENT: a file, or the
  * linker, with its own words. */
 ATTN_API attn_status attn_program_build(attn_context *context, const attn_program *program, const attn_build_options *options, const char *path,
                                         attn_diagnostics *diagnostics);
