@@ -145,7 +145,6 @@ uint32_t drv_module_graph(const attn_module *module, const char *name);         
 bool drv_not_in_module(api_call *call, const attn_module *module, const char *name);               /* reports; false */
 void drv_use_sources(api_call *call, const attn_module *module);     /* messages of this call may point into the program */
 bool drv_device_open(api_call *call, attn_module *module);            /* if kernels of the target run on one; false: reported */
-void drv_device_close(attn_module *module);
 bool drv_load(api_call *call, const attn_module *module, api_entry *entry, uint32_t n, rt_kernel *kernels);      /* places their code; false: reported */
 
 /* ---- compile.c, passes */

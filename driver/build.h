@@ -32,6 +32,5 @@ drv_exports *drv_exports_of(base_arena *arena, const char *name, const rt_module
 void drv_header(const drv_exports *x, base_text *out);
 
 /* ---- link.c */
-const char *drv_runtime_archive(api_call *call, const char *given);  /* where libattn_rt.a is; NULL: reported */
 bool drv_link(api_call *call, const attn_build_options *o, const drv_exports *x, const char *path, rt_bytes object, rt_bytes *out);
 #endif

@@ -10,20 +10,33 @@ static double correction(const rt_call *bound) {
     return c.calls > 0 && c.busy_s > 0 && c.predicted_s > 0 ? c.busy_s / c.predicted_s : 1;
 }
 
-/* Binds as a run would, so that dimensions have their values and mistakes their messages, but launches nothing. */
+/* The graph that is asked about; NULL: reported. */
+static const rt_instance *find_graph(api_call *call, const attn_model *model, const char *name, uint32_t *graph) {
+    attn_module *m = model->module;
+    *graph = drv_module_graph(m, name);
+    drv_use_sources(call, m);
+    if (*graph == RT_NONE) drv_not_in_module(call, m, name);
+    return *graph == RT_NONE ? NULL : &model->rt.graphs[*graph];
+}
+
+/* Binds as a run would, so that dimensions have their values and mistakes their messages, but launches nothing: outputs that the caller names are
+ * not looked at. */
+static bool bind(api_call *call, const rt_instance *i, attn_run_options *options, rt_call *c) {
+    rt_array *tensors = BASE_ARRAY(call->scratch, i->graph->n_tensors, rt_array);
+    options->n_outputs = 0;
+    *c = (rt_call){.instance = i, .arena = call->scratch, .diags = call->diags, .tensors = tensors};
+    return drv_arguments(call, i->graph, options, i->params, tensors) && rt_bind(c);
+}
+
 static attn_status cost(api_call *call, void *args) {
     asking *a = args;
-    attn_module *m = a->model->module;
-    uint32_t graph = drv_module_graph(m, a->options.graph);
-    /* Nothing is computed, so outputs that the caller names are not looked at. */
-    a->options.n_outputs = 0;
-    drv_use_sources(call, m);
-    if (graph == RT_NONE) return drv_not_in_module(call, m, a->options.graph), ATTN_ERROR_ARGUMENT;
-    const rt_instance *i = &a->model->rt.graphs[graph];
+    const attn_module *m = a->model->module;
+    uint32_t graph;
+    rt_call c;
+    const rt_instance *i = find_graph(call, a->model, a->options.graph, &graph);
+    if (!i) return ATTN_ERROR_ARGUMENT;
     if (!i->graph->n_entries) return api_argument(call, "costs are those of kernels, and the evaluator has none");
-    rt_array *tensors = BASE_ARRAY(call->scratch, i->graph->n_tensors, rt_array);
-    rt_call c = {.instance = i, .arena = call->scratch, .diags = call->diags, .tensors = tensors};
-    if (!drv_arguments(call, i->graph, &a->options, i->params, tensors) || !rt_bind(&c)) return api_status(call);
+    if (!bind(call, i, &a->options, &c)) return api_status(call);
     const rt_cost from = rt_cost_of(&c, m->device ? 1 : m->context->threads);
     const double by = correction(&c);
     /* A module from a file has no plan to look at. */
@@ -62,17 +75,13 @@ static attn_status copies(api_call *call, void *args) {
     static const attn_copy kinds[] = {[RT_COPY_NONE] = ATTN_COPY_NONE, [RT_COPY_STRIDES] = ATTN_COPY_STRIDES, [RT_COPY_ALIGNMENT] = ATTN_COPY_ALIGNMENT,
                                       [RT_COPY_DEVICE] = ATTN_COPY_DEVICE};
     copying *a = args;
-    attn_module *m = a->model->module;
-    uint32_t graph = drv_module_graph(m, a->options.graph);
-    a->options.n_outputs = 0;
-    drv_use_sources(call, m);
-    if (graph == RT_NONE) return drv_not_in_module(call, m, a->options.graph), ATTN_ERROR_ARGUMENT;
-    const rt_instance *i = &a->model->rt.graphs[graph];
+    uint32_t graph;
+    rt_call c;
+    const rt_instance *i = find_graph(call, a->model, a->options.graph, &graph);
+    if (!i) return ATTN_ERROR_ARGUMENT;
     uint32_t tensor = api_tensor_find(i->graph, RT_TENSOR_INPUT, a->input);
     if (tensor == UINT32_MAX) return api_argument(call, "the graph has no input of that name");
-    rt_array *tensors = BASE_ARRAY(call->scratch, i->graph->n_tensors, rt_array);
-    rt_call c = {.instance = i, .arena = call->scratch, .diags = call->diags, .tensors = tensors};
-    if (!drv_arguments(call, i->graph, &a->options, i->params, tensors) || !rt_bind(&c)) return api_status(call);
+    if (!bind(call, i, &a->options, &c)) return api_status(call);
     if (i->graph->n_entries) a->out = kinds[rt_input_copy(&c, tensor)];
     return ATTN_OK;
 }

@@ -30,7 +30,7 @@ static const char *runtime_place(base_arena *arena, uint32_t k) {
 }
 
 /* given: what the caller wants instead, which must be there. NULL: reported. */
-const char *drv_runtime_archive(api_call *call, const char *given) {
+static const char *runtime_archive(api_call *call, const char *given) {
     base_text tried;
     const char *place;
     base_text_init(&tried, call->scratch);
@@ -46,7 +46,7 @@ const char *drv_runtime_archive(api_call *call, const char *given) {
 
 /* ---- programs that link */
 
-enum { OUTPUT = 4096, MAX_WORDS = 24 };
+enum { OUTPUT = 4096 };          /* bytes of what a linker says that are shown */
 
 /* What a program says is kept as far as there is room, and read to its end, so that it never waits for us. */
 static size_t drain(int fd, char *to, size_t room) {
@@ -153,7 +153,7 @@ static const char *version_script(base_arena *arena, const drv_exports *x) {
 
 /* The shared object's bytes, in scratch memory: the caller writes them together with the header, all or none. */
 bool drv_link(api_call *call, const attn_build_options *o, const drv_exports *x, const char *path, rt_bytes object, rt_bytes *out) {
-    const char *slash = strrchr(path, '/'), *archive = drv_runtime_archive(call, o->runtime);
+    const char *slash = strrchr(path, '/'), *archive = runtime_archive(call, o->runtime);
     if (!archive) return false;
     work_files *w = BASE_NEW(call->scratch, work_files);
     static const char *const ends[] = {"o", "map", "so"};

@@ -95,8 +95,9 @@ static bool take_inputs(api_call *call, const request *r, const ir_graph *part, 
     for (uint32_t k = 0; k < part->body.n; k++) {
         const ir_node *node = part->body.at[k];
         if (node->form != IR_FORM_INPUT) continue;
-        const attn_argument *a = argument_of(r, part->unit->value.at[node->source.value].name);
-        if (!a) return api_argument(call, "a mask reads an input that is not given"), false;
+        const char *name = part->unit->value.at[node->source.value].name;
+        const attn_argument *a = argument_of(r, name);
+        if (!a) return api_argument(call, base_printf(call->scratch, "a mask reads %s, which is not among the inputs given", name)), false;
         if (!drv_take(call, part->unit, frame, node->source.value, &a->tensor->array)) return false;
     }
     return true;
@@ -150,6 +151,7 @@ static bool begin(picture *x) {
         if (a == x->col) x->cols = extent;
     }
     if (!x->has_row) x->rows = 1;
+    for (uint32_t k = 0; k < 2; k++) x->tile[k] = least(x->tile[k], INT32_MAX);      /* as much as an axis has, so that sums fit */
     x->n_down = (x->rows + x->tile[0] - 1) / x->tile[0];
     x->n_across = (x->cols + x->tile[1] - 1) / x->tile[1];
     return true;

@@ -49,12 +49,11 @@ bool drv_load(api_call *call, const attn_module *m, api_entry *e, uint32_t n, rt
 }
 
 /* For clean-up and for the end of a module: it may come before there is a device. */
-void drv_device_close(attn_module *m) {
+static void close_device(void *self) {
+    attn_module *m = self;
     if (m->device) m->backend->device_destroy(m->backend, m->device);
     m->device = NULL;
 }
-
-static void close_device(void *self) { drv_device_close(self); }
 
 /* Kernels that are functions run on the host, each call with a device of its own; others on one of the backend. */
 bool drv_device_open(api_call *call, attn_module *m) {
@@ -76,7 +75,7 @@ static void unload_all(const attn_module *m) {
 void attn_module_destroy(attn_module *module) {
     if (!module || atomic_fetch_sub(&module->references, 1) != 1) return;
     unload_all(module);
-    drv_device_close(module);
+    close_device(module);
     rt_file_close(&module->file);
     pthread_mutex_destroy(&module->lock);
     /* Read before the arena goes, in which the module lies. */

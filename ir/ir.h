@@ -143,7 +143,6 @@ static inline bool ir_depends(const ir_unit *u, ir_expr e, ir_var v) { return ir
 typedef struct { int64_t coef; ir_expr monomial; } ir_term;                     /* monomial 0: the constant term */
 typedef struct { ir_term *at; uint32_t n; } ir_poly;
 ir_poly ir_poly_of(ir_unit *u, ir_expr e);
-ir_expr ir_poly_expr(ir_unit *u, const ir_poly *p);
 bool ir_divides(ir_unit *u, ir_expr divisor, ir_expr e);                        /* provably */
 bool ir_in_range(ir_unit *u, ir_expr e, ir_expr n);                             /* 0 <= e < n, provably */
 bool ir_at_least(ir_unit *u, ir_expr e, int64_t least);                         /* e >= least, provably */

@@ -298,16 +298,6 @@ ir_poly ir_poly_of(ir_unit *u, ir_expr e) {
     return (ir_poly){base_copy(u->arena, p.at, p.n * sizeof *p.at), p.n};
 }
 
-/* Through the adding that may fail to fit: the terms of other folders may be in any order, and more than fit on the stack. */
-ir_expr ir_poly_expr(ir_unit *u, const ir_poly *p) {
-    ir_expr sum = ir_int(u, 0);
-    for (uint32_t k = 0; k < p->n; k++) {
-        ir_expr c = ir_int(u, p->at[k].coef), m = p->at[k].monomial;
-        sum = ir_int_add(u, sum, m ? ir_int_mul(u, c, m) : c, 1);
-    }
-    return sum;
-}
-
 /* ---- division */
 
 /* One factor d of a divisor out of the atoms: found there; or d is x//y where x is there and y divides x, which leaves y (a literal y in

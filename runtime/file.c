@@ -20,7 +20,7 @@ void rt_error_text(int error, char *text, size_t n) {
     if (strerror_r(error, text, n)) snprintf(text, n, "error %d", error);
 }
 
-bool rt_cannot(base_diags *diags, base_message message, const char *path, int error) {
+static bool cannot(base_diags *diags, base_message message, const char *path, int error) {
     char text[128];
     rt_error_text(error, text, sizeof text);
     base_report(diags, message, nowhere, path, text);
@@ -30,8 +30,8 @@ bool rt_cannot(base_diags *diags, base_message message, const char *path, int er
 /* The size is asked first and the memory taken before the file is opened, so that no descriptor is lost if there is none. */
 static bool file_size(const char *path, base_diags *diags, size_t *out) {
     struct stat st;
-    if (stat(path, &st)) return rt_cannot(diags, BASE_MSG_FILE_READ, path, errno);
-    if (!S_ISREG(st.st_mode)) return rt_cannot(diags, BASE_MSG_FILE_READ, path, S_ISDIR(st.st_mode) ? EISDIR : EINVAL);
+    if (stat(path, &st)) return cannot(diags, BASE_MSG_FILE_READ, path, errno);
+    if (!S_ISREG(st.st_mode)) return cannot(diags, BASE_MSG_FILE_READ, path, S_ISDIR(st.st_mode) ? EISDIR : EINVAL);
     *out = (size_t)st.st_size;
     return true;
 }
@@ -56,14 +56,14 @@ bool rt_file_read(const char *path, base_arena *arena, base_diags *diags, const 
     if (!file_size(path, diags, &size)) return false;
     unsigned char *to = base_alloc(arena, size + 1);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    /* it may have become a pipe meanwhile, which would wait */
-    if (fd < 0) return rt_cannot(diags, BASE_MSG_FILE_READ, path, errno);
+    if (fd < 0) return cannot(diags, BASE_MSG_FILE_READ, path, errno);
     bool fine = read_all(fd, to, size, n);
     /* close may set its own. */
     int error = errno;
     close(fd);
     to[fine ? *n : 0] = 0;
     *bytes = to;
-    return fine || rt_cannot(diags, BASE_MSG_FILE_READ, path, error);
+    return fine || cannot(diags, BASE_MSG_FILE_READ, path, error);
 }
 
 /* False: it cannot be mapped, or has become shorter than a mapping is worth. A private mapping that may be written: what a host changes stays
@@ -216,5 +216,5 @@ bool rt_files_write(const rt_output *files, size_t n, base_arena *arena, base_di
         if (list[k].staged[0]) unlink(list[k].staged);
         if (list[k].before[0]) unlink(list[k].before);
     }
-    return failed == n || rt_cannot(diags, BASE_MSG_FILE_WRITE, files[failed].path, error);
+    return failed == n || cannot(diags, BASE_MSG_FILE_WRITE, files[failed].path, error);
 }

@@ -28,7 +28,6 @@ bool rt_array_overlaps(const rt_array *a, const rt_array *b);                   
 
 /* ---- file.c: whole files */
 void rt_error_text(int error, char *text, size_t n);                             /* an errno in words */
-bool rt_cannot(base_diags *diags, base_message message, const char *path, int error);   /* reports an errno; false */
 bool rt_file_read(const char *path, base_arena *arena, base_diags *diags, const unsigned char **bytes, size_t *n);
 /* A file's bytes for as long as it is open: in the arena, or, of a large one, mapped; changing them does not change the file. What is mapped must
  * not become shorter meanwhile: reading beyond its end is a signal. Start from {0}; close also after a failure. */

@@ -35,7 +35,7 @@ library, model, error = ctypes.CDLL(sys.argv[1]), ctypes.c_void_p(), Error()
 if library.attention_open(None, None, ctypes.byref(model), ctypes.byref(error)):
     sys.exit(error.message.decode())
 q, k, v = (np.random.default_rng(n).standard_normal(shape, np.float32) for n, shape in enumerate([(16, 5), (16, 7), (7, 3)]))
-o = mix(library, model, q.T[:, ::-1], k.T, v)         # columns, backwards: nothing is copied here
+o = mix(library, model, q.T[:, ::-1], k.T, v)         # columns, backwards: NumPy copies nothing
 p = np.exp(q.T[:, ::-1] @ k / np.sqrt(16))
 print("largest error:", "below 1e-5" if np.abs(o - p @ v / p.sum(1, keepdims=True)).max() < 1e-5 else "too large")
 library.attention_close(model)

@@ -4,7 +4,10 @@
 static const char source[] = "graph causal(q: f32[S,D], k: f32[S,D], v: f32[S,D]) -> (o: f32[S,D]) {\n"
                              "    o[i,e] = attend(j: q[i,d], k[j,d], v[j,e]) { mask = j <= i }\n"
                              "}\n"
-                             "graph plain(x: f32[S]) -> (y: f32[S]) { y[i] = 2*x[i] }\n";
+                             "graph plain(x: f32[S]) -> (y: f32[S]) { y[i] = 2*x[i] }\n"
+                             "graph documents(q: f32[S,D], k: f32[S,D], v: f32[S,D], doc: i32[S]) -> (o: f32[S,D]) {\n"
+                             "    o[i,e] = attend(j: q[i,d], k[j,d], v[j,e]) { mask = doc[i] == doc[j] }\n"
+                             "}\n";
 static const attn_dim dims[] = {{"S", 128}, {"D", 8}};
 
 static void drawn(const char *graph, int64_t rows, int64_t columns, bool svg, const char *wanted) {
@@ -23,6 +26,7 @@ static void test_pictures(void **state) {
     drawn("causal", 0, 0, false, "\n+...\n#+..\n##+.\n###+\n");
     drawn("causal", 64, 32, false, "\n++..\n##++\n");
     drawn("causal", 0, 0, true, "</svg>");
+    drawn("causal", INT64_MAX, INT64_MAX, false, "\n+\n");
     drawn("plain", 0, 0, false, "no kernel of the graph has a mask");
 }
 
@@ -37,6 +41,8 @@ static void test_mistakes(void **state) {
     how.rows = 1, how.columns = 1;
     const attn_dim many[] = {{"S", 600}, {"D", 8}};
     assert_said(&w, attn_program_masks(w.context, w.program, "causal", NULL, 0, many, 2, &how, w.said, &text), ATTN_ERROR_ARGUMENT, "E0951", "512 tiles");
+    how.rows = how.columns = 32;
+    assert_said(&w, attn_program_masks(w.context, w.program, "documents", NULL, 0, dims, 2, &how, w.said, &text), ATTN_ERROR_ARGUMENT, "E0951", "a mask reads doc");
     how.struct_size = 0;
     assert_int_equal(attn_program_masks(w.context, w.program, "causal", NULL, 0, dims, 2, &how, NULL, &text), ATTN_ERROR_ARGUMENT);
     assert_int_equal(attn_program_masks(w.context, w.program, "causal", NULL, 0, dims, 2, NULL, NULL, NULL), ATTN_ERROR_ARGUMENT);
