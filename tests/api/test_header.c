@@ -1,4 +1,6 @@
-/* The header and the library say the same: each function that attn.h declares is exported, nothing else is, and each is called in this folder. */
+/* The header and the library say the same: each function that attn.h declares is exported, nothing else is, and each is called in this folder. What
+ * programs that were compiled before rely on is recorded in abi.txt: the declarations without comments. ATTN_BLESS=1 in the environment records it anew. */
+#define _GNU_SOURCE              /* memmem */
 #include "world.h"
 #include <ctype.h>
 #include <dirent.h>
@@ -80,7 +82,74 @@ static void test_all_are_called(void **state) {
         if (!called[k]) fail_msg("no test of tests/api calls %s", header.at[k]);
 }
 
+/* ---- declarations, one to a line */
+
+typedef struct { FILE *to; bool inside, blank; } lines;      /* inside of a line; a blank is owed */
+
+static void end_line(lines *l) {
+    if (l->inside) fputc('\n', l->to);
+    l->inside = l->blank = false;
+}
+
+static void put(lines *l, char c) {
+    if (isspace((unsigned char)c)) {
+        l->blank = l->inside;
+        return;
+    }
+    if (c == '}') end_line(l);
+    if (l->blank) fputc(' ', l->to);
+    fputc(c, l->to);
+    l->inside = true;
+    l->blank = false;
+    if (c == ';' || c == '{') end_line(l);
+}
+
+/* Behind the line. Of the preprocessor's lines those alone count that programs are compiled with. */
+static const char *take_directive(lines *l, const char *at) {
+    const size_t n = strcspn(at, "\n");
+    end_line(l);
+    if (memmem(at, n, "_INIT ", 6)) fprintf(l->to, "%.*s\n", (int)n, at);
+    return at + n;
+}
+
+static void put_declarations(const char *path, FILE *to) {
+    char *text = read_text(path);
+    lines l = {.to = to};
+    for (const char *at = text; *at; at++) {
+        if (at[0] == '/' && at[1] == '*') at = strstr(at, "*/") + 1, put(&l, ' ');
+        else if (*at == '#' && (at == text || at[-1] == '\n')) at = take_directive(&l, at);
+        else put(&l, *at);
+        if (!*at) break;
+    }
+    end_line(&l);
+    free(text);
+}
+
+/* Whatever is in the record stays as it is; what is new stands behind it, in structs at their end. */
+static void test_recorded(void **state) {
+    static const char path[] = ATTN_SOURCE_DIR "/tests/api/abi.txt";
+    const char *bless = getenv("ATTN_BLESS");
+    char *now = NULL;
+    size_t n;
+    FILE *to = open_memstream(&now, &n);
+    (void)state;
+    assert_non_null(to);
+    put_declarations(ATTN_SOURCE_DIR "/runtime/include/attn/executor.h", to);
+    put_declarations(ATTN_SOURCE_DIR "/runtime/include/attn/attn.h", to);
+    fclose(to);
+    if (bless && *bless == '1') {
+        FILE *f = fopen(path, "wb");
+        assert_true(f && fwrite(now, n, 1, f) && !fclose(f));
+    }
+    char *recorded = read_text(path);
+    const char *a = recorded, *b = now;
+    while (*a && *b && strcspn(a, "\n") == strcspn(b, "\n") && !strncmp(a, b, strcspn(a, "\n") + 1)) a += strcspn(a, "\n") + 1, b += strcspn(b, "\n") + 1;
+    if (*a || *b) fail_msg("recorded: %.*s\nnow: %.*s\nATTN_BLESS=1 ctest -R api/header records it", (int)strcspn(a, "\n"), a, (int)strcspn(b, "\n"), b);
+    free(recorded);
+    free(now);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exported_is_declared), cmocka_unit_test(test_all_are_called)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exported_is_declared), cmocka_unit_test(test_all_are_called), cmocka_unit_test(test_recorded)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
