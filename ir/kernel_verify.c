@@ -9,6 +9,7 @@ typedef struct {
     uint32_t let;                /* lets from here on may not be mentioned */
     bool ok;
     uint8_t *complete;           /* by let: sweeps that must be over before it has its value */
+    uint32_t *varies;            /* by let: the axes, as bits, that its value depends on; a rank knows their roles alone */
 } checking;
 
 static void wrong(checking *c, const char *format, ...) BASE_PRINTF(2, 3);
@@ -119,6 +120,7 @@ static void check_over(checking *c, uint32_t i, uint8_t role) {
     for (uint32_t v = 0; v < l->n_over; v++) {
         const ir_axis *axis = axis_of(c->k, l->over[v]);
         if (!axis || axis->role != role) wrong(c, "$%u runs over what is no %s", i, role == IR_COL ? "column" : "feature");
+        if (has(v, l->over, l->over[v])) wrong(c, "$%u runs over an axis twice", i);
     }
     if (!l->where) return;       /* no guard: always */
     check_expr(c, l->where, "a guard");
@@ -207,6 +209,45 @@ static void check_fold(checking *c, uint32_t i) {
     }
 }
 
+typedef struct { const checking *c; uint32_t axes; } varying;
+
+static bool add_axes(const ir_unit *u, void *env, ir_expr e) {
+    varying *v = env;
+    const ir_kernel *k = v->c->k;
+    const uint32_t ref = ir_at(u, e)->u.ref;
+    if (ir_is(u, e, IR_LET) && ref < k->n_lets) v->axes |= v->c->varies[ref];
+    for (uint32_t a = 0; a < k->n_axes && ir_is(u, e, IR_VAR); a++)
+        if (k->axes[a].var == ref) v->axes |= 1u << a;
+    return true;
+}
+
+static uint32_t axes_in(const checking *c, ir_expr e) {
+    varying v = {c, 0};
+    if (e) ir_walk(c->u, e, add_axes, &v);
+    return v.axes;
+}
+
+static uint32_t axes_with(const ir_kernel *k, uint8_t role) {
+    uint32_t axes = 0;
+    for (uint32_t a = 0; a < k->n_axes; a++)
+        if (k->axes[a].role == role) axes |= 1u << a;
+    return axes;
+}
+
+/* Behind the loop of a fold there is no column any more, so the loop is over all that it varies over. Features go as a whole: a term that reads
+ * another one is inside of the same loops. */
+static void check_varies(checking *c, uint32_t i) {
+    const ir_let *l = &c->k->lets[i];
+    uint32_t axes = axes_in(c, l->e) | axes_in(c, l->a) | axes_in(c, l->b) | axes_in(c, l->where);
+    for (uint32_t v = 0; v < l->n_over && l->kind != IR_LET_EXPR; v++)
+        for (uint32_t a = 0; a < c->k->n_axes; a++)
+            if (c->k->axes[a].var == l->over[v]) axes &= ~(1u << a);
+    if (l->kind == IR_LET_TERM) axes &= ~axes_with(c->k, IR_FEAT);
+    const bool folds = l->kind == IR_LET_FOLD || l->kind == IR_LET_ACC;
+    if (folds && axes & axes_with(c->k, IR_COL)) wrong(c, "$%u does not run over all that it varies over", i);
+    c->varies[i] = axes;
+}
+
 /* A rank may say more than the line varies over (that is only slower), never less. */
 static void check_rank(checking *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
@@ -232,6 +273,7 @@ static void check_let(checking *c, uint32_t i) {
         check_sort(c, l->e, (ir_sort)l->sort, "a let");
     } else check_fold(c, i);
     if (c->ok) check_rank(c, i);
+    if (c->ok) check_varies(c, i);
     if (c->ok) check_order(c, i);
 }
 
@@ -277,26 +319,28 @@ static void check_store(checking *c, const ir_kernel_store *s) {
     const ir_type *type = &c->u->value.at[s->at.result].type;
     if (!has(c->k->n_values, c->k->values, s->at.result)) wrong(c, "the result %s is not listed", c->u->value.at[s->at.result].name);
     if (s->at.n_places != type->rank) wrong(c, "a store of %s has %u places", c->u->value.at[s->at.result].name, s->at.n_places);
-    uint8_t placed = 0;
+    uint32_t placed = 0;         /* axes that the places move with */
     for (uint32_t p = 0; p < s->at.n_places && c->ok; p++) {
         /* Which axes a store moves with is asked of its places by their free variables (ir_kernel_does): a line would hide them. */
         if (ir_has_op(c->u, s->at.places[p], IR_LET)) wrong(c, "a place mentions a line");
         check_expr(c, s->at.places[p], "a place");
         check_sort(c, s->at.places[p], IR_SORT_INT, "a place");
-        if (c->ok) placed |= ir_kernel_rank(c->k, s->at.places[p]);
+        if (c->ok) placed |= axes_in(c, s->at.places[p]);
     }
     check_expr(c, s->e, "what is stored");
     check_sort(c, s->e, (ir_sort)ir_dtypes[type->dtype].sort, "what is stored");
     check_trivial(c, s->e, "what is stored");
     /* features are loops inside a TERM: no store stands in one */
-    if (c->ok && (ir_kernel_rank(c->k, s->e) | placed) & IR_FEAT) wrong(c, "a store varies over features");
+    const uint32_t stored = c->ok ? axes_in(c, s->e) : 0;
+    if ((stored | placed) & axes_with(c->k, IR_FEAT)) wrong(c, "a store varies over features");
     /* Only a store along columns stands inside of their loop. */
-    if (c->ok && ir_kernel_rank(c->k, s->e) & IR_COL & ~placed) wrong(c, "what is stored varies over columns, and its place does not");
+    if (stored & ~placed & axes_with(c->k, IR_COL)) wrong(c, "what is stored varies over columns, and its place does not");
 }
 
 /* True if every rule holds; else the first that is broken has been reported. */
 bool ir_kernel_verify(const ir_kernel *k) {
-    checking c = {.k = k, .u = k->unit, .ok = true, .complete = BASE_ARRAY(k->unit->arena, k->n_lets + 1, uint8_t)};
+    checking c = {.k = k, .u = k->unit, .ok = true, .complete = BASE_ARRAY(k->unit->arena, k->n_lets + 1, uint8_t),
+                  .varies = BASE_ARRAY(k->unit->arena, k->n_lets + 1, uint32_t)};
     check_axes(&c);
     for (uint32_t i = 0; i < k->n_lets && c.ok; i++) check_let(&c, i);
     c.let = k->n_lets;           /* what follows may mention every line */

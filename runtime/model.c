@@ -197,12 +197,17 @@ static void *keep(loading *l, int64_t bytes) {
     return k->at;
 }
 
+/* Tests fill no slot: their dst says nothing. */
+static void mark_unknown(const rt_int_op *ops, uint32_t n, const bool *known, bool *unknown) {
+    for (uint32_t k = 0; k < n; k++)
+        if (ops[k].op != RT_INT_EXPECT && ops[k].op != RT_INT_REQUIRE) unknown[ops[k].dst] = !known[ops[k].dst];
+}
+
 /* Slots that the programs fill, but not from params alone: because a size overflowed, since set-ups ask for nothing else. */
 static bool *unknown_slots(const loading *l, const rt_graph *g, const rt_entry *e, const bool *known) {
     bool *unknown = BASE_ARRAY(l->scratch, e->n_slots, bool);
-    for (uint32_t k = 0; k < g->n_bind; k++)
-        if (g->bind[k].op != RT_INT_EXPECT && g->bind[k].op != RT_INT_REQUIRE) unknown[g->bind[k].dst] = !known[g->bind[k].dst];
-    for (uint32_t k = 0; k < e->n_bind; k++) unknown[e->bind[k].dst] = !known[e->bind[k].dst];
+    mark_unknown(g->bind, g->n_bind, known, unknown);
+    mark_unknown(e->bind, e->n_bind, known, unknown);
     return unknown;
 }
 
