@@ -159,6 +159,9 @@ static void test_other_links(void **state) {
     (void)state;
     expect(0, NULL, "$A build a.attn -o a.o && $A build pick.attn -o pick.o");
     expect(0, NULL, "cc -I. " HOSTS "calls.c a.o pick.o " ATTN_BINARY_DIR "/libattn_rt.a -lm -pthread -o static && " NEEDS_LITTLE("static") " && ./static >found.txt; diff " HOSTS "calls.txt found.txt >&2");
+    /* All of the runtime, also what no object asks for. */
+    expect(0, NULL, "cc -shared -Wl,-z,defs -Wl,--whole-archive " ATTN_BINARY_DIR "/libattn_rt.a -Wl,--no-whole-archive -lm -pthread -o whole.so && " NEEDS_LITTLE("whole.so"));
+    shell("rm -f whole.so");
     expect(0, NULL, "mkdir bin && ln -s $(command -v ld) bin/ld && PATH=$PWD/bin $A build a.attn -o a.so && PATH=$PWD/bin $A build pick.attn -o pick.so");
     expect(0, NULL, NEEDS_LITTLE("a.so"));
     expect(0, "libc.so", "readelf -d a.so | grep NEEDED");
