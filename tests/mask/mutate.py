@@ -48,7 +48,7 @@ PLANTS = [
     (F, "return ir_or(u, ir_or(u, ir_and(u, yes, a), ir_and(u, no, b)), ir_and(u, a, b));", "return ir_or(u, ir_and(u, yes, a), ir_and(u, yes, b));"),
     (F, "(x.op == IR_AND) != negate ? IR_AND : IR_OR", "x.op == IR_AND ? IR_AND : IR_OR"),
     (F, "if (equal != negate) return same;", "if (equal == negate) return same;"),
-    (F, "p->at[k].monomial == want.monomial && p->at[k].coef == want.coef", "p->at[k].monomial == want.monomial"),
+    (F, "ir_add(u, ir_sub(u, e, gone), ir_mul(u, ir_int(u, p.at[m].coef), x))", "ir_add(u, ir_sub(u, e, gone), x)"),
     (F, "if (ir_is(u, c, IR_LT)) d = ir_sub(u, d, ir_int(u, 1));", ""),
     (S, "length = ir_sub(u, ir_add(u, shifted(u, level), step), literal(u, 1));", "length = shifted(u, level);"),
     (S, "ir_sub(u, ir_add(u, last, one), shifted(u, level))", "ir_sub(u, last, shifted(u, level))"),
