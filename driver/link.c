@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -133,12 +134,34 @@ static bool link_files_with(api_call *call, const attn_build_options *o, const l
 
 /* ---- work files */
 
-/* Object, version script, result; removed when the call ends, whatever happened. */
-typedef struct { const char *paths[3]; } work_files;
+/* Object, version script, result, in a folder of their own beside the file that is made: builds of one file at the same time do not meet. Removed when
+ * the call ends, whatever happened. */
+typedef struct { char *folder; const char *paths[3]; bool made; } work_files;
 
 static void remove_work(void *self) {
     work_files *w = self;
+    if (!w->made) return;
     for (size_t k = 0; k < 3; k++) unlink(w->paths[k]);
+    rmdir(w->folder);
+}
+
+/* All memory is taken before there is a folder. A path that begins with a hyphen would be an option to a linker. NULL: reported. */
+static const work_files *make_work(api_call *call, const char *path) {
+    static const char *const names[] = {"object.o", "exports.map", "made.so"};
+    work_files *w = BASE_NEW(call->scratch, work_files);
+    w->folder = base_printf(call->scratch, "%s%s.XXXXXX", *path == '-' ? "./" : "", path);
+    const size_t n = strlen(w->folder);
+    char *paths[3], why[128];
+    for (size_t k = 0; k < 3; k++) w->paths[k] = paths[k] = base_printf(call->scratch, "%s/%s", w->folder, names[k]);
+    api_defer(call, remove_work, w, false);
+    if (mkdtemp(w->folder)) {
+        w->made = true;
+        for (size_t k = 0; k < 3; k++) memcpy(paths[k], w->folder, n);
+        return w;
+    }
+    rt_error_text(errno, why, sizeof why);
+    base_report(call->diags, BASE_MSG_FILE_WRITE, nowhere, path, base_strdup(call->scratch, why));
+    return NULL;
 }
 
 /* Nothing but what the header declares is visible; the names of two shared objects in one process never meet. */
@@ -155,10 +178,8 @@ static const char *version_script(base_arena *arena, const drv_exports *x) {
 bool drv_link(api_call *call, const attn_build_options *o, const drv_exports *x, const char *path, rt_bytes object, rt_bytes *out) {
     const char *slash = strrchr(path, '/'), *archive = runtime_archive(call, o->runtime);
     if (!archive) return false;
-    work_files *w = BASE_NEW(call->scratch, work_files);
-    static const char *const ends[] = {"o", "map", "so"};
-    for (size_t k = 0; k < 3; k++) w->paths[k] = base_printf(call->scratch, "%s.%ld.part.%s", path, (long)getpid(), ends[k]);
-    api_defer(call, remove_work, w, false);
+    const work_files *w = make_work(call, path);
+    if (!w) return false;
     const char *script = version_script(call->scratch, x);
     const rt_bytes text = {script, strlen(script)};
     const rt_output inputs[] = {{w->paths[0], &object, 1}, {w->paths[1], &text, 1}};

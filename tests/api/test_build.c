@@ -1,4 +1,5 @@
 /* Programs as files: what the function refuses, and what memory that runs out leaves behind. What is built is used in tests/cli and tests/diff. */
+#include <pthread.h>
 #include <unistd.h>
 #include "world.h"
 
@@ -54,6 +55,35 @@ static void test_environment(void **state) {
     world_close(&w);
 }
 
+typedef struct { world *w; attn_status status; } builder;
+static void *build_thrice(void *self) {
+    builder *b = self;
+    char path[64];                                   /* in_folder's own is for one thread */
+    snprintf(path, sizeof path, "%s/x.so", folder);
+    for (int k = 0; k < 3 && !b->status; k++) b->status = attn_program_build(b->w->context, b->w->program, NULL, path, NULL);
+    return NULL;
+}
+
+/* Threads that build the same file each write a whole one. */
+static void test_at_once(void **state) {
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    printf("skipped: a sanitizer would have to be linked into the shared object too\n");
+    skip();
+#endif
+    world w = world_open(source, "eval");
+    builder builders[2] = {{&w, ATTN_OK}, {&w, ATTN_OK}};
+    pthread_t threads[2];
+    assert_non_null(mkdtemp(strcpy(folder, "/tmp/attn_build_XXXXXX")));
+    for (size_t k = 0; k < 2; k++) assert_int_equal(pthread_create(&threads[k], NULL, build_thrice, &builders[k]), 0);
+    for (size_t k = 0; k < 2; k++) pthread_join(threads[k], NULL);
+    for (size_t k = 0; k < 2; k++) assert_int_equal(builders[k].status, ATTN_OK);
+    assert_int_equal(unlink(in_folder("x.so")), 0);
+    assert_int_equal(unlink(in_folder("x.h")), 0);
+    assert_int_equal(rmdir(folder), 0);              /* nothing else was left */
+    world_close(&w);
+}
+
 /* Request after request fails: the status says so, nothing leaks, no file is there; then all is well. */
 static void test_memory(void **state) {
     (void)state;
@@ -93,6 +123,6 @@ static int make_folder(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_arguments), cmocka_unit_test(test_environment), cmocka_unit_test(test_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_arguments), cmocka_unit_test(test_environment), cmocka_unit_test(test_at_once), cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests_name("build", tests, make_folder, NULL);
 }
