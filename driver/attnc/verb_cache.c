@@ -48,7 +48,7 @@ static int list(cli_session *s, bool all) {
         json_dumpf(l.out, stdout, JSON_INDENT(1));
         printf("\n");
     } else if (status == CLI_FINE) {
-        printf("%lld kernels, %lld bytes, %lld damaged, in %s\n", (long long)l.n, (long long)l.bytes, (long long)l.damaged, s->cache);
+        printf("%lld kernel%s, %lld bytes, %lld damaged, in %s\n", (long long)l.n, l.n == 1 ? "" : "s", (long long)l.bytes, (long long)l.damaged, s->cache);
     }
     json_decref(l.out);
     return status == CLI_FINE && !all && l.damaged ? CLI_WRONG : status;
@@ -58,7 +58,7 @@ static int clear(cli_session *s) {
     int64_t n, bytes;
     int status = cli_failed(s, attn_cache_clear(s->context, &n, &bytes, s->diagnostics));
     if (status == CLI_FINE && s->options->json) printf("{\"removed\": %lld, \"bytes\": %lld}\n", (long long)n, (long long)bytes);
-    else if (status == CLI_FINE) printf("removed %lld kernels, %lld bytes, from %s\n", (long long)n, (long long)bytes, s->cache);
+    else if (status == CLI_FINE) printf("removed %lld kernel%s, %lld bytes, from %s\n", (long long)n, n == 1 ? "" : "s", (long long)bytes, s->cache);
     return status;
 }
 
