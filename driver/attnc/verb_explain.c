@@ -175,8 +175,10 @@ static int explain_mask(cli_session *s) {
 
 /* Kernels and decisions are printed before anything runs, so they are there also when a run fails. One run warms up, the mean of five counts. */
 int verb_explain(cli_session *s) {
-    int status = cli_load(s);
     if (!s->options->mask && (s->options->tile || s->options->output)) return cli_say(CLI_MSG_NEEDS_OPTION, s->options->tile ? "--tile" : "-o", "--mask");
+    /* Masks are drawn as the CPU's tiles have them. */
+    if (s->options->mask && s->options->target && strcmp(s->options->target, "cpu")) return cli_say(CLI_MSG_EXCLUDE, "--mask", "--target but cpu");
+    int status = cli_load(s);
     /* The evaluator has no kernels to show. */
     if (status == CLI_FINE && s->options->target && !strcmp(s->options->target, "eval")) return cli_say(CLI_MSG_NO_KERNELS);
     if (status == CLI_FINE) status = cli_read_inputs(s, true);

@@ -244,6 +244,7 @@ static void test_explain(void **state) {
     expect(2, "E1016", "$A explain mask.attn --mask --tile 20");
     expect(2, "E1016", "$A explain mask.attn --mask -o mask.png");
     expect(2, "E1017", "$A explain mask.attn --tile 20x20");
+    expect(2, "E1012: --mask and --target but cpu exclude each other", "$A explain mask.attn --mask --target cuda");
     expect(2, "at most 512 tiles", "$A explain mask.attn --graph o --mask --dims S=9000,T=9000,D=4 --tile 8x8");
     /* CUDA leaves out the same columns: a range, or a walk over tiles */
     expect(0, "col_begin = op_max(", "$A ir mask.attn --graph o --code --target cuda");
