@@ -353,12 +353,14 @@ typedef struct {                 /* how one let is computed */
                                     ACC: the value that tiles run along, also where lanes are IR_COL (summed at the end of a block) */
     int32_t col_axis;            /* FOLD, ACC with lanes along columns: the column that its sweep takes in blocks; else -1 */
     bool kept;                   /* has a place in scratch: TERM, FOLD, ACC */
+    bool idle;                   /* ATTEND, FOLD: only lines with a bound read it; it is not computed, what it folds may still be kept */
     ir_expr at;                  /* kept: byte offset in scratch, over dims. TERM: one value per (row of the tile, column of the block), by rank;
                                     FOLD: one per row of the tile; ACC: one per (row of the tile, value). ATTEND: a FOLD is kept where what it folds
                                     is wanted again in the same block: one per (column, row) */
     ir_expr moved_at;            /* FOLD, ACC with a ref: the reference it stands relative to, one per row of the tile */
     bool packed;                 /* TERM: its row factor is computed once per row, into scratch */
     ir_expr factor_at;           /* packed: per (row of the tile, feature), the lanes' feature innermost */
+    ir_expr bound;               /* ATTEND, a line that is a reference: the real at which the sums stand instead, in all columns; 0: at the line, as it moves */
     ir_expr weight_at;           /* ACC: weights of one block, per (row of the tile, column of the block) */
     ir_expr col_at;              /* ATTEND: the column factor of a TERM (per column of the block and feature), the value factor of an ACC (per column and
                                     value) is computed once per block into scratch; 0: it is read where it lies */

@@ -69,6 +69,11 @@ static void print_let(const writer *w, uint32_t i) {
         base_text_add(w->out, ", kept at ");
         ir_expr_print(s->kernel->unit, l->at, w->out);
     }
+    if (l->bound) {
+        base_text_add(w->out, ", stands at ");
+        ir_expr_print(s->kernel->unit, l->bound, w->out);
+    }
+    if (l->idle) base_text_add(w->out, ", not computed");
     if (l->panels) {
         base_text_add(w->out, ", panels %s from ", s->kernel->unit->value.at[l->panels].name);
         ir_expr_print(s->kernel->unit, l->panels_at, w->out);
@@ -85,9 +90,10 @@ static void spell_expr(const writer *w, ir_expr e) {
 }
 
 static void spell_let(const writer *w, const ir_let_schedule *l) {
-    base_text_add(w->out, "%d %d %d %d %d %d", l->place, l->lanes, l->lane_axis, l->col_axis, l->kept, l->packed);
+    base_text_add(w->out, "%d %d %d %d %d %d %d", l->place, l->lanes, l->lane_axis, l->col_axis, l->kept, l->packed, l->idle);
     spell_expr(w, l->at);
     spell_expr(w, l->moved_at);
+    spell_expr(w, l->bound);
     spell_expr(w, l->factor_at);
     spell_expr(w, l->weight_at);
     spell_expr(w, l->col_at);
@@ -118,7 +124,7 @@ static void spell_mask(const writer *w, const ir_mask *m) {
 
 /* A field that is missing here would let code be taken for another's: every member of ir_schedule and of what it points to stands here, but the kernel, and
  * predictions (predicted_s, unit_s), which no code depends on. A new member changes a size below: spell it, then put the new size. */
-_Static_assert(sizeof(void *) != 8 || (sizeof(ir_schedule) == 152 && sizeof(ir_let_schedule) == 48 && sizeof(ir_axis_schedule) == 12),
+_Static_assert(sizeof(void *) != 8 || (sizeof(ir_schedule) == 152 && sizeof(ir_let_schedule) == 52 && sizeof(ir_axis_schedule) == 12),
                "a schedule has a new member: ir_schedule_spell has to spell it");
 void ir_schedule_spell(const ir_schedule *s, base_text *out) {
     const writer w = {s, NULL, out};

@@ -190,6 +190,28 @@ static void check_fold(checking *c, uint32_t i) {
         rule(c, other->ref != l->ref || c->s->lets[k].moved_at == s->moved_at, "a reference that stands at two places");
     }
 }
+typedef struct { bool *read; } reading;
+static bool mark_read(const ir_unit *u, void *env, ir_expr e) {
+    if (ir_is(u, e, IR_LET)) ((reading *)env)->read[ir_at(u, e)->u.ref] = true;
+    return true;
+}
+/* Sums stand at a finite number, and what is not computed is read by nobody who needs it: idle lines by lines with a bound alone, or by what only these
+ * read. */
+static void check_bounds(checking *c) {
+    reading r = {BASE_ARRAY(c->u->arena, c->k->n_lets + 1, bool)};
+    for (uint32_t i = 0; i < c->k->n_stores; i++) ir_walk(c->u, c->k->stores[i].e, mark_read, &r);
+    for (uint32_t i = c->k->n_lets; i--;) {
+        const ir_let *l = &c->k->lets[i];
+        const ir_let_schedule *s = &c->s->lets[i];
+        const ir_expr parts[] = {l->e, l->a, l->b, l->where};
+        double at = 0;
+        rule(c, !s->bound || (c->s->form == IR_ATTEND && l->kind == IR_LET_EXPR && !(l->rank & ~IR_ROW) && ir_is_real(c->u, s->bound, &at) && isfinite(at)),
+             "a reference that stands at no number");
+        rule(c, !s->idle || (l->kind == IR_LET_FOLD && !r.read[i]), "a fold that is not computed, and read");
+        for (size_t n = 0; n < sizeof parts / sizeof *parts && (r.read[i] || l->kind == IR_LET_ACC) && !s->bound; n++)
+            if (parts[n]) ir_walk(c->u, parts[n], mark_read, &r);
+    }
+}
 /* The bits ROW, COL and VAL of a rank are the index into places. */
 static void check_lets(checking *c) {
     static const uint8_t places[8] = {IR_PLACE_CONST, IR_PLACE_ROW,       IR_PLACE_COL,       IR_PLACE_PAIR,
@@ -316,6 +338,7 @@ bool ir_schedule_verify(const ir_schedule *s) {
     check_lanes(&c);
     check_items(&c);
     if (!c.fault) check_lets(&c);
+    if (!c.fault) check_bounds(&c);
     if (!c.fault) check_scratch(&c);
     if (!c.fault) return true;
     base_report(c.u->diags, BASE_MSG_INTERNAL_IR, c.k->span, base_printf(c.u->arena, "schedule of %s: %s", c.k->name ? c.k->name : "?", c.fault));

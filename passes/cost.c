@@ -42,6 +42,7 @@ typedef struct {
     uint64_t *used;              /* per line: bits of the sweeps that need it; the last bit is the stores */
     double matmul, vector, bytes, value_tile; /* operations at either rate; bytes of memory; elements of values per row */
     double row_tiles, column_items;              /* how often what has no rows, no columns is computed again */
+    ir_let_schedule *lets;       /* ATTEND: which lines are idle; else NULL */
     uint8_t form;                /* the template, an ir_template */
     uint32_t lane;               /* ATTEND: bit of the row in the lanes: what has columns is computed in all of them, whether it varies along it or not */
     bool packs;                  /* CONTRACT: panels are made by launches of the same run */
@@ -286,7 +287,9 @@ static void line_cost(cost_state *c, uint32_t i) {
     switch (l->kind) {
     case IR_LET_EXPR: c->vector += operations(c, l->e) * points(c, c->axes[i] | role_bits(c, IR_ITEM) | lane) * times(c, i); break;
     case IR_LET_TERM: term_cost(c, i); break;
-    case IR_LET_FOLD: c->vector += (c->form == IR_ATTEND ? 1 : FOLD_OPS) * points(c, role_bits(c, IR_ITEM) | c->axes[i] | over_bits(c, l) | c->lane); break;
+    case IR_LET_FOLD:
+        if (c->lets && c->lets[i].idle) break;
+        c->vector += (c->form == IR_ATTEND ? 1 : FOLD_OPS) * points(c, role_bits(c, IR_ITEM) | c->axes[i] | over_bits(c, l) | c->lane); break;
     default: acc_cost(c, i); break;
     }
 }
@@ -313,7 +316,11 @@ typedef struct { uint8_t form; bool packs; uint32_t lane; } cost_form;          
 static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative, cost_form form) {
     base_arena *arena = k->unit->arena;
     cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative, .form = form.form, .packs = form.packs, .lane = form.lane, .launches = 1, .share = 1 };
-    if (c.form == IR_ATTEND) c.share = pass_visible_share(k, representative);
+    if (c.form == IR_ATTEND) {
+        c.share = pass_visible_share(k, representative);
+        c.lets = BASE_ARRAY(arena, k->n_lets + 1, ir_let_schedule);
+        pass_references(k, c.lets);
+    }
     c.axes = BASE_ARRAY(arena, k->n_lets + 1, uint32_t);
     c.used = BASE_ARRAY(arena, k->n_lets + 1, uint64_t);
     line_axes(&c);

@@ -10,8 +10,9 @@
  * Example: o[i, e] = sum(j: exp2(dot(q[i], k[j]) - m[i]) * v[j, e]) has rows i in the lanes; k and v are read in place. */
 #include "schedule.h"
 
-/* COLUMNS: of a block, so that its scores (and the keys they come from) stay near; a multiple of every register tile. */
-enum { COLUMNS = 192, WIDE_COLUMNS = 8, NARROW_COLUMNS = 4, VECTORS = 2, WALK = 32 };
+/* COLUMNS: of a block, so that its scores (and the keys they come from) stay near; a multiple of every register tile. LONG: operations of a score
+ * that is computed apart from its weight. */
+enum { COLUMNS = 192, WIDE_COLUMNS = 8, NARROW_COLUMNS = 4, VECTORS = 2, WALK = 32, LONG = 8 };
 
 /* ---- what lines vary over, as bits of axes */
 
@@ -221,13 +222,36 @@ static ir_expr body_of(const pass_planner *p, uint32_t i) {
     const ir_expr e = p->k->lets[i].e;
     return ir_is(p->u, e, IR_LET) && p->k->lets[ir_at(p->u, e)->u.ref].kind == IR_LET_EXPR ? p->k->lets[ir_at(p->u, e)->u.ref].e : e;
 }
+/* Some reference of the sweep is a number, and none moves. */
+static bool stands(const pass_planner *p, uint32_t sweep) {
+    bool found = false;
+    for (uint32_t k = 0; k < p->k->n_lets; k++) {
+        const ir_let *l = &p->k->lets[k];
+        if (l->kind < IR_LET_FOLD || l->sweep != sweep || l->ref < 0) continue;
+        if (!p->s->lets[l->ref].bound) return false;
+        found = true;
+    }
+    return found;
+}
+static bool weigh(const ir_unit *u, void *env, ir_expr e) {
+    *(int64_t *)env += ir_ops[ir_at(u, e)->op].cost;
+    return true;
+}
+/* Then scores and weights need not be apart, and are not unless the scores take long: one chain of operations of both leaves the machine fewer of them
+ * to overlap than two. */
+static bool in_one_stage(const pass_planner *p, uint32_t sweep, ir_expr score) {
+    int64_t n = 0;
+    ir_walk(p->u, score, weigh, &n);
+    return n < LONG && stands(p, sweep);
+}
 /* A fold stands before the reference, and what is relative to that computes the same again (a soft cap, a bias): it is kept, at the place of
  * the products if nobody needs these any more. */
 static void plan_twice(pass_planner *p, uint32_t i) {
     const ir_let *l = &p->k->lets[i];
     search s = {p, body_of(p, i), false, false};
-    if (l->kind != IR_LET_FOLD || l->ref >= 0 || l->sort != IR_SORT_REAL || ir_is(p->u, s.needle, IR_LET) || ir_kernel_rank(p->k, s.needle) != (IR_ROW | IR_COL)) return;
-    for (uint32_t k = i + 1; k < p->k->n_lets; k++)
+    if (l->kind != IR_LET_FOLD || l->ref >= 0 || in_one_stage(p, l->sweep, s.needle) || l->sort != IR_SORT_REAL || ir_is(p->u, s.needle, IR_LET) || ir_kernel_rank(p->k, s.needle) != (IR_ROW | IR_COL)) return;
+    /* all of the sweep, also those above: their scores must not be written over either */
+    for (uint32_t k = 0; k < p->k->n_lets; k++)
         if (p->k->lets[k].kind >= IR_LET_FOLD && p->k->lets[k].sweep == l->sweep && p->k->lets[k].ref >= 0) ir_walk(p->u, p->k->lets[k].e, search_visit, &s);
     if (!s.found) return;
     p->s->lets[i].kept = true;
@@ -313,6 +337,7 @@ bool pass_schedule_attend(pass_planner *p, const char **why) {
     s->row_axis = -1;
     s->width = p->k->real == IR_TYPE_F64 ? p->target->lanes / 2 : p->target->lanes;
     plan_tiles(p);
+    pass_references(p->k, s->lets);
     for (uint32_t i = 0; i < p->k->n_lets; i++) plan_let(p, lets, i);
     for (uint32_t i = 0; i < p->k->n_lets; i++) plan_twice(p, i);
     plan_pairs(p);

@@ -57,7 +57,7 @@ static bool mark_let(const ir_unit *u, void *env, ir_expr x) {
     const ir_let *l = &n->e->k->lets[k];
     if (n->need[k]) return true;
     n->need[k] = true;
-    if (l->kind > IR_LET_TERM || n->e->s->lets[k].packed) return true;
+    if (l->kind > IR_LET_TERM || n->e->s->lets[k].packed || n->e->s->lets[k].bound) return true;
     const ir_expr parts[] = {l->e, l->a, l->b, l->where};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) cpu_mark(n->e, n->need, parts[i]);
     return true;
@@ -140,7 +140,7 @@ static void begin_sweep(cpu_panel *p) {
     cpu_emitter *e = p->e;
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
         const ir_let *l = &e->k->lets[k];
-        if (!in_sweep(l, p->sweep)) continue;
+        if (!in_sweep(l, p->sweep) || e->s->lets[k].idle) continue;
         for (int32_t j = 0; j < p->vectors && l->kind == IR_LET_FOLD; j++)
             *cpu_of_panel(p, p->fold, k, j) = cpu_slot_of(e, cpu_splat(e, cpu_identity(e, l), e->s->width), base_printf(e->arena, "fold%u", k));
         if (l->kind == IR_LET_ACC) clear(p, k);
@@ -149,7 +149,7 @@ static void begin_sweep(cpu_panel *p) {
         cpu_panel_bind(p, j);
         for (uint32_t k = 0; k < e->k->n_lets; k++) {
             const ir_let *l = &e->k->lets[k];
-            if (!in_sweep(l, p->sweep) || l->ref < 0 || !first_with_ref(e, k)) continue;
+            if (!in_sweep(l, p->sweep) || l->ref < 0 || e->s->lets[l->ref].bound || !first_with_ref(e, k)) continue;
             cpu_val at = cpu_expr(e, ir_let_expr(e->u, (uint32_t)l->ref, IR_SORT_REAL));
             *cpu_of_panel(p, p->moved, (uint32_t)l->ref, j) = cpu_slot_of(e, cpu_splat(e, at, e->s->width), "moved");
         }
@@ -195,6 +195,13 @@ static void sweep(cpu_panel *p) {
 
 /* ---- panels */
 
+/* References with a bound are numbers wherever they are read. */
+static void stand(cpu_panel *p) {
+    cpu_emitter *e = p->e;
+    for (uint32_t k = 0; k < e->k->n_lets; k++)
+        for (int32_t j = 0; j < p->vectors && e->s->lets[k].bound; j++) *cpu_of_panel(p, p->row, k, j) = cpu_splat(e, cpu_expr(e, e->s->lets[k].bound), e->s->width);
+}
+
 static void panel(cpu_emitter *e, int32_t vectors) {
     const int32_t axis = e->s->lane_axis, w = e->s->width;
     const size_t n = (size_t)e->k->n_lets * IR_MICRO + 1;
@@ -207,6 +214,7 @@ static void panel(cpu_emitter *e, int32_t vectors) {
     for (int32_t j = 0; j < vectors; j++) p.tail[j] = cpu_tail(e, LLVMBuildAdd(e->b, p.row0, cpu_int(e, j * w), ""), p.hi);
     cpu_phase(e, "load_row");
     cpu_load_row(&p);
+    stand(&p);
     cpu_rows_ready(&p, 0, NULL);
     for (p.sweep = 0; p.sweep < e->k->n_sweeps; p.sweep++) sweep(&p);
     cpu_attend_stores(&p);

@@ -1,13 +1,29 @@
 /* What happens to a block of scores between the two products: column by column, a vector of rows at a time. Folds that stand on no reference come first,
  * since references stand on them (the maximum); then references move, and with them what is relative to them; then relative folds, and the weights that
- * `accumulate` multiplies with. */
+ * `accumulate` multiplies with. A reference with a bound is a number and does not move. */
 #include "attend.h"
 
-typedef struct { uint32_t sweep; bool relative; } stage;
-static bool in_stage(const ir_let *l, const stage *s) { return l->kind >= IR_LET_FOLD && l->sweep == s->sweep && (l->ref >= 0) == s->relative; }
+/* together: references stand and no fold is kept for the second stage, of which all lines of the sweep are then. */
+typedef struct { uint32_t sweep; bool relative, together; } stage;
+static bool in_stage(const cpu_emitter *e, uint32_t k, const stage *s) {
+    const ir_let *l = &e->k->lets[k];
+    if (l->kind < IR_LET_FOLD || l->sweep != s->sweep || (e->s->lets[k].idle && !e->s->lets[k].kept)) return false;
+    return (s->together || l->ref >= 0) == s->relative;
+}
+static bool together(const cpu_emitter *e, uint32_t sweep) {
+    bool found = false;
+    for (uint32_t k = 0; k < e->k->n_lets; k++) {
+        const ir_let *l = &e->k->lets[k];
+        if (l->kind < IR_LET_FOLD || l->sweep != sweep) continue;
+        if (l->kind == IR_LET_FOLD && e->s->lets[k].kept) return false;
+        if (l->ref >= 0 && !e->s->lets[l->ref].bound) return false;
+        found |= l->ref >= 0;
+    }
+    return found;
+}
 static bool any_in_stage(const cpu_emitter *e, const stage *s) {
     for (uint32_t k = 0; k < e->k->n_lets; k++)
-        if (in_stage(&e->k->lets[k], s)) return true;
+        if (in_stage(e, k, s)) return true;
     return false;
 }
 
@@ -16,7 +32,7 @@ static bool *needed(cpu_panel *p, const stage *s) {
     bool *need = BASE_ARRAY(e->arena, e->k->n_lets + 1, bool);
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
         const ir_let *l = &e->k->lets[k];
-        if (!in_stage(l, s)) continue;
+        if (!in_stage(e, k, s)) continue;
         cpu_mark(e, need, l->e);
         if (p->masked) cpu_mark(e, need, l->where);
     }
@@ -68,7 +84,7 @@ static void move_reference(cpu_panel *p, const stage *s, uint32_t r) {
     }
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
         const ir_let *l = &e->k->lets[k];
-        if (!in_stage(l, s) || l->ref != (int32_t)r) continue;
+        if (!in_stage(e, k, s) || l->ref != (int32_t)r) continue;
         if (l->kind == IR_LET_ACC) scale_acc(p, k, now);
         else scale_fold(p, k, now);
     }
@@ -78,21 +94,22 @@ static void move_reference(cpu_panel *p, const stage *s, uint32_t r) {
 static void move_references(cpu_panel *p, const stage *s) {
     for (uint32_t r = 0; r < p->e->k->n_lets; r++) {
         bool used = false;
-        for (uint32_t k = 0; k < p->e->k->n_lets; k++) used |= in_stage(&p->e->k->lets[k], s) && p->e->k->lets[k].ref == (int32_t)r;
+        for (uint32_t k = 0; k < p->e->k->n_lets && !p->e->s->lets[r].bound; k++) used |= in_stage(p->e, k, s) && p->e->k->lets[k].ref == (int32_t)r;
         if (used) move_reference(p, s, r);
     }
 }
 
 /* ---- one column */
 
-/* What it folds is kept where the relative lines of the block want it again. */
+/* What it folds is kept where the relative lines of the block want it again, which may be all that is left of an idle one. */
 static void fold_here(cpu_panel *p, uint32_t k, int32_t j, cpu_val col) {
     cpu_emitter *e = p->e;
     const ir_let *l = &e->k->lets[k];
     cpu_val slot = *cpu_of_panel(p, p->fold, k, j), y = cpu_splat(e, cpu_expr(e, l->e), e->s->width);
+    if (e->s->lets[k].kept) cpu_panel_store(p, y, e->s->lets[k].at, col, j);
+    if (e->s->lets[k].idle) return;
     cpu_val where = p->masked && !ir_is_bool(e->u, l->where, true) ? cpu_expr(e, l->where) : NULL, old = cpu_slot_value(e, slot);
     cpu_val next = cpu_combine(e, (ir_red)l->red, old, y);
-    if (e->s->lets[k].kept) cpu_panel_store(p, y, e->s->lets[k].at, col, j);
     LLVMBuildStore(e->b, where ? cpu_pick(e, where, next, old) : next, slot);
 }
 /* A hidden pair has the weight -0.0, which no visible one has: adding 0.0 makes every -0.0 a 0.0. */
@@ -121,7 +138,7 @@ static void rows_here(cpu_panel *p, const stage *s, const bool *need, cpu_val co
     for (uint32_t k = 0; k < e->k->n_lets && s->relative; k++)
         if (e->k->lets[k].kind == IR_LET_FOLD && e->k->lets[k].sweep == s->sweep && e->s->lets[k].kept) known_again(p, k, col, j);
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
-        if (!in_stage(&e->k->lets[k], s)) continue;
+        if (!in_stage(e, k, s)) continue;
         if (e->k->lets[k].kind == IR_LET_FOLD) fold_here(p, k, j, col);
         else weigh_here(p, k, j, col);
     }
@@ -180,7 +197,8 @@ static void sums(cpu_panel *p, const stage *stages, bool masked) {
 /* Scores are the same either way; what follows is emitted for full blocks and for partial ones, and only for those that there can be. */
 void cpu_attend_block(cpu_panel *p, uint32_t sweep, cpu_val full) {
     cpu_emitter *e = p->e;
-    const stage stages[] = {{sweep, false}, {sweep, true}};
+    const bool one = together(e, sweep);
+    const stage stages[] = {{sweep, false, one}, {sweep, true, one}};
     const bool known = LLVMIsConstant(full);
     p->masked = true;
     products(p, stages);

@@ -171,6 +171,9 @@ BROKEN(a_product_without_rows, attend, s->lets[let_of(s, IR_LET_TERM)].factor_at
 BROKEN(an_item_of_other_rows, attend, s->axes[s->lane_axis].tile *= 2, "an item's rows are not its tile")
 BROKEN(values_at_the_place_of_scores, attend, s->lets[let_of(s, IR_LET_ACC)].at = s->lets[let_of(s, IR_LET_TERM)].at, "two lines are kept at one place")
 BROKEN(a_place_that_is_not_aligned, attention, s->lets[let_of(s, IR_LET_TERM)].at = ir_int(f->g->unit, 4), "a place that vectors cannot be loaded from")
+BROKEN(a_reference_at_no_number, attend, s->lets[s->kernel->lets[let_of(s, IR_LET_ACC)].ref].bound = ir_real(f->g->unit, HUGE_VAL), "a reference that stands at no number")
+BROKEN(a_bound_of_a_fold, attend, s->lets[let_of(s, IR_LET_FOLD)].bound = ir_real(f->g->unit, 0), "a reference that stands at no number")
+BROKEN(an_idle_fold_that_is_read, attend, s->lets[let_of(s, IR_LET_FOLD)].idle = true, "a fold that is not computed, and read")
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -185,7 +188,7 @@ int main(void) {
         TEST(values_without_lanes), TEST(weights_without_a_place), TEST(two_lines_at_one_place), TEST(scratch_that_is_too_small),
         TEST(a_place_that_is_not_aligned), TEST(rows_that_vectors_do_not_fill), TEST(a_register_tile_too_high), TEST(a_block_of_nothing),
         TEST(rows_without_a_turning_place), TEST(results_along_no_value), TEST(a_product_without_rows), TEST(an_item_of_other_rows),
-        TEST(values_at_the_place_of_scores),
+        TEST(values_at_the_place_of_scores), TEST(a_reference_at_no_number), TEST(a_bound_of_a_fold), TEST(an_idle_fold_that_is_read),
     };
     return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
 }
