@@ -1,4 +1,5 @@
 /* One call of a graph: tensors by name into the entry's order, binding, outputs, the run. */
+#include <math.h>
 #include <string.h>
 #include "sizes.h"
 
@@ -215,7 +216,7 @@ static attn_status run(api_call *call, void *args) {
 bool drv_run_options(attn_run_options *to, const attn_run_options *from) {
     *to = (attn_run_options)ATTN_RUN_OPTIONS_INIT;
     if (!from || !api_options(to, sizeof *to, API_UP_TO(attn_run_options, cancel), from)) return false;
-    return (!to->n_inputs || to->inputs) && (!to->n_dims || to->dims) && to->weight >= 0 && to->deadline_s - to->deadline_s == 0;
+    return (!to->n_inputs || to->inputs) && (!to->n_dims || to->dims) && to->weight >= 0 && !isnan(to->deadline_s);
 }
 
 /* What can be seen to be wrong without a message is refused before any memory is taken. */

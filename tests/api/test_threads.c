@@ -213,8 +213,8 @@ static void test_deadline(void **state) {
     assert_int_equal(square(&s), ATTN_ERROR_DEADLINE);
     s.o.deadline_s = -1;
     assert_int_equal(square(&s), ATTN_ERROR_DEADLINE);
-    const double far_away[] = {0, 100, 1e30};
-    for (int k = 0; k < 3; k++) {
+    const double far_away[] = {0, 100, 1e30, (double)INFINITY};
+    for (int k = 0; k < 4; k++) {
         s.o.deadline_s = far_away[k];
         assert_int_equal(square(&s), ATTN_OK);
     }

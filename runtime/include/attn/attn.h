@@ -117,7 +117,7 @@ typedef struct attn_context attn_context;
 
 typedef struct attn_context_options {
     size_t struct_size;
-    int threads;                     /* that compute, the caller's included; 0: one per CPU that the process may use */
+    int threads;                     /* that compute, the caller's included; 0: one per CPU that the process may use. More than 1024 count as 1024 */
     const attn_allocator *allocator; /* copied; NULL: malloc */
     const attn_executor *executor;   /* who computes: attn/executor.h. Copied; NULL: the context's own threads, which start at the first run
                                         and do not survive fork: a child process computes on the calling thread only */
@@ -482,7 +482,7 @@ typedef struct attn_run_options {
                                        stay true until the run returns */
     double weight;                  /* share of the threads while several runs want them, in proportion; 0: 1 */
     double deadline_s;              /* seconds from the start of the call, looked at where cancel is: then the run ends with
-                                       ATTN_ERROR_DEADLINE; negative: at once. 0: none */
+                                       ATTN_ERROR_DEADLINE; negative: at once. 0 or INFINITY: none */
     uint64_t tenant;                /* your number for whoever the run is for: runs of one tenant together count as one. 0: nobody's */
 } attn_run_options;
 #define ATTN_RUN_OPTIONS_INIT {sizeof(attn_run_options), NULL, NULL, 0, NULL, 0, NULL, 0, NULL, NULL, 0, 0, 0}
