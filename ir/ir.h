@@ -342,6 +342,7 @@ typedef struct ir_target {       /* the only place where a machine's numbers sta
     int64_t l1_bytes, l2_bytes;  /* caches of one core */
     int32_t contract_rows, contract_vectors, contract_tile, contract_block;      /* CONTRACT, forced: rows and vectors of a register tile, rows of an item,
                                     features of a block; 0: as the rule of the template says. Any of them: the template wherever it can be */
+    int32_t split_columns;       /* columns of a part at least, forced: whatever can be split is; 0: as the pass `split` says */
 } ir_target;
 typedef enum { IR_NEST, IR_ATTEND, IR_CONTRACT } ir_template;
 enum { IR_MICRO = 8, IR_MICRO_MOST = 16 };       /* rows, and columns or vectors, of a tile in registers at most */

@@ -86,11 +86,13 @@ double pass_size(const ir_unit *u, ir_expr e, const int64_t *given) {
     return extent(&c, e);
 }
 
-/* Operations of an expression, shared parts once; integer ones are cheap beside reals. */
+/* Operations of an expression, shared parts once; integer ones are cheap beside reals, and free where they hold dimensions alone: these are
+ * computed once. */
 typedef struct { double ops; } ops_env;
 static bool ops_visit(const ir_unit *u, void *env, ir_expr e) {
     ops_env *o = env;
     const ir_expr_info *x = ir_at(u, e);
+    if (x->sort == IR_SORT_INT && !x->free && !ir_has_op(u, e, IR_LET) && !ir_has_op(u, e, IR_READ)) return false;
     if (x->op != IR_LET) o->ops += ir_ops[x->op].cost * (x->sort == IR_SORT_INT ? 0.25 : 1.0);
     return true;
 }

@@ -15,7 +15,7 @@ typedef struct pass_state {
                                         pack panels, which `schedule` adds, to the graph too */
     ir_schedule **schedules;                           /* after schedule, one per kernel */
     ir_plan *plan;                                     /* after memory */
-    BASE_VEC(pass_remark) moves;     /* what fuse did, in order: "n put into y (9 us apart, 5 us together)" */
+    BASE_VEC(pass_remark) moves;     /* what fuse and split did, in order: "n put into y (9 us apart, 5 us together)" */
     BASE_VEC(pass_remark) remarks;   /* what stayed apart, and why */
     uint32_t n_trials;               /* kernels that the judge looked at */
 } pass_state;

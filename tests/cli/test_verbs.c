@@ -166,7 +166,7 @@ static void test_verify(void **state) {
 }
 
 static void test_ir(void **state) {
-    static const char *const passes[] = {"frontend", "simplify", "prune", "fuse", "checks", "lower", "legalize", "mask", "schedule", "memory"};
+    static const char *const passes[] = {"frontend", "simplify", "prune", "fuse", "checks", "split", "lower", "legalize", "mask", "schedule", "memory"};
     (void)state;
     for (size_t k = 0; k < COUNT(passes); k++) {
         expect(0, k < 5 ? "graph att" : k < 8 ? "kernel o" : k < 9 ? "schedule o" : "plan att", "$A ir a.attn --after %s", passes[k]);

@@ -45,8 +45,9 @@ static const base_allocator poisoned = {poisoned_alloc, poisoned_free, NULL};
 /* ---- compiling */
 
 static const ir_target *with_tiles(const ir_target *target, const plan_machine *on, base_arena *arena) {
-    if (!target || !on->keys) return target;
+    if (!target || !(on->keys || on->columns)) return target;
     ir_target *t = base_copy(arena, target, sizeof *t);
+    t->split_columns = on->columns;
     t->tile_keys = on->keys;
     t->tile_vectors = on->vectors;
     t->tile_block = on->block;

@@ -41,6 +41,14 @@ void golden_panels(golden_run *run) {
     until(run, &target);
 }
 
+/* split NAME: the same on a machine that cuts columns into parts of two at least, wherever they can be cut. */
+void golden_split(golden_run *run) {
+    ir_target target = diff_machine;
+    target.attend_rate = target.matmul_rate;
+    target.split_columns = 2;
+    until(run, &target);
+}
+
 typedef struct { const char *name; bool (*run)(pass_state *state); bool needs_graph; } row;
 static const row rows[] = {
 #define NEEDS_GRAPH true
