@@ -169,7 +169,7 @@ static void test_ir(void **state) {
     static const char *const passes[] = {"frontend", "simplify", "prune", "fuse", "checks", "split", "lower", "legalize", "mask", "schedule", "memory"};
     (void)state;
     for (size_t k = 0; k < COUNT(passes); k++) {
-        expect(0, k < 5 ? "graph att" : k < 8 ? "kernel o" : k < 9 ? "schedule o" : "plan att", "$A ir a.attn --after %s", passes[k]);
+        expect(0, k < 6 ? "graph att" : k < 9 ? "kernel o" : k < 10 ? "schedule o" : "plan att", "$A ir a.attn --after %s", passes[k]);
         expect(0, NULL, "$A ir pick.attn --after %s --target cuda", passes[k]);
     }
     expect(0, "plan att", "$A ir a.attn");
