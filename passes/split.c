@@ -17,7 +17,7 @@
 /* PART_COLUMNS: the fewest of a part, several blocks of any template; ITEMS: enough for any number of threads, above it nothing is split; WORKERS: threads that
  * the judge counts on; LAUNCHES: what is shorter than so many launches is left, handing out parts would cost as much; FORCED_PARTS: where a target forces splits; WEIGHT_LOG2: the greatest weight of a part, which no sum needs: the reference
  * of a part that saw nothing may lie anywhere, and its sum, 0, has to stay 0. */
-enum { PART_COLUMNS = 512, ITEMS = 16, WORKERS = 4, LAUNCHES = 100, FORCED_PARTS = 5, WEIGHT_LOG2 = 120 };
+enum { PART_COLUMNS = 2048, ITEMS = 16, WORKERS = 4, LAUNCHES = 100, FORCED_PARTS = 5, WEIGHT_LOG2 = 120 };
 
 typedef struct {                 /* one map on its way to two */
     ir_unit *u;
