@@ -32,8 +32,7 @@ def mix(library, model, q, k, v):
 
 
 library, model, error = ctypes.CDLL(sys.argv[1]), ctypes.c_void_p(), Error()
-if library.attention_open(None, None, ctypes.byref(model), ctypes.byref(error)):
-    sys.exit(error.message.decode())
+if library.attention_open(None, None, ctypes.byref(model), ctypes.byref(error)): sys.exit(error.message.decode())
 q, k, v = (np.random.default_rng(n).standard_normal(shape, np.float32) for n, shape in enumerate([(16, 5), (16, 7), (7, 3)]))
 o = mix(library, model, q.T[:, ::-1], k.T, v)         # columns, backwards: NumPy copies nothing
 p = np.exp(q.T[:, ::-1] @ k / np.sqrt(16))
