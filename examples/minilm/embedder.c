@@ -32,6 +32,10 @@ static bool load(embedder *e, const embedder_options *o, attn_diagnostics *diagn
     module.target = o->target;
     /* By name: the last graph of the file would do, until somebody adds one. */
     module.graph = "embed";
+    /* What is usual: sentences are short. Any other size gives the same, less fast. */
+    const attn_dim usual[] = {{"B", EMBEDDER_BATCH}, {"S", 16}};
+    module.dims = usual;
+    module.n_dims = sizeof usual / sizeof *usual;
     model.weights = o->weights;
     return !attn_context_create(&context, diagnostics, &e->context) &&
            !attn_program_from_file(e->context, o->graph, diagnostics, &e->program) &&
