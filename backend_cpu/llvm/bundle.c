@@ -39,7 +39,8 @@ static bool parse(bundle *b, const char *text) {
     char *error = NULL;
     b->context = LLVMContextCreate();
     LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(text, strlen(text), "bundle");
-    if (failed(b, LLVMParseIRInContext(b->context, buffer, &b->module, &error) != 0, error)) return false;
+    const bool wrong = LLVMParseIRInContext(b->context, buffer, &b->module, &error) != 0;
+    if (failed(b, wrong, error)) return false;
     char *triple = LLVMGetTargetMachineTriple(b->machine);
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(b->machine);
     LLVMSetTarget(b->module, triple);
@@ -67,9 +68,11 @@ static bool make(bundle *b, const char *triple, const char *text, uint32_t n, co
     if (!machine_create(b, triple) || !parse(b, text)) return false;
     for (uint32_t k = 0; k < n; k++)
         if (!fill(b, &blobs[k])) return false;
-    if (failed(b, LLVMVerifyModule(b->module, LLVMReturnStatusAction, &error) != 0, error)) return false;
+    bool wrong = LLVMVerifyModule(b->module, LLVMReturnStatusAction, &error) != 0;
+    if (failed(b, wrong, error)) return false;
     error = NULL;
-    return !failed(b, LLVMTargetMachineEmitToMemoryBuffer(b->machine, b->module, LLVMObjectFile, &error, &b->object) != 0, error);
+    wrong = LLVMTargetMachineEmitToMemoryBuffer(b->machine, b->module, LLVMObjectFile, &error, &b->object) != 0;
+    return !failed(b, wrong, error);
 }
 
 /* The module before its context. */
