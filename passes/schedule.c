@@ -18,6 +18,12 @@ int32_t pass_axis_of(const ir_kernel *k, ir_var v) {
         if (k->axes[a].var == v) return (int32_t)a;
     return -1;
 }
+uint32_t pass_axes_of(const ir_kernel *k, uint8_t role) {
+    uint32_t bits = 0;
+    for (uint32_t a = 0; a < k->n_axes; a++)
+        if (k->axes[a].role == role) bits |= 1u << a;
+    return bits;
+}
 /* Stores whose order matters: several indices may go to one place, so items must not run side by side. */
 bool pass_serial(const ir_kernel *k) {
     for (uint32_t i = 0; i < k->n_stores; i++)

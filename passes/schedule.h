@@ -18,6 +18,7 @@ typedef struct {
 
 /* schedule.c */
 int32_t pass_axis_of(const ir_kernel *k, ir_var v);                             /* -1: a counter */
+uint32_t pass_axes_of(const ir_kernel *k, uint8_t role);                        /* as bits */
 bool pass_serial(const ir_kernel *k);                                           /* stores whose order matters */
 bool pass_over_dims(const pass_planner *p, ir_expr e);                          /* dims only: no axis, no table */
 bool pass_shapes(const pass_planner *p, uint32_t a, uint8_t roles);             /* does an extent of an axis with one of these roles depend on axis a? */

@@ -41,12 +41,6 @@ static uint32_t *reaches(const pass_planner *p) {
     }
     return bits;
 }
-static uint32_t axes_of(const ir_kernel *k, uint8_t role) {
-    uint32_t bits = 0;
-    for (uint32_t a = 0; a < k->n_axes; a++)
-        if (k->axes[a].role == role) bits |= 1u << a;
-    return bits;
-}
 
 /* ---- may it be */
 
@@ -66,7 +60,7 @@ static int32_t row_for_lanes(const pass_planner *p) {
 }
 /* A product for register tiles: its factors are one of the row and one of the column, summed over features that end alike for all pairs. */
 static bool is_product(const pass_planner *p, uint32_t *lets, const ir_let *l, int32_t row) {
-    const uint32_t columns = axes_of(p->k, IR_COL);
+    const uint32_t columns = pass_axes_of(p->k, IR_COL);
     return l->kind == IR_LET_TERM && l->a && ir_is_bool(p->u, l->where, true) && l->sweep == 0 && !(l->rank & (IR_VAL | IR_FEAT)) && l->rank & IR_COL &&
            pass_over_dims(p, pass_features(p, l)) && !(reach_of(p, lets, l->a) & columns) && !(reach_of(p, lets, l->b) >> row & 1);
 }
@@ -160,13 +154,13 @@ static ir_expr weight_place(pass_planner *p, uint32_t i) {
 }
 static void plan_acc(pass_planner *p, uint32_t *lets, uint32_t i, ir_let_schedule *s) {
     const ir_let *l = &p->k->lets[i];
-    const uint32_t values = axes_of(p->k, IR_VAL);
+    const uint32_t values = pass_axes_of(p->k, IR_VAL);
     s->lane_axis = best_of(p, l->b, values);
     s->lanes = IR_VAL;
     s->kept = true;
     s->at = take(p, ir_axis_count(p->k, IR_VAL), p->s->row_tile);
     s->weight_at = weight_place(p, i);
-    if (!in_place(p, l->b) && !(reach_of(p, lets, l->b) & axes_of(p->k, IR_ROW))) s->col_at = take(p, whole(p, ir_axis_count(p->k, IR_VAL)), p->s->col_block);
+    if (!in_place(p, l->b) && !(reach_of(p, lets, l->b) & pass_axes_of(p->k, IR_ROW))) s->col_at = take(p, whole(p, ir_axis_count(p->k, IR_VAL)), p->s->col_block);
 }
 static void plan_let(pass_planner *p, uint32_t *lets, uint32_t i) {
     const ir_let *l = &p->k->lets[i];
@@ -184,7 +178,7 @@ static void plan_let(pass_planner *p, uint32_t *lets, uint32_t i) {
 }
 /* Stores over values leave the lanes, unless rows are the neighbours there. */
 static void plan_stores(pass_planner *p) {
-    const uint32_t values = axes_of(p->k, IR_VAL);
+    const uint32_t values = pass_axes_of(p->k, IR_VAL);
     ir_expr most = ir_int(p->u, 0);
     p->s->out_axis = -1;
     for (uint32_t i = 0; i < p->k->n_stores && values; i++) {

@@ -147,12 +147,6 @@ static uint32_t chain(const ir_kernel *k, uint32_t of, uint32_t last) {
     }
     return bits;
 }
-static uint32_t axes_of(const ir_kernel *k, uint8_t role) {
-    uint32_t bits = 0;
-    for (uint32_t a = 0; a < k->n_axes; a++)
-        if (k->axes[a].role == role) bits |= 1u << a;
-    return bits;
-}
 static uint32_t features_of(const ir_kernel *k, const ir_let *l) {
     uint32_t bits = 0;
     for (uint32_t o = 0; o < l->n_over; o++) bits |= 1u << pass_axis_of(k, l->over[o]);
@@ -165,7 +159,7 @@ static ir_expr product_of(const ir_kernel *k, uint32_t bits) {
         if (bits >> a & 1) n = ir_mul(k->unit, n, k->axes[a].extent);
     return n;
 }
-uint32_t pass_contract_merged(const ir_kernel *k) { return chain(k, axes_of(k, IR_COL), last_of(axes_of(k, IR_COL))); }
+uint32_t pass_contract_merged(const ir_kernel *k) { return chain(k, pass_axes_of(k, IR_COL), last_of(pass_axes_of(k, IR_COL))); }
 ir_expr pass_contract_columns(const ir_kernel *k) { return product_of(k, pass_contract_merged(k)); }
 
 static void walk_as_one(pass_planner *p, uint32_t bits, int32_t last, ir_axis_walk how, int32_t tile) {
@@ -179,7 +173,7 @@ static uint32_t choose_rows(const pass_planner *p, int32_t *last) {
     double most = 0;
     for (uint32_t a = p->k->n_axes; a-- > 0;) {
         if (p->k->axes[a].role != IR_ROW || seen >> a & 1) continue;
-        const uint32_t bits = chain(p->k, axes_of(p->k, IR_ROW), a);
+        const uint32_t bits = chain(p->k, pass_axes_of(p->k, IR_ROW), a);
         const double size = pass_size(p->u, product_of(p->k, bits), p->representative);
         seen |= bits;
         if (best && size <= most) continue;
@@ -251,7 +245,7 @@ static void choose_tiles(pass_planner *p) {
     s->form = IR_CONTRACT;
     s->lanes = IR_COL;
     s->width = k->real == IR_TYPE_F64 ? p->target->lanes / 2 : p->target->lanes;
-    s->lane_axis = (int32_t)last_of(axes_of(k, IR_COL));
+    s->lane_axis = (int32_t)last_of(pass_axes_of(k, IR_COL));
     const uint32_t columns = pass_contract_merged(k), rows = choose_rows(p, &s->row_axis);
     const double n_columns = size_of(p, product_of(k, columns)), n_rows = size_of(p, product_of(k, rows));
     choose_micro(p);

@@ -135,14 +135,22 @@ static void walked(const walk *w, const ir_mask *m, cpu_val n, cpu_val lo, cpu_v
     LLVMPositionBuilderAtEnd(b, done);
 }
 
-/* A panel of few rows takes its columns in one run, all tested pair by pair: its code is small rather than fast. */
+/* Does a fold leave pairs out? */
+static bool guarded(const cpu_emitter *e) {
+    for (uint32_t i = 0; i < e->k->n_lets; i++)
+        if (e->k->lets[i].kind >= IR_LET_FOLD && !ir_is_bool(e->u, e->k->lets[i].where, true)) return true;
+    return false;
+}
+
+/* A panel of few rows takes its columns in one run, all tested pair by pair: its code is small rather than fast. So are those of a guard of which
+ * no mask tells more. */
 void cpu_attend_runs(cpu_panel *p, int32_t axis, cpu_span_of_columns *body) {
     cpu_emitter *e = p->e;
     const ir_mask *m = e->k->mask;
     const walk w = {p, axis, body};
     cpu_val n = most(e, cpu_extent(e, axis), cpu_int(e, 0)), lo, hi, yes = LLVMConstInt(e->i1, 1, false), no = LLVMConstInt(e->i1, 0, false);
     if (!m || !m->lo[axis]) {
-        body(p, axis, cpu_int(e, 0), n, m ? no : yes);
+        body(p, axis, cpu_int(e, 0), n, guarded(e) ? no : yes);
         return;
     }
     bind_rows(p, m);
