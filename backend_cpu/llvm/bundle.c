@@ -31,7 +31,9 @@ static bool machine_create(bundle *b, const char *triple) {
     LLVMTargetRef t = NULL;
     const bool found = cpu_find_target(triple, &t, &error);
     if (found) b->machine = LLVMCreateTargetMachine(t, triple, "generic", "", LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
-    return !failed(b, !found, error) && (b->machine || !failed(b, true, NULL));
+    if (failed(b, !found, error)) return false;
+    if (!b->machine) snprintf(b->wrong, sizeof b->wrong, "no target machine");
+    return b->machine != NULL;
 }
 
 /* The parser takes the buffer in any case. */

@@ -46,7 +46,7 @@ static int files(void) {
     return n;
 }
 
-typedef enum { MODULE, CODE } wish;
+typedef enum { MODULE, CODE, OBJECT } wish;
 
 /* Returns the number of calls; *refused: whether the n-th was among them. */
 static long compile(long n, wish what, const char *cache, bool *refused) {
@@ -64,7 +64,9 @@ static long compile(long n, wish what, const char *cache, bool *refused) {
     assert_int_equal(attn_context_create(&o, said, &context), ATTN_OK);
     assert_int_equal(attn_program_from_text(context, "refused.attn", source, sizeof source - 1, said, &program), ATTN_OK);
     begin(n);
-    attn_status status = what == MODULE ? attn_module_create(context, program, NULL, said, &module) : attn_program_emit(context, program, NULL, "cpu", said, &text);
+    char path[300];
+    snprintf(path, sizeof path, "%s/refused.o", folder);
+    attn_status status = what == OBJECT ? attn_program_build(context, program, NULL, path, said) : what == MODULE ? attn_module_create(context, program, NULL, said, &module) : attn_program_emit(context, program, NULL, "cpu", said, &text);
     long calls = end(&name);
     *refused = *name;
     /* A target that is asked for a second time, after all targets are there, may be found then. */
@@ -76,6 +78,13 @@ static long compile(long n, wish what, const char *cache, bool *refused) {
         if (!strstr(d.message, strcmp(name, "LLVMCreateTargetMachine") ? name : "no target machine")) fail_msg("%s: %s", name, d.message);
         assert_true(!module && !text);
     } else assert_int_equal(status, ATTN_OK);
+    if (what == OBJECT) {
+        assert_int_equal(files(), status == ATTN_OK ? 2 : 0);     /* and its header */
+        snprintf(path, sizeof path, "%s/refused.h", folder);
+        if (status == ATTN_OK) assert_int_equal(unlink(path), 0);
+        snprintf(path, sizeof path, "%s/refused.o", folder);
+        if (status == ATTN_OK) assert_int_equal(unlink(path), 0);
+    }
     attn_text_destroy(context, text);
     attn_module_destroy(module);
     attn_program_destroy(program);
@@ -119,7 +128,15 @@ static void test_texts(void **state) {
     for (long n = 1; refused; n++) compile(n, CODE, NULL, &refused);
 }
 
+/* An object, which holds functions beside the kernels; nothing is written if it fails. */
+static void test_objects(void **state) {
+    bool refused = true;
+    (void)state;
+    for (long n = 1; refused; n++) compile(n, OBJECT, NULL, &refused);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_modules), cmocka_unit_test(test_cache), cmocka_unit_test(test_texts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_modules), cmocka_unit_test(test_cache), cmocka_unit_test(test_texts),
+                                      cmocka_unit_test(test_objects)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

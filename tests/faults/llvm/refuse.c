@@ -45,6 +45,16 @@ static bool refuse(const char *name) {
     }
 
 WRAPPED(LLVMGetTargetFromTriple, (const char *triple, LLVMTargetRef *out, char **text), (triple, out, text), text)
+/* The real one takes the buffer in any case. */
+LLVMBool __real_LLVMParseIRInContext(LLVMContextRef context, LLVMMemoryBufferRef buffer, LLVMModuleRef *out, char **text);
+LLVMBool __wrap_LLVMParseIRInContext(LLVMContextRef context, LLVMMemoryBufferRef buffer, LLVMModuleRef *out, char **text);
+LLVMBool __wrap_LLVMParseIRInContext(LLVMContextRef context, LLVMMemoryBufferRef buffer, LLVMModuleRef *out, char **text) {
+    if (!refuse("LLVMParseIRInContext")) return __real_LLVMParseIRInContext(context, buffer, out, text);
+    LLVMDisposeMemoryBuffer(buffer);
+    *text = LLVMCreateMessage("LLVMParseIRInContext is refused");
+    return 1;
+}
+
 WRAPPED(LLVMVerifyModule, (LLVMModuleRef module, LLVMVerifierFailureAction action, char **text), (module, action, text), text)
 WRAPPED(LLVMTargetMachineEmitToMemoryBuffer, (LLVMTargetMachineRef machine, LLVMModuleRef module, LLVMCodeGenFileType type, char **text, LLVMMemoryBufferRef *out),
         (machine, module, type, text, out), text)
