@@ -6,6 +6,7 @@
  */
 #include <string.h>
 #include "build.h"
+#include "sizes.h"
 #ifdef ATTN_WITH_CPU
 #include "cpu.h"
 #endif
@@ -302,6 +303,7 @@ static attn_status build(api_call *call, void *args) {
     if (levels_wrong(b, kinds[k].text)) return api_argument(call, levels_wrong(b, kinds[k].text));
     if (!b->program->n_graphs) return api_argument(call, "the program has no graph");
     if (b->options->graph && !api_graph_find(b->program, b->options->graph)) return api_unknown_graph(call, b->program, b->options->graph), ATTN_ERROR_ARGUMENT;
+    if (!drv_dims_of_program(call, b->program, b->options->graph, b->options->dims, b->options->n_dims)) return api_status(call);
     return kinds[k].build(b) ? ATTN_OK : api_status(call);
 }
 

@@ -5,6 +5,7 @@
 #include <time.h>
 #include "api.h"
 #include "encode.h"
+#include "sizes.h"
 
 typedef struct {
     attn_context *context;
@@ -22,8 +23,8 @@ static double now(void) {
 
 /* ---- passes */
 
-/* Sizes that costs are judged at, by ir_dim; 0 leaves the choice to the cost model. Names that the graph does not have are no mistake here:
- * the same list is given to every graph of the file. */
+/* Sizes that costs are judged at, by ir_dim; 0 leaves the choice to the cost model. Names that the graph does not have belong to
+ * other graphs of the file: one list is given to all. */
 static int64_t *representative(base_arena *arena, const ir_unit *u, const attn_dim *dims, size_t n_dims) {
     int64_t *at = BASE_ARRAY(arena, u->dim.n + 1, int64_t);
     for (uint32_t dim = 1; dim < u->dim.n; dim++)
@@ -224,6 +225,7 @@ static bool compile_graphs(api_call *call, attn_module *m, const attn_module_opt
     m->contract.graphs = graphs;
     m->contract.sources = sources_of(m, p->diags);
     if (o->graph && !api_graph_find(p, o->graph)) return api_unknown_graph(call, p, o->graph);
+    if (!drv_dims_of_program(call, p, o->graph, o->dims, o->n_dims)) return false;
     for (uint32_t k = 0; k < p->n_graphs; k++) {
         if (o->graph && &p->graphs[k] != api_graph_find(p, o->graph)) continue;
         uint32_t at = m->contract.n_graphs++;

@@ -62,7 +62,7 @@ static bool scalar_from_dims(api_call *call, const attn_run_options *o, const rt
 bool drv_arguments(api_call *call, const rt_graph *e, const attn_run_options *o, const rt_array *params, rt_array *tensors) {
     bool fine = known_names(call, e, RT_TENSOR_INPUT, "input", o->inputs, o->n_inputs);
     fine &= known_names(call, e, RT_TENSOR_OUTPUT, "output", o->outputs, o->n_outputs);
-    fine &= drv_dims_known(call, e, o->dims, o->n_dims);
+    fine &= drv_dims_known(call, e, 1, o->dims, o->n_dims);
     for (uint32_t k = 0; k < e->n_tensors; k++) {
         const rt_tensor_info *info = &e->tensors[k];
         const rt_array *a = info->kind == RT_TENSOR_INPUT ? find_input(o, info->name) : NULL;

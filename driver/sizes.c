@@ -74,27 +74,48 @@ static int64_t fallback(const ir_graph *g, uint32_t dim) {
     return least > SMALL ? least : SMALL;
 }
 
-/* For messages: what could have been named. */
-static const char *names_of_dims(base_arena *arena, const rt_graph *e) {
+static bool has_dim(const rt_graph *e, const char *name) {
+    for (uint32_t i = 0; i < e->n_dims; i++)
+        if (!strcmp(name, e->dim_names[i])) return true;
+    return false;
+}
+static bool some_has_dim(const rt_graph *graphs, uint32_t n, const char *name) {
+    for (uint32_t k = 0; k < n; k++)
+        if (has_dim(&graphs[k], name)) return true;
+    return false;
+}
+
+/* For messages: what could have been named, each once. */
+static const char *names_of_dims(base_arena *arena, const rt_graph *graphs, uint32_t n) {
     base_text names;
     base_text_init(&names, arena);
-    for (uint32_t k = 0; k < e->n_dims; k++) base_text_add(&names, "%s%s", k ? ", " : "", e->dim_names[k]);
+    for (uint32_t g = 0; g < n; g++)
+        for (uint32_t k = 0; k < graphs[g].n_dims; k++)
+            if (!some_has_dim(graphs, g, graphs[g].dim_names[k])) base_text_add(&names, "%s%s", names.n ? ", " : "", graphs[g].dim_names[k]);
     return names.n ? names.at : "none";
 }
 
-/* Every name is one of the graph's, and no size is negative: a slip of the pen in a name would otherwise pass without a word. */
-bool drv_dims_known(api_call *call, const rt_graph *e, const attn_dim *dims, size_t n) {
+/* Every name is one of the graphs', and no size is negative: a slip of the pen in a name would otherwise pass without a word. */
+bool drv_dims_known(api_call *call, const rt_graph *graphs, uint32_t n_graphs, const attn_dim *dims, size_t n) {
+    const char *who = n_graphs == 1 ? base_printf(call->diags->arena, "graph %s", graphs->name) : "the program";
     bool fine = true;
     for (size_t k = 0; k < n; k++) {
         const char *name = dims[k].name ? dims[k].name : "";
-        bool found = false;
-        for (uint32_t i = 0; i < e->n_dims; i++) found |= !strcmp(name, e->dim_names[i]);
+        const bool found = some_has_dim(graphs, n_graphs, name);
         /* All that are wrong are reported, not the first alone. */
-        if (!found) base_report(call->diags, BASE_MSG_DIM_UNKNOWN, (base_span){0, 0, 0}, e->name, name)->expected = names_of_dims(call->diags->arena, e);
+        if (!found) base_report(call->diags, BASE_MSG_DIM_UNKNOWN, (base_span){0, 0, 0}, who, name)->expected = names_of_dims(call->diags->arena, graphs, n_graphs);
         else if (dims[k].value < 0) base_report(call->diags, BASE_MSG_DIM_NEGATIVE, (base_span){0, 0, 0}, name, (long long)dims[k].value);
         fine &= found && dims[k].value >= 0;
     }
     return fine;
+}
+
+/* The same for what a module or a file is made of: each name is one of the graph's, or of any graph's where all are compiled. */
+bool drv_dims_of_program(api_call *call, const attn_program *program, const char *graph, const attn_dim *dims, size_t n) {
+    if (graph) return drv_dims_known(call, &api_graph_find(program, graph)->signature, 1, dims, n);
+    rt_graph *all = BASE_ARRAY(call->scratch, program->n_graphs, rt_graph);
+    for (uint32_t k = 0; k < program->n_graphs; k++) all[k] = program->graphs[k].signature;
+    return drv_dims_known(call, all, program->n_graphs, dims, n);
 }
 
 /* Dimensions first, given or guessed; then the binding program is run with no tensor known, which computes all slots that follow from them. */
@@ -102,7 +123,7 @@ bool drv_sizes(api_call *call, const attn_program *program, const api_graph *g, 
     const rt_graph *e = &g->signature;
     out->at = BASE_ARRAY(call->scratch, e->n_slots, int64_t);
     out->known = BASE_ARRAY(call->scratch, e->n_slots, bool);
-    if (!drv_dims_known(call, e, dims, n_dims)) return false;
+    if (!drv_dims_known(call, e, 1, dims, n_dims)) return false;
     for (uint32_t k = 0; k < e->n_dims; k++) {
         bool known = given(dims, n_dims, e->dim_names[k], &out->at[k]);
         /* In this order: what the caller names, what the file is tried with, what the facts allow. */

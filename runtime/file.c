@@ -1,11 +1,14 @@
 /* Whole files. Small ones are read, large ones are mapped, so that what nobody looks at is not read at all. A mapped file that somebody cuts short
- * ends the process when its missing part is read, which is why small ones, where mapping gains nothing, are never mapped. Only regular ones are read: a pipe or a device could keep a reader waiting. A file that is written appears under its
- * name when it, and all that are written with it, are complete: it is written beside it and renamed. What is no regular file (/dev/null,
- * /dev/stdout) is written directly.
+ * ends the process when its missing part is read, which is why small ones, where mapping gains nothing, are never mapped. Only regular ones are
+ * read: a pipe or a device could keep a reader waiting. A file that is written appears under its name when it, and all that are written with it,
+ * are complete: it is written beside it and renamed, with the mode of the one that was there, and beside what a link leads to. What is no regular
+ * file (/dev/null, /dev/stdout) is written directly.
  * errno becomes a text and a diagnostic here and nowhere else.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -116,15 +119,29 @@ static bool write_all(int fd, const rt_bytes *parts, size_t n_parts) {
 
 typedef struct {
     const rt_output *out;
+    const char *path;                /* of the file itself, where out->path is a link to it */
+    mode_t mode;                     /* of the file that has the name, which the new one keeps; 0: there is none */
     char *staged, *before;           /* "", or names beside the path: of the file to be renamed, and of the one that had the name */
     size_t room;                     /* of both */
     bool special, appeared;
 } staging;
 
-/* A path that does not exist is nothing special: it becomes a regular file. */
-static bool is_special(const char *path) {
+enum { SUFFIX = 48 };                /* room for ".PID.ATTEMPT.part", or .old */
+
+/* A path that does not exist is nothing special: it becomes a regular file. So does a link to nothing, which is replaced. */
+static staging staging_of(const rt_output *out, base_arena *arena) {
+    staging s = {.out = out, .path = out->path};
     struct stat st;
-    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    char *real = base_alloc(arena, PATH_MAX);
+    if (stat(out->path, &st) == 0) {
+        s.special = !S_ISREG(st.st_mode);
+        s.mode = st.st_mode & 0777;
+        if (!s.special && realpath(out->path, real)) s.path = real;
+    }
+    s.room = strlen(s.path) + SUFFIX;
+    s.staged = base_alloc(arena, s.room);
+    s.before = base_alloc(arena, s.room);
+    return s;
 }
 
 /* A name beside `path` that did not exist. */
@@ -151,8 +168,10 @@ static bool fill(int fd, const rt_output *out, bool keep) {
 
 /* A name that was made stays in `staged` also if writing fails, so that the caller removes it. */
 static bool stage(staging *s) {
-    int fd = open_beside(s->out->path, s->staged, s->room);
+    int fd = open_beside(s->path, s->staged, s->room);
     if (fd < 0) s->staged[0] = 0;
+    /* Where a file system knows no modes, what the file says matters more than who may read it. */
+    if (fd >= 0 && s->mode && fchmod(fd, s->mode) && errno != EPERM && errno != ENOTSUP) return close(fd), false;
     return fd >= 0 && fill(fd, s->out, true);
 }
 
@@ -164,8 +183,8 @@ static bool write_special(const staging *s) {
 /* A second name for the file that is there, so that it can come back. Where a file system has no second names it is done without. */
 static bool keep_before(staging *s) {
     for (unsigned attempt = 0; attempt < 1000; attempt++) {
-        snprintf(s->before, s->room, "%s.%ld.%u.old", s->out->path, (long)getpid(), attempt);
-        if (link(s->out->path, s->before) == 0) return true;
+        snprintf(s->before, s->room, "%s.%ld.%u.old", s->path, (long)getpid(), attempt);
+        if (link(s->path, s->before) == 0) return true;
         if (errno != EEXIST) break;
     }
     s->before[0] = 0;
@@ -173,7 +192,7 @@ static bool keep_before(staging *s) {
 }
 
 static bool appear(staging *s) {
-    if (rename(s->staged, s->out->path)) return false;
+    if (rename(s->staged, s->path)) return false;
     s->staged[0] = 0;
     s->appeared = true;
     return true;
@@ -181,8 +200,8 @@ static bool appear(staging *s) {
 
 /* Another file could not appear: what had the name gets it back, and what had no name loses it. */
 static void disappear(staging *s) {
-    if (!s->before[0]) unlink(s->out->path);
-    else if (rename(s->before, s->out->path) == 0) s->before[0] = 0;
+    if (!s->before[0]) unlink(s->path);
+    else if (rename(s->before, s->path) == 0) s->before[0] = 0;
 }
 
 /* The files one after the other, through what can fail most first. The number of the one that failed, or n. */
@@ -201,13 +220,8 @@ static size_t write_staged(staging *list, size_t n) {
 
 /* Memory is taken before the first file exists and again when no unfinished one is left, so that none stays behind if there is none. */
 bool rt_files_write(const rt_output *files, size_t n, base_arena *arena, base_diags *diags) {
-    /* Room for ".PID.ATTEMPT.part", or .old. */
-    enum { SUFFIX = 48 };
     staging *list = base_alloc_array(arena, n, sizeof *list);
-    for (size_t k = 0; k < n; k++) {
-        size_t room = strlen(files[k].path) + SUFFIX;
-        list[k] = (staging){&files[k], base_alloc(arena, room), base_alloc(arena, room), room, is_special(files[k].path), false};
-    }
+    for (size_t k = 0; k < n; k++) list[k] = staging_of(&files[k], arena);
     size_t failed = write_staged(list, n);
     int error = errno;
     for (size_t k = 0; k < n; k++) {

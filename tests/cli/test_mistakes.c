@@ -45,6 +45,9 @@ static void test_names(void **state) {
     expect(2, "has no output 'zz'\n  expected: o, l", RUN "q=q.npy --out zz=z.npy");
     expect(2, "E0957", RUN "q=q.npy --dims Z=3");
     expect(2, "expected: S, D, T", RUN "q=q.npy --dims Z=3");
+    expect(2, "E0957: the program has no dimension 'Z'\n  expected: ", "$A build a.attn -o z.so --dims Z=3");
+    expect(2, "E0957: graph att has no dimension 'Z'\n  expected: S, D, T", "$A build a.attn --graph att -o z.ll --dims Z=3");
+    assert_false(shell_exists("z.so") || shell_exists("z.ll"));
     expect(2, "expected: eval, cpu", RUN "q=q.npy --target gpu");
     expect(2, "expected: frontend, simplify", "$A ir a.attn --after nothing");
     expect(2, "E0951", "$A ir a.attn --target eval");

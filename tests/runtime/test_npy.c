@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "rt.h"
@@ -178,6 +179,28 @@ static void failing_files_are_reported(void **state) {
     assert_string_equal(w->diags->first->text, "cannot read '/nowhere/x': No such file or directory");
 }
 
+/* A file that is written again keeps its mode, and a link goes on leading to it. */
+static void what_is_there_stays_what_it_is(void **state) {
+    world *w = *state;
+    char path[] = "/tmp/attn_npy_XXXXXX", link_to[sizeof path + 5];
+    close(mkstemp(path));
+    snprintf(link_to, sizeof link_to, "%s.link", path);
+    assert_int_equal(symlink(path, link_to), 0);
+    assert_int_equal(chmod(path, 0640), 0);
+    rt_array a;
+    int64_t dim = 6;
+    rt_array_dense(&a, RT_F32, 1, &dim, (void *)six);
+    assert_true(writes(w, link_to, &a));
+    struct stat st;
+    assert_int_equal(lstat(link_to, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0640);
+    assert_true(st.st_size > (off_t)sizeof six);
+    unlink(link_to);
+    unlink(path);
+}
+
 static void strides_are_packed(void **state) {
     (void)state;
     const int32_t from[] = {0, 1, 2, 3, 4, 5};
@@ -210,6 +233,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(reads_versions_and_orders), TEST(reads_types_and_ranks),      TEST(refuses_hostile_headers), TEST(survives_damage),
         TEST(writes_what_it_reads),      TEST(failing_files_are_reported), TEST(strides_are_packed),
+        TEST(what_is_there_stays_what_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
