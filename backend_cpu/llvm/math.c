@@ -73,12 +73,18 @@ static cpu_val scale(const fp *f, cpu_val p, cpu_val n) {
     cpu_val second = number(f, LLVMBuildShl(b, LLVMBuildAdd(b, rest, bias, ""), shift, ""));
     return mul(f, mul(f, p, first), second);
 }
-/* AVX-512 multiplies by a power of two in one step, rounding as it must at both ends. NULL: this target, or this shape, has no instruction for it. */
-static cpu_val scale_at_once(const fp *f, cpu_val p, cpu_val n) {
-    LLVMTypeRef t = LLVMTypeOf(p);
-    if (LLVMGetTypeKind(t) != LLVMVectorTypeKind || LLVMGetVectorSize(t) != (f->wide ? 8 : 16) || !strstr(f->e->target->features, "+avx512f")) return NULL;
-    cpu_val args[] = {p, n, p, LLVMConstAllOnes(LLVMIntTypeInContext(f->e->c, f->wide ? 8 : 16)), LLVMConstInt(f->e->i32, 4, false)};    /* all lanes; round as ever */
-    return cpu_call(f->e, f->wide ? "llvm.x86.avx512.mask.scalef.pd.512" : "llvm.x86.avx512.mask.scalef.ps.512", NULL, 5, args);
+/* A vector as long as AVX-512's registers, on a target that has the instructions. */
+static bool is_zmm(const fp *f, const char *feature) {
+    return LLVMGetTypeKind(f->real) == LLVMVectorTypeKind && LLVMGetVectorSize(f->real) == (f->wide ? 8 : 16) && strstr(f->e->target->features, feature);
+}
+/* The other operands of such an instruction: all lanes; round as ever. */
+static cpu_val zmm_call(const fp *f, const char *intrinsic, cpu_val a, cpu_val b, cpu_val passed) {
+    cpu_val args[] = {a, b, passed, LLVMConstAllOnes(LLVMIntTypeInContext(f->e->c, f->wide ? 8 : 16)), LLVMConstInt(f->e->i32, 4, false)};
+    return cpu_call(f->e, intrinsic, NULL, 5, args);
+}
+/* p * 2^floor(n) in one step, rounding as it must at both ends. */
+static cpu_val scalef(const fp *f, cpu_val p, cpu_val n) {
+    return zmm_call(f, f->wide ? "llvm.x86.avx512.mask.scalef.pd.512" : "llvm.x86.avx512.mask.scalef.ps.512", p, n, p);
 }
 /* Comparisons with NaN are false, so neither bound is picked for it. */
 static cpu_val clamp(const fp *f, cpu_val x, double lo, double hi) {      /* NaN stays */
@@ -86,19 +92,30 @@ static cpu_val clamp(const fp *f, cpu_val x, double lo, double hi) {      /* NaN
     return pick(f, less(f, real(f, hi), x), real(f, hi), x);
 }
 
+/* 2^x = 2^floor(x) * 2^r. Nothing is clamped: r is 0 for an infinite x, and what is too large for an exponent becomes inf or 0 in the last step. */
+static cpu_val exp2_zmm(const fp *f, cpu_val x) {
+    static const double single[] = {0.00020817915043540742, 0.0012692166069140853, 0.009652195056014735, 0.05549602356402293, 0.24022720418109816, 0.6931471708649766, 1.0};
+    static const double wide[] = {3.5440421858907e-11, 4.175052805899359e-10, 7.09679519777704e-09, 1.017401785226927e-07, 1.3215746344148444e-06,
+                                  1.5252722792813224e-05, 0.0001540353070023987, 0.001333355814101557, 0.009618129107684748, 0.05550410866481856,
+                                  0.24022650695910078, 0.6931471805599453, 1.0};
+    enum { FLOOR = 9 };          /* what is left of x above the whole number below it, exactly */
+    cpu_val r = zmm_call(f, f->wide ? "llvm.x86.avx512.mask.reduce.pd.512" : "llvm.x86.avx512.mask.reduce.ps.512", x, LLVMConstInt(f->e->i32, FLOOR, false), x);
+    return scalef(f, f->wide ? POLY(f, r, wide) : POLY(f, r, single), x);
+}
 /* 2^x = 2^n * 2^r, n the nearest integer, for x between the exponents of the type. */
 static cpu_val exp2_within(const fp *f, cpu_val x) {
+    if (is_zmm(f, "+avx512dq")) return exp2_zmm(f, x);
     static const double single[] = {0.0001546144469856913, 0.0013400428177615838, 0.009618056678524637, 0.05550327226670302, 0.24022650922288757, 0.6931472067028326, 1.0};
     static const double wide[] = {2.5733568308756892e-11, 4.456675341049206e-10, 7.054894386348348e-09, 1.0178051192960649e-07, 1.3215486815999978e-06,
                                   1.5252733856293466e-05, 0.00015403530393362755, 0.0013333558146390353, 0.009618129107628484, 0.0555041086648217,
                                   0.24022650695910072, 0.6931471805599453, 1.0};
-    cpu_val low, n = nearest(f, x, &low), r = sub(f, x, n), p = f->wide ? POLY(f, r, wide) : POLY(f, r, single), y = scale_at_once(f, p, n);
-    return y ? y : scale(f, p, low);
+    cpu_val low, n = nearest(f, x, &low), r = sub(f, x, n), p = f->wide ? POLY(f, r, wide) : POLY(f, r, single);
+    return scale(f, p, low);
 }
 /* The clamp keeps n within what `scale` takes, and its ends already give 0 and inf. */
 cpu_val cpu_exp2(cpu_emitter *e, cpu_val x) {
     const fp f = fp_of(e, x);
-    return exp2_within(&f, f.wide ? clamp(&f, x, -1080, 1025) : clamp(&f, x, -152, 129));
+    return is_zmm(&f, "+avx512dq") ? exp2_zmm(&f, x) : exp2_within(&f, f.wide ? clamp(&f, x, -1080, 1025) : clamp(&f, x, -152, 129));
 }
 
 /* e^x = 2^n * e^r with r = x - n ln 2, ln 2 in two parts. */
@@ -112,8 +129,8 @@ cpu_val cpu_exp(cpu_emitter *e, cpu_val x) {
     cpu_val n = nearest(&f, mul(&f, x, real(&f, 1.4426950408889634)), &low);
     cpu_val r = fma_(&f, n, real(&f, f.wide ? -0x1.62e42feep-1 : -0x1.62e400p-1), x);
     r = fma_(&f, n, real(&f, f.wide ? -0x1.a39ef35793c76p-33 : -0x1.7f7d1cp-20), r);
-    cpu_val p = f.wide ? POLY(&f, r, wide) : POLY(&f, r, single), y = scale_at_once(&f, p, n);
-    return y ? y : scale(&f, p, low);
+    cpu_val p = f.wide ? POLY(&f, r, wide) : POLY(&f, r, single);
+    return is_zmm(&f, "+avx512f") ? scalef(&f, p, n) : scale(&f, p, low);
 }
 
 /* ---- log2, log: x = m * 2^n with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh((m - 1) / (m + 1)) */
@@ -170,9 +187,8 @@ static cpu_val tanh_small(const fp *f, cpu_val x) {
 }
 /* 2 / x for x from 1 to 2^30. AVX-512 guesses 14 bits, which one step of Newton's doubles; a division takes as long as all the rest. */
 static cpu_val two_over(const fp *f, cpu_val x) {
-    LLVMTypeRef t = LLVMTypeOf(x);
-    if (f->wide || LLVMGetTypeKind(t) != LLVMVectorTypeKind || LLVMGetVectorSize(t) != 16 || !strstr(f->e->target->features, "+avx512f")) return over(f, real(f, 2), x);
-    cpu_val args[] = {x, LLVMConstNull(t), LLVMConstAllOnes(LLVMIntTypeInContext(f->e->c, 16))};
+    if (f->wide || !is_zmm(f, "+avx512f")) return over(f, real(f, 2), x);
+    cpu_val args[] = {x, LLVMConstNull(f->real), LLVMConstAllOnes(LLVMIntTypeInContext(f->e->c, 16))};
     cpu_val r = cpu_call(f->e, "llvm.x86.avx512.rcp14.ps.512", NULL, 3, args);
     r = add(f, r, r);
     return mul(f, r, fma_(f, mul(f, LLVMBuildFNeg(f->e->b, x, ""), real(f, 0.5)), r, real(f, 2)));
