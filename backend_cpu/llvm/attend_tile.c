@@ -24,7 +24,7 @@ static cpu_val least(cpu_emitter *e, cpu_val a, cpu_val b) {
 
 /* ---- turning: squares of as many rows as a vector has lanes, in registers. Eight lanes at most: squares of sixteen need three times the code */
 
-enum { WIDEST = 8, CACHE_LINE = 64, LINES_AHEAD = 12 };
+enum { WIDEST = 8, CACHE_LINE = 64 };
 /* Round s exchanges, between vectors s apart, the lanes that are s apart; after all rounds lane j of vector i is lane i of vector j. */
 static void turn_square(cpu_emitter *e, cpu_val *v, int32_t w) {
     for (int32_t s = 1; s < w; s *= 2)
@@ -51,8 +51,7 @@ static cpu_val load_line(cpu_emitter *e, const turning *t, cpu_val *arg, cpu_val
     cpu_val row = offset ? LLVMBuildAdd(e->b, i, cpu_int(e, offset), "") : i, last = LLVMBuildSub(e->b, arg[2], cpu_int(e, 1), "");
     LLVMTypeRef element = t->bytes ? e->i8 : e->real, lanes = e->real == e->f64 ? e->i64 : e->i32;
     if (!t->edge) return LLVMBuildLoad2(e->b, LLVMVectorType(e->real, (unsigned)w), line(e, arg[0], arg[1], row, j, element), "");
-    cpu_val tail = e->tail, at = line(e, arg[0], arg[1], least(e, row, last), j, element), ahead = cpu_int(e, LINES_AHEAD * CACHE_LINE);
-    cpu_prefetch_at(e, cpu_at(e, at, ahead, e->i8));
+    cpu_val tail = e->tail, at = line(e, arg[0], arg[1], least(e, row, last), j, element);
     cpu_val left = LLVMBuildTrunc(e->b, least(e, LLVMBuildSub(e->b, arg[5], j, ""), cpu_int(e, w)), e->i32, "");
     e->tail = LLVMBuildICmp(e->b, LLVMIntSLT, cpu_iota(e, e->i32, w), cpu_splat(e, left, w), "tail");
     cpu_val v = cpu_load(e, element, at, w);
@@ -125,6 +124,28 @@ cpu_val cpu_pair_here(cpu_panel *p, uint32_t i, cpu_val col, int32_t vector) {
     v = LLVMBuildBitCast(e->b, v, bits, "");
     if (dtype == IR_TYPE_BOOL) return LLVMBuildICmp(e->b, LLVMIntNE, v, LLVMConstNull(bits), "");
     return dtype == IR_TYPE_I32 ? LLVMBuildSExt(e->b, v, wide, "") : v;
+}
+
+/* A tile's share of the lines that the next block wants of a read of pairs: a product has room for the requests, and turning would wait for all of them
+ * at once. Line n of the block is one of row n % rows; further columns come after all rows. */
+static void ask_for_pair(cpu_panel *p, uint32_t i, cpu_val first) {
+    cpu_emitter *e = p->e;
+    const int32_t each = CACHE_LINE / (int32_t)ir_dtypes[pair_type(p, i)].bytes, rows = e->s->row_tile, share = (e->s->micro_rows * rows + each - 1) / each;
+    cpu_scope_push(e, 0);
+    cpu_bind(e, e->s->lane_axis, p->row0);
+    cpu_bind(e, e->block_axis, e->block_hi);
+    cpu_val base = cpu_read_at(e, pair(p, i)->read), step = cpu_expr(e, ir_kernel_access(e->k, pair(p, i)->read)->step[e->s->lane_axis]);
+    LLVMTypeRef element = LLVMIntTypeInContext(e->c, 8u * ir_dtypes[pair_type(p, i)].bytes);
+    cpu_val tile_number = LLVMBuildUDiv(e->b, LLVMBuildSub(e->b, first, e->block_lo, ""), cpu_int(e, e->s->micro_rows), "");
+    cpu_val from = LLVMBuildMul(e->b, tile_number, cpu_int(e, share), "");
+    cpu_loop l = cpu_loop_begin(e, from, LLVMBuildAdd(e->b, from, cpu_int(e, share), ""), 1, "ask");
+    cpu_val row = LLVMBuildMul(e->b, LLVMBuildURem(e->b, l.index, cpu_int(e, rows), ""), step, "");
+    cpu_val col = LLVMBuildMul(e->b, LLVMBuildUDiv(e->b, l.index, cpu_int(e, rows), ""), cpu_int(e, each), "");
+    cpu_prefetch_at(e, cpu_at(e, base, LLVMBuildAdd(e->b, row, col, ""), element));
+    cpu_loop_end(e, &l);
+    cpu_unbind(e, e->block_axis);
+    cpu_unbind(e, e->s->lane_axis);
+    cpu_scope_pop(e);
 }
 
 /* ---- load_row: Q^T */
@@ -268,6 +289,7 @@ void cpu_scores(cpu_panel *p, uint32_t k) {
     cpu_val zero = cpu_splat(e, cpu_real(e, 0), e->s->width);
     cpu_loop l = cpu_loop_begin(e, e->block_lo, e->block_hi, e->s->micro_rows, "tile");
     cpu_scope_push(e, 0);
+    for (uint32_t i = 0; i < e->s->n_pairs; i++) ask_for_pair(p, i, l.index);
     place_tile(&t, l.index, e->block_hi);
     for (int32_t m = 0; m < height(&t); m++)
         for (int32_t j = 0; j < p->vectors; j++) t.sum[m][j] = cpu_slot_of(e, zero, "score");
