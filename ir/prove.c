@@ -12,10 +12,12 @@
 
 /* STEPS: searches in one proof, in all; DEPTH: one below the other. They only bound time: what they cut off is "not proved". */
 enum { STEPS = 60, FACTS_IN_A_PROOF = 3, DEPTH = 24 };
+typedef struct { uint64_t hash; uint32_t depth, facts; } claim;     /* hash of a polynomial, and what was open when it was searched */
 typedef struct {
     ir_unit *u;
     uint32_t steps, depth, facts;    /* searches that may still be started; calls of search and of by_facts that are open now */
     ir_set vars;                 /* they have a value, so their extents are at least 1 */
+    claim failed[STEPS]; uint32_t n_failed;      /* claims that are being searched, or were in vain */
 } proof;
 
 /* p >= 0, proved; false says nothing. Everything below comes back to it with what is left to prove. */
@@ -192,6 +194,25 @@ static bool stands_alone(const ir_unit *u, const ir_terms *p, ir_expr atom) {
     return true;
 }
 
+/* Nothing is known of an element of a table but its type, if no extent of a variable is one: its ends are all there is to try, unless it occurs
+ * inside another atom, which might be taken apart. */
+static bool is_opaque(const proof *w, const ir_terms *p, ir_expr atom) {
+    const ir_unit *u = w->u;
+    if (!ir_is(u, atom, IR_READ)) return false;
+    for (uint32_t k = 0; k < p->n; k++) {
+        ir_expr atoms[IR_ATOMS];
+        const uint32_t n = ir_atoms_of(u, p->at[k].monomial, atoms);
+        uint32_t times = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            times += atoms[i] == atom;
+            if (times > 1 || !(ir_is(u, atoms[i], IR_READ) || ir_is(u, atoms[i], IR_DIM) || ir_is(u, atoms[i], IR_VAR))) return false;
+        }
+    }
+    for (uint32_t k = 0; k < ir_set_size(u, w->vars); k++)
+        if (ir_has_op(u, ir_extent(u, ir_set_at(u, w->vars, k)), IR_READ)) return false;
+    return true;
+}
+
 /* ---- facts */
 
 /* p - k*m*f for the k and m that cancel one negative term of p. With f, k and m not negative, p is at least what is left, so it is enough
@@ -249,16 +270,30 @@ static bool divided(proof *w, const ir_terms *p, ir_expr d) {
     return nonneg(w, &quotient);
 }
 
-/* First what loses nothing: a variable that no other atom moves with, a common divisor. Then guesses. */
+/* First what loses nothing: a variable that no other atom moves with, an element of a table, a common divisor. Then guesses. */
 static bool search(proof *w, const ir_terms *p) {
     const ir_unit *u = w->u;
     for (ir_expr atom = next_atom(u, p, 0); atom; atom = next_atom(u, p, atom))
-        if (stands_alone(u, p, atom)) return replace(w, p, atom);
+        if (stands_alone(u, p, atom) || is_opaque(w, p, atom)) return replace(w, p, atom);
     for (ir_expr atom = next_atom(u, p, 0); atom; atom = next_atom(u, p, atom))
         if (ir_is(u, atom, IR_FDIV) && divided(w, p, ir_operand(u, atom, 1))) return true;
     for (ir_expr atom = next_atom(u, p, 0); atom; atom = next_atom(u, p, atom))
         if (replace(w, p, atom)) return true;
     return by_facts(w, p);
+}
+
+static uint64_t hash_of(const ir_terms *p) {
+    uint64_t h = p->n;
+    for (uint32_t k = 0; k < p->n; k++) h = (h ^ (uint64_t)p->at[k].coef ^ (uint64_t)p->at[k].monomial << 32) * 0x9E3779B97F4A7C15u, h ^= h >> 29;
+    return h;
+}
+
+/* A claim that is being searched further up, or was in vain with at least as much room, is not searched again: the facts a <= b and b <= a lead
+ * from each claim back to it. Two polynomials of one hash cost a proof, never its truth. */
+static bool is_known_to_fail(const proof *w, uint64_t hash) {
+    for (uint32_t k = 0; k < w->n_failed; k++)
+        if (w->failed[k].hash == hash && w->failed[k].depth <= w->depth && w->failed[k].facts <= w->facts) return true;
+    return false;
 }
 
 /* What can be told at sight, then the search. Steps are never given back: one proof takes at most STEPS searches. */
@@ -269,11 +304,15 @@ static bool nonneg(proof *w, const ir_terms *given) {
     ir_interval all = ir_terms_interval(w->u, &p);
     if (p.lost || all.hi < 0) return false;
     if (all.lo >= 0 || covered(w->u, &p)) return true;
-    if (!w->steps || w->depth == DEPTH) return false;
+    const uint64_t hash = hash_of(&p);
+    if (!w->steps || w->depth == DEPTH || is_known_to_fail(w, hash)) return false;
+    const uint32_t at = w->n_failed++;
+    w->failed[at] = (claim){hash, w->depth, w->facts};
     w->steps--;
     w->depth++;
     bool done = search(w, &p);
     w->depth--;
+    if (done) w->failed[at].hash = 0;
     return done;
 }
 
