@@ -45,10 +45,12 @@ ir_expr mask_both(mask_state *s, ir_op op, ir_expr a, ir_expr b);        /* min,
 ir_expr mask_either(mask_state *s, ir_op op, ir_expr a, ir_expr b);      /* the known one if only one is */
 /* mask_truth.c */
 ir_truth mask_truth_of(mask_state *s, ir_expr form);
-/* mask_summary.c: one statistic of one table; its maps in order, the last one makes `value` */
+/* mask_summary.c: the statistics of one table along some of its axes; its maps in order, the last one makes the values. Maps take up more
+ * statistics until they are put into the graph. */
+enum { MASK_STATISTICS = 3 };
 typedef struct {
-    ir_value source, value;
-    uint8_t what, shift[IR_RANK], n_nodes;
+    ir_value source, value[MASK_STATISTICS];     /* 0: nobody asks for it */
+    uint8_t shift[IR_RANK], n_nodes;
     bool ranged[IR_RANK];
     ir_node *nodes[4];
 } mask_summary;

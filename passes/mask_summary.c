@@ -13,6 +13,7 @@
 
 enum { SHIFT = 3, EXACT_LEVEL = 4, MAX_AXIS_LOG2 = 31 };
 typedef enum { LEAST, GREATEST, PRESENT, N_STATISTICS } statistic;
+_Static_assert((int)N_STATISTICS == (int)MASK_STATISTICS, "mask.h keeps a value for each");
 
 struct mask_summaries { base_arena *arena; BASE_VEC(mask_summary) all; };
 
@@ -37,6 +38,7 @@ typedef struct {
     axis_form axis[IR_RANK];
     statistic what;
 } request;
+static ir_dtype dtype_of(const request *r) { return r->what == PRESENT ? IR_TYPE_I64 : (ir_dtype)r->type.dtype; }
 
 static ir_expr literal(ir_unit *u, int64_t x) { return ir_int(u, x); }
 static ir_expr blocks_of(ir_unit *u, ir_expr n, uint8_t shift) {
@@ -56,16 +58,15 @@ static ir_expr shifted(ir_unit *u, ir_expr by) { return ir_op2(u, IR_SHL, litera
 /* Blocks between the beginnings of two windows of a level, as an exponent. */
 static ir_expr step_log2(ir_unit *u, ir_expr level) { return ir_op2(u, IR_MAX, ir_sub(u, level, literal(u, EXACT_LEVEL)), literal(u, 0)); }
 
-/* A map whose outer variables are the axes of the result. */
-typedef struct { ir_value value; ir_type type; ir_node *node; } stage;
-
-static stage stage_new(const request *r, const char *kind, const ir_type *type, const ir_var *outer, ir_expr body) {
-    ir_unit *u = r->u;
+/* One statistic more out of a map, whose outer variables are the axes of its results. Returns its value. */
+static ir_value put(const request *r, ir_node *map, const char *kind, ir_expr body) {
     static const char *const names[] = { "least", "greatest", "present" };
-    stage s = { .type = *type };
-    s.value = ir_value_new(u, base_printf(u->arena, "%s.%s.%s", u->value.at[r->source].name, names[r->what], kind), type);
-    s.node = ir_node_map(u, (base_span){ 0 }, type->rank, outer, s.value, body);
-    return s;
+    ir_unit *u = r->u;
+    ir_type type = { .dtype = (uint8_t)dtype_of(r), .rank = map->map.n_outer };
+    for (uint32_t a = 0; a < type.rank; a++) type.dim[a] = u->var.at[map->map.outer[a]].extent;
+    const ir_value v = ir_value_new(u, base_printf(u->arena, "%s.%s.%s", u->value.at[r->source].name, names[r->what], kind), &type);
+    map->map.results[map->map.n_results++] = (ir_result){ .body = body, .store = { .result = v } };
+    return v;
 }
 
 /* What an element brings into the statistic. */
@@ -73,51 +74,68 @@ static ir_expr element(const request *r, ir_expr e) {
     return r->what == PRESENT ? ir_op2(r->u, IR_SHL, literal(r->u, 1), ir_op2(r->u, IR_BITAND, e, literal(r->u, 63))) : e;
 }
 
-/* Elements to blocks, along all ranged axes at once. */
-static stage blocks(const request *r) {
+static ir_node *map_of(ir_unit *u, uint32_t rank, const ir_var *outer) {
+    ir_node *n = ir_node_map(u, (base_span){ 0 }, rank, outer, 0, 0);
+    n->map.results = BASE_ARRAY(u->arena, N_STATISTICS, ir_result);
+    n->map.n_results = 0;
+    return n;
+}
+/* Of blocks: the table's own axes, shorter. */
+static ir_node *blocks_new(const request *r) {
+    ir_var outer[IR_RANK];
+    for (uint32_t a = 0; a < r->type.rank; a++)
+        outer[a] = ir_var_new(r->u, base_printf(r->u->arena, "b%u", a), blocks_of(r->u, r->type.dim[a], r->axis[a].ranged ? r->axis[a].shift : 0));
+    return map_of(r->u, r->type.rank, outer);
+}
+/* Of windows along one axis, which becomes two: the level and the number of the window. */
+static ir_node *windows_new(const request *r, const ir_node *of, uint32_t axis) {
     ir_unit *u = r->u;
-    ir_type type = r->type;
-    if (r->what == PRESENT) type.dtype = IR_TYPE_I64;
-    ir_var outer[IR_RANK], inner[IR_RANK];
+    ir_var outer[IR_RANK];
+    for (uint32_t a = 0; a < of->map.n_outer + 1u; a++) {
+        const ir_expr extent = a == axis ? levels_of(u, r->axis[axis].shift) : u->var.at[of->map.outer[a - (a > axis)]].extent;
+        outer[a] = ir_var_new(u, base_printf(u->arena, "w%u", a), extent);
+    }
+    return map_of(u, of->map.n_outer + 1u, outer);
+}
+
+/* Elements to blocks, along all ranged axes at once. */
+static ir_value put_blocks(const request *r, ir_node *map) {
+    ir_unit *u = r->u;
+    ir_var inner[IR_RANK];
     ir_expr at[IR_RANK], inside = ir_bool(u, true);
     uint32_t n = 0;
-    for (uint32_t a = 0; a < type.rank; a++) {
+    for (uint32_t a = 0; a < r->type.rank; a++) {
         const uint8_t shift = r->axis[a].ranged ? r->axis[a].shift : 0;
-        type.dim[a] = blocks_of(u, r->type.dim[a], shift);
-        outer[a] = ir_var_new(u, base_printf(u->arena, "b%u", a), type.dim[a]);
-        at[a] = ir_var_expr(u, outer[a]);
+        at[a] = ir_var_expr(u, map->map.outer[a]);
         if (!shift) continue;
         inner[n] = ir_var_new(u, base_printf(u->arena, "e%u", a), literal(u, 1 << shift));
         at[a] = ir_add(u, ir_mul(u, at[a], literal(u, 1 << shift)), ir_var_expr(u, inner[n++]));
         inside = ir_and(u, inside, ir_op2(u, IR_LT, at[a], r->type.dim[a]));
     }
-    ir_expr e = element(r, ir_read(u, r->source, type.rank, at));
-    return stage_new(r, "blocks", &type, outer, ir_reduce(u, combining(r), n, inner, inside, e));
+    const ir_expr e = element(r, ir_read(u, r->source, r->type.rank, at));
+    return put(r, map, "blocks", ir_reduce(u, combining(r), n, inner, inside, e));
 }
 
-/* Windows along one axis, which becomes two: the level and the number of the window. Those that would begin behind the end are empty. */
-static stage windows(const request *r, const stage *of, uint32_t axis) {
+/* Windows that would begin behind the end are empty. */
+static ir_value put_windows(const request *r, ir_node *map, ir_value of, uint32_t axis) {
     ir_unit *u = r->u;
-    ir_type type = of->type;
-    ir_expr n = of->type.dim[axis], at[IR_RANK];
-    ir_var outer[IR_RANK];
-    type.rank++;
-    for (uint32_t a = type.rank - 1u; a > axis + 1; a--) type.dim[a] = of->type.dim[a - 1];
-    type.dim[axis] = levels_of(u, r->axis[axis].shift), type.dim[axis + 1] = n;
-    for (uint32_t a = 0; a < type.rank; a++) outer[a] = ir_var_new(u, base_printf(u->arena, "w%u", a), type.dim[a]);
-    ir_expr level = ir_var_expr(u, outer[axis]), step = shifted(u, step_log2(u, level));
-    ir_expr first = ir_mul(u, ir_var_expr(u, outer[axis + 1]), step), length = ir_sub(u, ir_add(u, shifted(u, level), step), literal(u, 1));
+    const ir_type *blocks = &u->value.at[of].type;
+    const uint32_t rank = blocks->rank;
+    ir_expr n = blocks->dim[axis], at[IR_RANK];
+    ir_expr level = ir_var_expr(u, map->map.outer[axis]), step = shifted(u, step_log2(u, level));
+    ir_expr first = ir_mul(u, ir_var_expr(u, map->map.outer[axis + 1]), step), length = ir_sub(u, ir_add(u, shifted(u, level), step), literal(u, 1));
     ir_var d = ir_var_new(u, "d", ir_op2(u, IR_MIN, length, ir_sub(u, n, first)));
-    for (uint32_t a = 0; a < of->type.rank; a++) at[a] = ir_var_expr(u, outer[a + (a > axis)]);
+    for (uint32_t a = 0; a < rank; a++) at[a] = ir_var_expr(u, map->map.outer[a + (a > axis)]);
     at[axis] = ir_add(u, first, ir_var_expr(u, d));
-    ir_expr body = ir_reduce(u, combining(r), 1, &d, ir_bool(u, true), ir_read(u, of->value, of->type.rank, at));
-    return stage_new(r, base_printf(u->arena, "windows%u", axis), &type, outer, body);
+    ir_expr body = ir_reduce(u, combining(r), 1, &d, ir_bool(u, true), ir_read(u, of, rank, at));
+    return put(r, map, base_printf(u->arena, "windows%u", axis), body);
 }
 
+/* The summary of this table along these axes, whatever statistics it has. */
 static mask_summary *find(mask_summaries *m, const request *r) {
     for (uint32_t k = 0; k < m->all.n; k++) {
         mask_summary *s = &m->all.at[k];
-        bool same = s->source == r->source && s->what == (uint8_t)r->what;
+        bool same = s->source == r->source;
         for (uint32_t a = 0; a < r->type.rank && same; a++) same = s->ranged[a] == r->axis[a].ranged && s->shift[a] == r->axis[a].shift;
         if (same) return s;
     }
@@ -126,17 +144,23 @@ static mask_summary *find(mask_summaries *m, const request *r) {
 
 /* From the last axis on, so that the axes before keep their numbers. */
 static mask_summary *make(mask_summaries *m, const request *r) {
-    mask_summary s = { .source = r->source, .what = (uint8_t)r->what };
-    stage at = blocks(r);
-    s.nodes[s.n_nodes++] = at.node;
+    mask_summary s = { .source = r->source };
+    s.nodes[s.n_nodes++] = blocks_new(r);
     for (uint32_t a = r->type.rank; a-- > 0;) {
         s.ranged[a] = r->axis[a].ranged, s.shift[a] = r->axis[a].shift;
-        if (!r->axis[a].ranged) continue;
-        at = windows(r, &at, a);
-        s.nodes[s.n_nodes++] = at.node;
+        if (r->axis[a].ranged) s.nodes[s.n_nodes] = windows_new(r, s.nodes[s.n_nodes - 1], a), s.n_nodes++;
     }
-    s.value = at.value;
     return &m->all.at[BASE_PUSH(m->arena, &m->all, s)];
+}
+
+/* One statistic through all maps of a summary: each map computes the statistics that are asked for side by side. */
+static ir_value statistic_of(mask_summary *s, const request *r) {
+    if (s->value[r->what]) return s->value[r->what];
+    uint32_t k = 0;
+    ir_value v = put_blocks(r, s->nodes[k]);
+    for (uint32_t a = r->type.rank; a-- > 0;)
+        if (r->axis[a].ranged) v = put_windows(r, s->nodes[++k], v, a);
+    return s->value[r->what] = v;
 }
 
 /* ---- asking one */
@@ -166,9 +190,9 @@ static ir_expr join(const request *r, ir_expr a, ir_expr b) {
 /* Two windows per ranged axis, all combinations: which one of axis a is bit a. */
 static ir_expr ask(mask_state *s, const request *r, ir_expr read) {
     ir_unit *u = s->u;
-    const mask_summary *found = find(s->summaries, r);
-    if (!found) found = make(s->summaries, r);
-    BASE_PUSH(s->arena, &s->used, found->value);
+    mask_summary *found = find(s->summaries, r);
+    const ir_value v = statistic_of(found ? found : make(s->summaries, r), r);
+    BASE_PUSH(s->arena, &s->used, v);
     cover c[IR_RANK];
     uint32_t ranged = 0;
     for (uint32_t a = 0; a < r->type.rank; a++) {
@@ -184,7 +208,7 @@ static ir_expr ask(mask_state *s, const request *r, ir_expr read) {
             if (r->axis[a].ranged) at[n++] = c[a].level;
             at[n++] = r->axis[a].ranged ? c[a].window[which >> a & 1] : mask_bounds_of(s, ir_operand(u, read, a)).lo;
         }
-        ir_expr one = ir_read(u, found->value, n, at);
+        ir_expr one = ir_read(u, v, n, at);
         all = all ? join(r, all, one) : one;
         if (!which) return all;
     }

@@ -134,12 +134,13 @@ static void make_graph(judge *g, const mask_summaries *all) {
     ir_unit *u = g->u;
     ir_builder *b = ir_builder_create(u);
     for (int t = 0; t < N_TABLES; t++) ir_builder_add(b, ir_node_source(u, IR_FORM_INPUT, (base_span){ 0 }, g->values[t]));
-    uint32_t n = mask_summaries_count(all);
-    ir_value *values = BASE_ARRAY(g->arena, n + 1, ir_value);
-    for (uint32_t k = 0; k < n; k++) {
+    uint32_t n = 0;
+    ir_value *values = BASE_ARRAY(g->arena, mask_summaries_count(all) * MASK_STATISTICS + 1, ir_value);
+    for (uint32_t k = 0; k < mask_summaries_count(all); k++) {
         const mask_summary *s = mask_summaries_at(all, k);
         for (uint32_t i = 0; i < s->n_nodes; i++) ir_builder_add(b, s->nodes[i]);
-        values[k] = s->value;
+        for (uint32_t i = 0; i < MASK_STATISTICS; i++)
+            if (s->value[i]) values[n++] = s->value[i];
     }
     if (!n) values[n++] = g->values[0];
     ir_builder_add(b, ir_node_use(u, IR_FORM_OUTPUT, (base_span){ 0 }, n, values));
