@@ -18,6 +18,13 @@ static ir_expr through_lets(ir_unit *u, void *env, ir_expr e) {
 
 static bool is_fold(const ir_let *l) { return l->kind == IR_LET_FOLD || l->kind == IR_LET_ACC; }
 
+static bool folds_over(const ir_kernel *k, ir_var v) {
+    for (uint32_t i = 0; i < k->n_lets; i++)
+        for (uint32_t j = 0; is_fold(&k->lets[i]) && j < k->lets[i].n_over; j++)
+            if (k->lets[i].over[j] == v) return true;
+    return false;
+}
+
 typedef struct { ir_expr any, all; } guards;     /* what some fold takes; what all do */
 /* 0, 0: no fold, or one that takes every pair and leaves nothing to judge. */
 static guards guards_of(const ir_kernel *k) {
@@ -88,13 +95,6 @@ static bool make_corners(masking *x) {
 }
 
 /* ---- the mask */
-
-static bool folds_over(const ir_kernel *k, ir_var v) {
-    for (uint32_t i = 0; i < k->n_lets; i++)
-        for (uint32_t j = 0; is_fold(&k->lets[i]) && j < k->lets[i].n_over; j++)
-            if (k->lets[i].over[j] == v) return true;
-    return false;
-}
 
 static void note_used(masking *x, const mask_state *s) {
     for (uint32_t i = 0; i < s->used.n; i++) BASE_PUSH(s->arena, &x->used, s->used.at[i]);

@@ -31,7 +31,7 @@ static ir_expr witness(question *q, ir_expr at) {
 /* The columns that one row sees for certain, where rows stand still: some are there. */
 static ir_expr by_range(question *q) {
     ir_unit *u = q->all_rows.u;
-    mask_corner corner = { q->key, 0, 0 };
+    mask_corner corner = { .var = q->key };
     mask_state one_row = mask_begin(u, 1, &corner, NULL);
     one_row.opaque = q->all_rows.opaque;
     ir_expr form = mask_form(u, q->visible, MASK_LIFTS);
@@ -46,7 +46,7 @@ ir_expr mask_rows_seen(const ir_kernel *k, ir_expr visible, uint32_t key_axis, m
     uint32_t n = 0;
     ir_expr one = ir_int(u, 1), last = ir_sub(u, key->extent, one);
     for (uint32_t a = 0; a < k->n_axes; a++)
-        if (k->axes[a].role == IR_ROW) rows[n++] = (mask_corner){ k->axes[a].var, ir_int(u, 0), ir_sub(u, k->axes[a].extent, one) };
+        if (k->axes[a].role == IR_ROW) rows[n++] = (mask_corner){ .var = k->axes[a].var, .lo = ir_int(u, 0), .hi = ir_sub(u, k->axes[a].extent, one) };
     question q = { mask_begin(u, n, rows, summaries), visible, key->var, key->extent, 2 * MASK_LIFTS };
     q.all_rows.opaque = opaque;
     ir_expr seen = ir_or(u, by_range(&q), ir_or(u, witness(&q, ir_int(u, 0)), witness(&q, last)));

@@ -144,3 +144,66 @@ ir_keys mask_keys_of(mask_state *s, ir_expr any, ir_expr all, ir_var key, ir_exp
                       .full_first = mask_either(s, IR_MAX, every.full_first, zero), .full_last = mask_either(s, IR_MIN, every.full_last, last),
                       .exact = some.exact && any == all };
 }
+
+/* ---- what several conditions say together, that none of them says alone. These are asked of tiles, along each axis that moves. */
+
+enum { SIDES = 6 };              /* of a chain that are looked at in pairs: each pair adds to what is computed for a tile */
+
+/* Behind the tile nothing matters, so that it counts as the end of the axis. */
+static solver along(mask_state *s, const mask_corner *c) { return (solver){ s, c->var, ir_add(s->u, c->hi, ir_int(s->u, 1)) }; }
+
+static bool is_never(const ir_unit *u, ir_expr last) {
+    int64_t k;
+    return ir_is_int(u, last, &k) && k < 0;
+}
+
+/* a from the tile's beginning on, b to its end, and nothing between them. Where one of them is empty the other has all of it. */
+static ir_expr cover(ir_unit *u, const mask_corner *c, hull a, hull b) {
+    ir_expr all = ir_op2(u, IR_LE, b.full_first, ir_add(u, a.full_last, ir_int(u, 1)));
+    if (a.full_first) all = ir_and(u, all, ir_op2(u, IR_LE, a.full_first, c->lo));
+    return b.full_last ? ir_and(u, all, ir_op2(u, IR_LE, c->hi, b.full_last)) : all;
+}
+
+ir_expr mask_covered(mask_state *s, uint32_t n, const ir_expr *any) {
+    ir_unit *u = s->u;
+    ir_expr covered = ir_bool(u, false);
+    for (uint32_t k = 0; k < s->n_corners; k++) {
+        const mask_corner *c = &s->corners[k];
+        if (!c->lo || !c->hi) continue;
+        solver v = along(s, c);
+        hull sides[SIDES];
+        uint32_t m = 0;
+        for (uint32_t i = 0; i < n && m < SIDES; i++)
+            if (has_key(&v, any[i])) sides[m++] = solve(&v, any[i]);
+        for (uint32_t a = 0; a < m; a++)
+            for (uint32_t b = 0; b < m; b++)
+                if (a != b && sides[a].full_last && sides[b].full_first && !is_never(u, sides[a].full_last) && !is_never(u, sides[b].full_last))
+                    covered = ir_or(u, covered, cover(u, c, sides[a], sides[b]));
+    }
+    return covered;
+}
+
+static int64_t coefficient(const ir_poly *p, ir_expr monomial) {
+    for (uint32_t k = 0; k < p->n; k++)
+        if (p->at[k].monomial == monomial) return p->at[k].coef;
+    return 0;
+}
+/* Whether a <= b for every tile, because no corner lies behind the other: b - a is a sum of widths and what is not negative. */
+static bool is_always(const mask_state *s, ir_expr a, ir_expr b) {
+    const ir_poly p = ir_poly_of(s->u, ir_sub(s->u, b, a));
+    ir_expr rest = ir_sub(s->u, b, a);
+    for (uint32_t k = 0; k < s->n_corners; k++) {
+        const mask_corner *c = &s->corners[k];
+        const int64_t n = c->hi ? coefficient(&p, c->hi) : 0;
+        if (n > 0 && c->lo && n < INT32_MAX) rest = ir_sub(s->u, rest, ir_mul(s->u, ir_int(s->u, n), ir_sub(s->u, c->hi, c->lo)));
+    }
+    return ir_interval_of(s->u, rest).lo >= 0;
+}
+static ir_expr no_later(const mask_state *s, ir_expr a, ir_expr b) { return !a || !b || is_always(s, a, b) ? ir_bool(s->u, true) : ir_op2(s->u, IR_LE, a, b); }
+
+ir_expr mask_meets(mask_state *s, const mask_corner *c, ir_expr a, ir_expr b) {
+    solver v = along(s, c);
+    if (!has_key(&v, a) || !has_key(&v, b)) return ir_bool(s->u, true);
+    const hull x = solve(&v, a), y = solve(&v, b);
+    return ir_and(s->u, no_later(s, x.first, y.last), no_later(s, y.first, x.last));
+}

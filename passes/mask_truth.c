@@ -110,15 +110,69 @@ static ir_truth of_bit(mask_state *s, ir_expr e) {
     return (ir_truth){ bit, bit };
 }
 
+/* ---- and, or */
+
+enum { LINKS = 16 };             /* of a chain that are looked at together */
+/* The operands of a chain of one operator, from left to right. False: there are more than can be looked at. */
+static bool chain(mask_state *s, ir_op op, ir_expr e, ir_expr *out, uint32_t *n) {
+    if (ir_is(s->u, e, op)) return chain(s, op, ir_operand(s->u, e, 0), out, n) && chain(s, op, ir_operand(s->u, e, 1), out, n);
+    if (*n == LINKS) return false;
+    out[(*n)++] = e;
+    return true;
+}
+
+/* Sides that leave each a part of the tile out may see all of it together. */
+static ir_truth of_or(mask_state *s, ir_truth t, uint32_t n, const ir_expr *side) {
+    return (ir_truth){ t.may, ir_or(s->u, t.must, mask_covered(s, n, side)) };
+}
+
+/* Some side may hold where the condition does. */
+static ir_expr some_side(mask_state *s, const mask_corner *c, ir_expr sides, ir_expr condition) {
+    ir_expr all[LINKS], some = ir_bool(s->u, false);
+    uint32_t n = 0;
+    bool apart = false;
+    if (!chain(s, IR_OR, sides, all, &n)) return ir_bool(s->u, true);
+    for (uint32_t k = 0; k < n; k++) {
+        const ir_expr meet = mask_meets(s, c, all[k], condition);
+        apart |= !ir_is_bool(s->u, meet, true);
+        some = ir_or(s->u, some, ir_and(s->u, mask_truth_of(s, all[k]).may, meet));
+    }
+    return apart ? some : ir_bool(s->u, true);
+}
+
+/* What sides of an `or` and another condition may hold on, each, may be different parts of the tile. That two plain conditions leave nothing the
+ * range of keys knows. */
+static ir_truth of_and(mask_state *s, ir_truth t, uint32_t n, const ir_expr *condition) {
+    ir_unit *u = s->u;
+    for (uint32_t k = 0; k < s->n_corners; k++) {
+        const mask_corner *c = &s->corners[k];
+        for (uint32_t a = 0; a < n && c->lo && c->hi; a++)
+            for (uint32_t b = 0; b < n; b++)
+                if (ir_is(u, condition[a], IR_OR) && !ir_is(u, condition[b], IR_OR)) t.may = ir_and(u, t.may, some_side(s, c, condition[a], condition[b]));
+    }
+    return t;
+}
+
+static ir_truth of_chain(mask_state *s, ir_op op, ir_expr e) {
+    ir_unit *u = s->u;
+    ir_expr link[LINKS];
+    uint32_t n = 0;
+    const bool whole = chain(s, op, e, link, &n);
+    if (!whole) n = 2, link[0] = ir_operand(u, e, 0), link[1] = ir_operand(u, e, 1);
+    ir_truth t = mask_truth_of(s, link[0]);
+    for (uint32_t k = 1; k < n; k++) {
+        const ir_truth b = mask_truth_of(s, link[k]);
+        t = (ir_truth){ ir_op2(u, op, t.may, b.may), ir_op2(u, op, t.must, b.must) };
+    }
+    return !whole ? t : op == IR_OR ? of_or(s, t, n, link) : of_and(s, t, n, link);
+}
+
 static ir_truth compute(mask_state *s, ir_expr e) {
     ir_unit *u = s->u;
     if (mask_is_point(s, e)) return (ir_truth){ e, e };
     const ir_expr_info x = *ir_at(u, e);
-    ir_truth a, b;
     switch (x.op) {
-    case IR_AND: case IR_OR:
-        a = mask_truth_of(s, ir_operand(u, e, 0)), b = mask_truth_of(s, ir_operand(u, e, 1));
-        return (ir_truth){ ir_op2(u, x.op, a.may, b.may), ir_op2(u, x.op, a.must, b.must) };
+    case IR_AND: case IR_OR: return of_chain(s, (ir_op)x.op, e);
     case IR_NOT: return opposite(s, mask_truth_of(s, ir_operand(u, e, 0)));
     case IR_NE: return ir_at(u, ir_operand(u, e, 0))->sort == IR_SORT_INT ? opposite(s, mask_truth_of(s, ir_not(u, e))) : unknown(s);
     case IR_LT: case IR_LE: case IR_EQ: return ir_at(u, ir_operand(u, e, 0))->sort == IR_SORT_INT ? of_comparison(s, e) : unknown(s);
