@@ -82,6 +82,11 @@ static cpu_val zmm_call(const fp *f, const char *intrinsic, cpu_val a, cpu_val b
     cpu_val args[] = {a, b, passed, LLVMConstAllOnes(LLVMIntTypeInContext(f->e->c, f->wide ? 8 : 16)), LLVMConstInt(f->e->i32, 4, false)};
     return cpu_call(f->e, intrinsic, NULL, 5, args);
 }
+/* The result and its sign by `what`, as vrange has it. */
+static cpu_val zmm_range(const fp *f, cpu_val a, cpu_val b, int what) {
+    cpu_val args[] = {a, b, LLVMConstInt(f->e->i32, (unsigned)what, false), a, LLVMConstAllOnes(LLVMIntTypeInContext(f->e->c, f->wide ? 8 : 16)), LLVMConstInt(f->e->i32, 4, false)};
+    return cpu_call(f->e, f->wide ? "llvm.x86.avx512.mask.range.pd.512" : "llvm.x86.avx512.mask.range.ps.512", NULL, 6, args);
+}
 /* p * 2^floor(n) in one step, rounding as it must at both ends. */
 static cpu_val scalef(const fp *f, cpu_val p, cpu_val n) {
     return zmm_call(f, f->wide ? "llvm.x86.avx512.mask.scalef.pd.512" : "llvm.x86.avx512.mask.scalef.ps.512", p, n, p);
@@ -185,25 +190,28 @@ static cpu_val tanh_small(const fp *f, cpu_val x) {
     cpu_val p = f->wide ? over(f, POLY(f, z, above), POLY(f, z, below)) : POLY(f, z, single);
     return fma_(f, mul(f, p, z), x, x);
 }
-/* 2 / x for x from 1 to 2^30. AVX-512 guesses 14 bits, which one step of Newton's doubles; a division takes as long as all the rest. */
-static cpu_val two_over(const fp *f, cpu_val x) {
-    if (f->wide || !is_zmm(f, "+avx512f")) return over(f, real(f, 2), x);
+/* 1 - 2 / x for x from 1 to 2^30. AVX-512 guesses 14 bits of 1 / x, which one step of Newton's doubles; a division takes as long as all the rest. */
+static cpu_val one_less_two_over(const fp *f, cpu_val x) {
+    if (f->wide || !is_zmm(f, "+avx512f")) return sub(f, real(f, 1), over(f, real(f, 2), x));
     cpu_val args[] = {x, LLVMConstNull(f->real), LLVMConstAllOnes(LLVMIntTypeInContext(f->e->c, 16))};
     cpu_val r = cpu_call(f->e, "llvm.x86.avx512.rcp14.ps.512", NULL, 3, args);
-    r = add(f, r, r);
-    return mul(f, r, fma_(f, mul(f, LLVMBuildFNeg(f->e->b, x, ""), real(f, 0.5)), r, real(f, 2)));
+    return fma_(f, mul(f, r, real(f, -2)), fma_(f, LLVMBuildFNeg(f->e->b, x, ""), r, real(f, 2)), real(f, 1));
 }
-/* f32: at 10 tanh is 1 already. f64: far out exp overflows to inf and 2 / inf is 0, so the limit needs no case. */
+/* The lesser of |x| and 10; of a NaN 10. */
+static cpu_val at_most_ten(const fp *f, cpu_val x) {
+    enum { LESSER_MAGNITUDE = 10 };
+    if (is_zmm(f, "+avx512dq")) return zmm_range(f, x, real(f, 10), LESSER_MAGNITUDE);
+    cpu_val a = magnitude(f, x);
+    return pick(f, less(f, a, real(f, 10)), a, real(f, 10));
+}
+/* f32: at 10 tanh is 1 already. f64: far out exp overflows to inf and 2 / inf is 0, so the limit needs no case. A NaN is not above: it
+ * takes the polynomial, which hands it on. */
 cpu_val cpu_tanh(cpu_emitter *e, cpu_val x) {
     const fp f = fp_of(e, x);
-    cpu_val a = magnitude(&f, x), large;
-    if (f.wide) large = cpu_exp(e, add(&f, a, a));
-    else {
-        a = pick(&f, less(&f, real(&f, 10), a), real(&f, 10), a);
-        large = exp2_within(&f, mul(&f, a, real(&f, 2.8853900817779268)));
-    }
-    large = sub(&f, real(&f, 1), two_over(&f, add(&f, large, real(&f, 1))));
-    return pick(&f, less(&f, a, real(&f, 0.625)), tanh_small(&f, x), with_sign(&f, large, x));
+    cpu_val large = f.wide ? cpu_exp(e, mul(&f, magnitude(&f, x), real(&f, 2))) : exp2_within(&f, mul(&f, at_most_ten(&f, x), real(&f, 2.8853900817779268)));
+    cpu_val above = LLVMBuildFCmp(e->b, LLVMRealOGT, mul(&f, x, x), real(&f, 0.390625), "");
+    large = one_less_two_over(&f, add(&f, large, real(&f, 1)));
+    return pick(&f, above, with_sign(&f, large, x), tanh_small(&f, x));
 }
 
 /* ---- erf. f32: N. Juffa's two polynomials, the second in the exponent. f64: x P(x^2) up to 1, then 1 - e^(-x^2) Q((x - 2) / (x + 2)) */
