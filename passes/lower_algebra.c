@@ -250,13 +250,16 @@ static ir_expr pull_sum(ir_unit *u, void *env, ir_expr e) {
 ir_expr lower_pull(ir_unit *u, ir_expr e) { return ir_rebuild_up(u, e, pull_sum, NULL); }
 
 /* ---- exponentials */
-/* Is some term a max, or a product with one? */
+/* Is the term a max, or a product with one? */
+static bool is_max(ir_unit *u, ir_expr e) {
+    lower_product p = lower_factors(u, e);
+    for (uint32_t k = 0; k < p.over.n; k++)
+        if (ir_is(u, p.over.at[k], IR_RED) && ir_at(u, p.over.at[k])->u.ref == IR_RED_MAX) return true;
+    return false;
+}
 static bool holds_max(ir_unit *u, const term_list *list) {
-    for (uint32_t i = 0; i < list->n; i++) {
-        lower_product p = lower_factors(u, list->at[i].e);
-        for (uint32_t k = 0; k < p.over.n; k++)
-            if (ir_is(u, p.over.at[k], IR_RED) && ir_at(u, p.over.at[k])->u.ref == IR_RED_MAX) return true;
-    }
+    for (uint32_t i = 0; i < list->n; i++)
+        if (is_max(u, list->at[i].e)) return true;
     return false;
 }
 
@@ -303,6 +306,25 @@ ir_expr lower_scale(ir_unit *u, ir_expr e, double c) {
     return lower_multiply(u, &p);
 }
 
+/* The first max below sums and products, which is where terms and factors that left it have put it; 0: none. */
+static bool first_max(const ir_unit *u, void *env, ir_expr e) {
+    ir_expr *found = env;
+    const ir_op op = (ir_op)ir_at(u, e)->op;
+    if (!*found && op == IR_RED && ir_at(u, e)->u.ref == IR_RED_MAX) *found = e;
+    return !*found && (op == IR_ADD || op == IR_SUB || op == IR_MUL || op == IR_DIV);
+}
+/* e tests a max that something has left against -inf. Over nothing the max is -inf and the rest anything: a NaN in it must not hide that
+ * nothing was seen. */
+static ir_expr something_seen(ir_unit *u, ir_expr e) {
+    double f;
+    const ir_op op = (ir_op)ir_at(u, e)->op;
+    ir_expr left = ir_operand(u, e, 0), low = ir_operand(u, e, 1), m = 0;
+    if (!ir_is_real(u, low, &f) || f != -HUGE_VAL) return e;
+    ir_walk(u, left, first_max, &m);
+    if (!m || m == left || is_max(u, left)) return e;
+    return op == IR_EQ ? ir_or(u, ir_op2(u, op, m, low), e) : ir_and(u, ir_op2(u, op, m, low), e);
+}
+
 /* From the leaves up: an exponent has its terms pulled and cancelled before its EXP scales it, down into the maxima that it holds. */
 static ir_expr base2(ir_unit *u, void *env, ir_expr e) {
     (void)env;
@@ -310,6 +332,7 @@ static ir_expr base2(ir_unit *u, void *env, ir_expr e) {
     switch (ir_at(u, e)->op) {
     case IR_RED: r = lower_pull_reduction(u, e); break;
     case IR_SUB: if (ir_at(u, e)->sort == IR_SORT_REAL) r = cancel(u, e); break;
+    case IR_EQ: case IR_NE: r = something_seen(u, e); break;
     case IR_EXP: r = ir_op1(u, IR_EXP2, lower_scale(u, ir_operand(u, e, 0), log2_e)); break;
     default: break;
     }

@@ -130,7 +130,7 @@ static bool outer_lane(const pass_planner *p, uint32_t a) {
     const uint8_t role = p->k->axes[a].role;
     return (role == IR_ITEM || role == IR_ROW || free_column(p, a)) && !pass_shapes(p, a, IR_COL | IR_FEAT);
 }
-static bool column_lane(const pass_planner *p, uint32_t a) { return p->k->axes[a].role == IR_COL && !pass_shapes(p, a, IR_COL); }
+static bool column_lane(const pass_planner *p, uint32_t a) { return p->k->axes[a].role == IR_COL && !pass_shapes(p, a, IR_COL | IR_FEAT); }
 
 /* A FOLD or ACC whose columns all shape one another has no axis to take in blocks. */
 static bool every_sweep_has_a_column(const pass_planner *p) {

@@ -125,7 +125,7 @@ static void columns(cpu_emitter *e, void *env) {
     }
 }
 /* One row: the partial sums of its values become neighbouring numbers, added to those in scratch by one load and one store. The number of values
-   in a tile is a power of two, as cpu_reduce_many wants it. */
+   in a tile is a power of two, so their sums are a whole vector. */
 static void add_sums(cpu_emitter *e, const tile *t, int32_t i) {
     cpu_val v[MAX_VECTORS];
     for (int32_t j = 0; j < t->vectors; j++) v[j] = LLVMBuildLoad2(e->b, LLVMGetAllocatedType(t->sum[i][j]), t->sum[i][j], "");

@@ -100,8 +100,8 @@ cpu_val cpu_truncate(cpu_emitter *e, cpu_val x);         /* towards 0, to the ne
 cpu_val cpu_identity(cpu_emitter *e, const ir_let *l);
 cpu_val cpu_combine(cpu_emitter *e, ir_red red, cpu_val a, cpu_val b);
 cpu_val cpu_reduce_lanes(cpu_emitter *e, ir_red red, char sort, cpu_val v);
-/* The sums of n vectors (n a power of two, at most their lanes) as one vector of n lanes; n == 1: a scalar. */
-cpu_val cpu_reduce_many(cpu_emitter *e, ir_red red, uint32_t n, cpu_val *v);
+/* The sums of n vectors, at most as many as they have lanes: the first n lanes of a vector, whose lanes are n rounded up to a power of two; n == 1: a scalar. */
+cpu_val cpu_reduce_many(cpu_emitter *e, ir_red red, uint32_t n, const cpu_val *v);
 cpu_val cpu_part(cpu_emitter *e, cpu_val v, uint32_t from, uint32_t n);  /* n lanes of v; one: a scalar */
 cpu_val cpu_fma(cpu_emitter *e, cpu_val a, cpu_val b, cpu_val c);
 cpu_val cpu_call(cpu_emitter *e, const char *intrinsic, LLVMTypeRef overload, uint32_t n, cpu_val *args);

@@ -403,14 +403,17 @@ static cpu_val halve(cpu_emitter *e, ir_red red, cpu_val a, cpu_val b, uint32_t 
     return cpu_combine(e, red, x, y);
 }
 
-/* A tree whose shape depends on nothing but n and the lanes, so the order of a sum is fixed. */
-cpu_val cpu_reduce_many(cpu_emitter *e, ir_red red, uint32_t n, cpu_val *v) {
-    uint32_t size = LLVMGetVectorSize(LLVMTypeOf(v[0]));
+/* A tree whose shape depends on nothing but n and the lanes, so the order of a sum is fixed. n, rounded up to a power of two, is the lanes at most. */
+cpu_val cpu_reduce_many(cpu_emitter *e, ir_red red, uint32_t n, const cpu_val *v) {
+    uint32_t size = LLVMGetVectorSize(LLVMTypeOf(v[0])), left = 1;
+    cpu_val part[64];
+    while (left < n) left *= 2;
+    for (uint32_t i = 0; i < left; i++) part[i] = v[i < n ? i : n - 1];      /* what fills up is not looked at */
     /* Pairs of vectors are merged until one is left, its lanes grouped by input; then the groups are halved until each is one lane. */
-    for (uint32_t left = n; left > 1; left /= 2, size /= 2)
-        for (uint32_t i = 0; i < left / 2; i++) v[i] = halve(e, red, v[2 * i], v[2 * i + 1], size);
-    for (; size > 1; size /= 2) v[0] = halve(e, red, v[0], NULL, size);
-    return n == 1 ? LLVMBuildExtractElement(e->b, v[0], LLVMConstInt(e->i32, 0, false), "") : v[0];
+    for (; left > 1; left /= 2, size /= 2)
+        for (uint32_t i = 0; i < left / 2; i++) part[i] = halve(e, red, part[2 * i], part[2 * i + 1], size);
+    for (; size > 1; size /= 2) part[0] = halve(e, red, part[0], NULL, size);
+    return n == 1 ? LLVMBuildExtractElement(e->b, part[0], LLVMConstInt(e->i32, 0, false), "") : part[0];
 }
 cpu_val cpu_reduce_lanes(cpu_emitter *e, ir_red red, char sort, cpu_val v) {
     (void)sort;

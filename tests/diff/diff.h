@@ -49,6 +49,7 @@ typedef struct {
     const char *refused;         /* code of the error with which plans of it are refused; NULL: there is one */
     int32_t kernels;             /* after the passes; -1: not said */
     bool rescored;               /* its maps compute a score twice before an exponential: large inputs only in f64 */
+    bool loose_nan;              /* NaN of the evaluator may be anything, but nothing else may be NaN */
     bool nan;                    /* NaN in an input must come out where it comes out of the evaluator */
 } diff_program;
 
@@ -56,6 +57,7 @@ extern const ir_target diff_machine;                              /* machine.c *
 
 /* programs.c */
 diff_program *diff_program_read(base_arena *arena, const char *path);
+diff_program *diff_program_parse(base_arena *arena, const char *path, const char *text, bool attn);     /* the text stays the caller's */
 uint32_t diff_catalogue(base_arena *arena, const char *folder, diff_program ***out);   /* sorted by name */
 ir_graph *diff_graph(const diff_program *p, base_arena *arena, base_diags *diags);     /* a fresh one; NULL: reported */
 /* inputs.c */

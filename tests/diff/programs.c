@@ -63,16 +63,13 @@ static void read_line(base_arena *arena, diff_program *p, const char *at) {
     }
 }
 
-diff_program *diff_program_read(base_arena *arena, const char *path) {
-    size_t n;
-    char *text = slurp(arena, path, &n);
-    if (!text) return NULL;
+diff_program *diff_program_parse(base_arena *arena, const char *path, const char *text, bool attn) {
     diff_program *p = BASE_NEW(arena, diff_program);
-    const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
+    const char *slash = strrchr(path, '/');
     p->path = base_strdup(arena, path);
     p->name = base_strdup(arena, slash ? slash + 1 : path);
     p->text = text;
-    p->attn = dot && !strcmp(dot, ".attn");
+    p->attn = attn;
     p->kernels = -1;
     for (const char *at = text; at; at = strchr(at, '\n')) {
         at += *at == '\n';
@@ -80,6 +77,12 @@ diff_program *diff_program_read(base_arena *arena, const char *path) {
     }
     if (!p->dims.n) BASE_PUSH(arena, &p->dims, "");
     return p;
+}
+
+diff_program *diff_program_read(base_arena *arena, const char *path) {
+    size_t n;
+    const char *text = slurp(arena, path, &n), *dot = strrchr(path, '.');
+    return text ? diff_program_parse(arena, path, text, dot && !strcmp(dot, ".attn")) : NULL;
 }
 
 static int by_name(const void *a, const void *b) {
