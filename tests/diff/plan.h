@@ -5,6 +5,7 @@
 #include "diff.h"
 
 typedef struct {
+    const char *name;            /* for messages of random_main */
     const ir_backend *(*backend)(base_arena *arena);
     const char *arch;            /* NULL: this machine's */
     bool device;                 /* kernels run on the backend's device; else on the host */
