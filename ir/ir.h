@@ -342,9 +342,11 @@ typedef struct ir_target {       /* the only place where a machine's numbers sta
     int64_t l1_bytes, l2_bytes;  /* caches of one core */
     int32_t contract_rows, contract_vectors, contract_tile, contract_block;      /* CONTRACT, forced: rows and vectors of a register tile, rows of an item,
                                     features of a block; 0: as the rule of the template says. Any of them: the template wherever it can be */
+    int32_t few_rows, few_columns, few_block;        /* FEW, forced: rows of an item, columns of a register tile, columns of a block; 0: as the rule of the template
+                                    says. Any of them: the template wherever it can be */
     int32_t split_columns;       /* columns of a part at least, forced: whatever can be split is; 0: as the pass `split` says */
 } ir_target;
-typedef enum { IR_NEST, IR_ATTEND, IR_CONTRACT } ir_template;
+typedef enum { IR_NEST, IR_ATTEND, IR_CONTRACT, IR_FEW } ir_template;
 enum { IR_MICRO = 8, IR_MICRO_MOST = 16 };       /* rows, and columns or vectors, of a tile in registers at most */
 typedef enum { IR_PLACE_CONST, IR_PLACE_ROW, IR_PLACE_COL, IR_PLACE_PAIR, IR_PLACE_VALUE, IR_PLACE_ROW_VALUE, IR_PLACE_COL_VALUE, IR_PLACE_PAIR_VALUE } ir_let_place;
 typedef struct {                 /* how one let is computed */
@@ -359,8 +361,8 @@ typedef struct {                 /* how one let is computed */
                                     FOLD: one per row of the tile; ACC: one per (row of the tile, value). ATTEND: a FOLD is kept where what it folds
                                     is wanted again in the same block: one per (column, row) */
     ir_expr moved_at;            /* FOLD, ACC with a ref: the reference it stands relative to, one per row of the tile */
-    bool packed;                 /* TERM: its row factor is computed once per row, into scratch */
-    ir_expr factor_at;           /* packed: per (row of the tile, feature), the lanes' feature innermost */
+    bool packed;                 /* TERM: its row factor is computed once per row, into scratch. FEW: and the product has register tiles of the template */
+    ir_expr factor_at;           /* packed: per (row of the tile, feature), the lanes' feature innermost. FEW: that one rounded up to vectors */
     ir_expr bound;               /* ATTEND, a line that is a reference: the real at which the sums stand instead, in all columns; 0: at the line, as it moves */
     ir_expr weight_at;           /* ACC: weights of one block, per (row of the tile, column of the block) */
     ir_expr col_at;              /* ATTEND: the column factor of a TERM (per column of the block and feature), the value factor of an ACC (per column and
@@ -380,7 +382,7 @@ typedef struct { ir_expr read, at; } ir_pair_read;        /* at: its place in sc
 typedef struct ir_schedule {     /* all that an emitter needs beside the kernel; it decides nothing itself */
     const ir_kernel *kernel;
     uint8_t form;                /* ir_template */
-    uint8_t lanes;               /* ATTEND: IR_ROW, a tile of the row lane_axis; CONTRACT: IR_COL; NEST: role in the lanes of everything but tiles of TERMs and ACCs. IR_COL: blocks of columns, rows of a tile one
+    uint8_t lanes;               /* ATTEND: IR_ROW, a tile of the row lane_axis; CONTRACT, FEW: IR_COL; NEST: role in the lanes of everything but tiles of TERMs and ACCs. IR_COL: blocks of columns, rows of a tile one
                                     after the other. IR_ROW: the axis lane_axis (a row or an item; pure maps too), all else is a loop around.
                                     0: scalar */
     int32_t lane_axis;           /* index of the axis whose neighbours share a vector; -1: none */
@@ -389,8 +391,9 @@ typedef struct ir_schedule {     /* all that an emitter needs beside the kernel;
     int32_t row_tile;            /* rows whose kept lets live in scratch together; 1 if lanes != IR_COL */
     int32_t col_block;           /* columns of lane_axis that are handled together, a multiple of width; 0: whole */
     int32_t micro_rows, micro_cols;                  /* powers of two up to IR_MICRO: accumulators of a TERM tile: rows x columns (lanes along features) or vectors of columns.
-                                    ATTEND: columns (values in an ACC) x vectors of rows. CONTRACT: any numbers up to IR_MICRO_MOST */
-    int32_t walk;                /* ATTEND: columns that a mask judges together where it has no closed form */
+                                    ATTEND: columns (values in an ACC) x vectors of rows. CONTRACT: any numbers up to IR_MICRO_MOST. FEW: any number
+                                    of rows up to IR_MICRO */
+    int32_t walk;                /* ATTEND, FEW: columns that a mask judges together where it has no closed form */
     ir_expr rows_at;             /* ATTEND: rows of the tile on their way into the lanes or out of them, per (row, feature or value) */
     ir_expr out_at;              /* ATTEND: a result over values before it leaves the lanes, per (value, row); 0: stores run along the lanes */
     ir_pair_read *pairs; uint32_t n_pairs;           /* ATTEND: reads that vary over rows and columns, and whose neighbours are columns: turned block by block */

@@ -30,7 +30,7 @@ static void print_expr(const writer *w, const char *what, ir_expr e) {
 /* Only tiles along columns have blocks and register tiles; elsewhere these numbers mean nothing. */
 static void print_form(const writer *w) {
     const ir_schedule *s = w->s;
-    static const char *const forms[] = {[IR_NEST] = "nest", [IR_ATTEND] = "attend", [IR_CONTRACT] = "contract"};
+    static const char *const forms[] = {[IR_NEST] = "nest", [IR_ATTEND] = "attend", [IR_CONTRACT] = "contract", [IR_FEW] = "few"};
     base_text_add(w->out, "schedule %s: %s", s->kernel->name ? s->kernel->name : "?", forms[s->form]);
     if (s->width == 1) base_text_add(w->out, ", scalar");
     else base_text_add(w->out, ", %d lanes along %s %s", s->width, s->lanes == IR_COL ? "columns" : "rows", axis_name(w, s->lane_axis));

@@ -90,11 +90,20 @@ static void check_panels(checking *c) {
     rule(c, is_axis(c, s->lane_axis) && s->axes[s->lane_axis].walk == IR_WALK_TILE && s->axes[s->lane_axis].tile % s->col_block == 0, "an item that begins inside a panel");
     rule(c, s->k_block >= 0, "a block without features");
 }
+/* All rows of an item are unrolled in groups; the sums of a column tile are summed across lanes together. */
+static void check_few(checking *c) {
+    const ir_schedule *s = c->s;
+    rule(c, s->width > 1 && c->k->n_sweeps > 0, "few rows without lanes or folds");
+    rule(c, s->row_tile > 0 && s->row_tile <= IR_MICRO && s->micro_rows > 0 && s->micro_rows <= s->row_tile, "a tile of more rows than there are");
+    rule(c, power_of_two(s->micro_cols) && s->micro_cols <= IR_MICRO && s->micro_cols <= s->width && s->col_block % s->micro_cols == 0, "a tile of more columns than lanes can be summed together");
+    rule(c, s->walk > 0, "a mask that judges no columns");
+}
 static void check_tiles(checking *c) {
     const ir_schedule *s = c->s;
     /* All blocks but the last are whole vectors; only the tail of an axis is short. */
     rule(c, s->col_block > 0 && s->col_block % s->width == 0, "a block that vectors do not fill");
     if (s->form == IR_CONTRACT) check_panels(c);
+    else if (s->form == IR_FEW) check_few(c);
     else check_micro(c);
     if (s->row_axis < 0) {
         rule(c, s->row_tile == 1, "a tile of rows without rows");
@@ -163,6 +172,7 @@ static void check_term(checking *c, const ir_let *l, const ir_let_schedule *s) {
     }
     /* packed once per row and used for every column, so it must be the same for all of them */
     rule(c, !s->packed || (s->kept && l->a && !(ir_kernel_rank(c->k, l->a) & IR_COL)), "a packed factor that is none of the row's");
+    rule(c, c->s->form != IR_FEW || !s->packed || (s->lanes == IR_FEAT && l->rank & IR_COL && ir_is_bool(c->u, l->where, true)), "a product that has no tiles of few rows");
     if (!s->kept) return;
     rule(c, c->s->lanes == IR_COL && !(l->rank & (IR_VAL | IR_FEAT)) && l->rank & (IR_ROW | IR_COL), "a term is kept per row and column only");
     for (uint32_t i = 0; i < l->n_over; i++)
@@ -276,6 +286,10 @@ static regions kept_by_attend(checking *c) {
     add(c, &all, s->rows_at, ir_mul(u, most, ir_int(u, s->row_tile)), real);
     return all;
 }
+static ir_expr whole(checking *c, ir_expr n) {          /* rounded up to vectors */
+    const ir_expr width = ir_int(c->u, c->s->width);
+    return ir_mul(c->u, ir_op2(c->u, IR_FDIV, ir_add(c->u, n, ir_int(c->u, c->s->width - 1)), width), width);
+}
 static regions kept(checking *c) {
     regions all = {0};
     ir_unit *u = c->u;
@@ -290,7 +304,10 @@ static regions kept(checking *c) {
         if (x->panels) rows = (rows + s->micro_rows - 1) / s->micro_rows * s->micro_rows;
         /* of a packed factor: rows of the tile times all its features */
         ir_expr features = ir_int(u, s->row_tile);
-        for (uint32_t o = 0; o < l->n_over; o++) features = ir_mul(u, features, c->k->axes[axis_of(c, l->over[o])].extent);
+        for (uint32_t o = 0; o < l->n_over; o++) {
+            const int32_t a = axis_of(c, l->over[o]);
+            features = ir_mul(u, features, s->form == IR_FEW && a == x->lane_axis ? whole(c, c->k->axes[a].extent) : c->k->axes[a].extent);
+        }
         if (l->kind == IR_LET_TERM && x->kept) add(c, &all, x->at, ir_int(u, rows * cols), size);
         if (l->kind == IR_LET_TERM && x->packed) add(c, &all, x->factor_at, features, real);
         if (l->kind == IR_LET_FOLD && x->kept) add(c, &all, x->at, ir_int(u, s->row_tile), size);

@@ -318,8 +318,8 @@ typedef struct { uint8_t form; bool packs; uint32_t lane; } cost_form;          
 static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative, cost_form form) {
     base_arena *arena = k->unit->arena;
     cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative, .form = form.form, .packs = form.packs, .lane = form.lane, .launches = 1, .share = 1 };
+    if (c.form == IR_ATTEND || c.form == IR_FEW) c.share = pass_visible_share(k, representative);
     if (c.form == IR_ATTEND) {
-        c.share = pass_visible_share(k, representative);
         c.lets = BASE_ARRAY(arena, k->n_lets + 1, ir_let_schedule);
         pass_references(k, c.lets);
     }
@@ -345,6 +345,7 @@ static double seconds(const cost_state *c) {
 }
 /* Of the two templates that need nothing packed: attention where it takes the kernel. */
 static cost_state weigh_plain(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+    if (target->attend_rate > 0 && pass_is_few(k, target, representative)) return weigh(k, target, representative, (cost_form){IR_FEW, false, 0});
     const int32_t row = target->attend_rate > 0 ? pass_attends(k, target, representative) : -1;
     return weigh(k, target, representative, row < 0 ? (cost_form){IR_NEST, false, 0} : (cost_form){IR_ATTEND, false, 1u << row});
 }

@@ -236,7 +236,7 @@ static bool insert(pass_state *state, const mask_summaries *all) {
 /* Summaries are worth their time where tiles of columns are left out: by the template for attention, and by targets without one, whose
  * rows visit columns one tile after the other, if there are values to sum up. Other templates visit every column. */
 static bool visits_tiles(const pass_state *state, const ir_kernel *k) {
-    if (state->target->attend_rate > 0) return pass_attends(k, state->target, state->representative) >= 0;
+    if (state->target->attend_rate > 0) return pass_is_few(k, state->target, state->representative) || pass_attends(k, state->target, state->representative) >= 0;
     for (uint32_t i = 0; i < k->n_lets; i++)
         if (k->lets[i].kind == IR_LET_ACC) return true;
     return false;

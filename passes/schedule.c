@@ -133,7 +133,7 @@ static bool outer_lane(const pass_planner *p, uint32_t a) {
 static bool column_lane(const pass_planner *p, uint32_t a) { return p->k->axes[a].role == IR_COL && !pass_shapes(p, a, IR_COL | IR_FEAT); }
 
 /* A FOLD or ACC whose columns all shape one another has no axis to take in blocks. */
-static bool every_sweep_has_a_column(const pass_planner *p) {
+bool pass_sweeps_have_columns(const pass_planner *p) {
     for (uint32_t i = 0; i < p->k->n_lets; i++) {
         const ir_let *l = &p->k->lets[i];
         bool found = l->kind < IR_LET_FOLD;
@@ -143,16 +143,17 @@ static bool every_sweep_has_a_column(const pass_planner *p) {
     return true;
 }
 
+int32_t pass_width(const pass_planner *p) { return p->k->real == IR_TYPE_F64 && p->target->lanes > 1 ? p->target->lanes / 2 : p->target->lanes; }
 /* Doubles fill a vector with half as many. TERMs want columns in the lanes, for their tiles; folds take whichever axis is the better neighbour.
  * Width 1 is the scalar nest, which runs every kernel. */
-static void choose_lanes(pass_planner *p) {
+void pass_choose_lanes(pass_planner *p) {
     ir_schedule *s = p->s;
     int32_t outer = 0, column = 0;
     const int32_t row_lane = best_axis(p, outer_lane, &outer), col_lane = best_axis(p, column_lane, &column);
     
     s->lane_axis = s->row_axis = -1;
-    s->width = p->k->real == IR_TYPE_F64 && p->target->lanes > 1 ? p->target->lanes / 2 : p->target->lanes;
-    if (pass_serial(p->k) || p->target->lanes == 1 || !every_sweep_has_a_column(p)) s->width = 1;
+    s->width = pass_width(p);
+    if (pass_serial(p->k) || p->target->lanes == 1 || !pass_sweeps_have_columns(p)) s->width = 1;
     else if (has_kind(p->k, IR_LET_TERM) || (p->k->n_sweeps && (row_lane < 0 || column >= outer))) {
         s->lanes = IR_COL;
         s->lane_axis = col_lane;
@@ -166,7 +167,7 @@ static void choose_lanes(pass_planner *p) {
 
 /* The row that fills a tile best, the innermost of those that fill it alike: positions, not the few heads of a group. One that the extents of
  * columns or features depend on is no tile: its rows have no block of columns in common. */
-static int32_t row_to_tile(const pass_planner *p) {
+int32_t pass_row_to_tile(const pass_planner *p) {
     int32_t found = -1;
     double most = 0;
     for (uint32_t a = 0; a < p->k->n_axes; a++) {
@@ -187,7 +188,7 @@ static void choose_walk(pass_planner *p, uint32_t a) {
     const ir_schedule *s = p->s;
     const bool inner = role == IR_VAL || role == IR_FEAT || (role == IR_COL && !free_column(p, a));
     if (pass_serial(p->k) || inner) walk(p, a, IR_WALK_LOOP, 0);
-    else if ((int32_t)a == s->row_axis) walk(p, a, IR_WALK_TILE, PASS_ROWS_PER_ITEM);
+    else if ((int32_t)a == s->row_axis) walk(p, a, IR_WALK_TILE, s->row_tile);
     else if ((int32_t)a == s->lane_axis && s->form == IR_ATTEND) walk(p, a, IR_WALK_TILE, s->row_tile);
     else if ((int32_t)a == s->lane_axis) walk(p, a, IR_WALK_TILE, s->lanes == IR_COL ? PASS_COLUMNS_PER_ITEM : p->k->n_sweeps ? 4 * s->width : ELEMENTS_PER_ITEM);
     else walk(p, a, IR_WALK_ITEM, 0);
@@ -198,7 +199,7 @@ static void choose_tiles(pass_planner *p) {
     ir_schedule *s = p->s;
     s->row_tile = s->micro_rows = s->micro_cols = 1;
     if (s->lanes != IR_COL) return;
-    s->row_axis = row_to_tile(p);
+    s->row_axis = pass_row_to_tile(p);
     s->row_tile = s->row_axis < 0 ? 1 : PASS_ROWS_PER_ITEM;
     s->micro_rows = s->row_tile == 1 ? 1 : 4;
     s->micro_cols = p->target->regs >= 32 ? 4 : 2;
@@ -435,13 +436,14 @@ ir_schedule *pass_plan_end(pass_planner *p, double seconds) {
 /* why: NULL, or what keeps the kernel from the template of attention. */
 static ir_schedule *schedule_one(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why) {
     pass_planner p = pass_plan_begin(k, target, representative);
-    const bool attend = pass_schedule_attend(&p, why);
-    if (!attend) {
-        choose_lanes(&p);
+    const bool few = pass_schedule_few(&p), attend = !few && pass_schedule_attend(&p, why);
+    if (few) *why = NULL;
+    if (!attend && !few) {
+        pass_choose_lanes(&p);
         choose_tiles(&p);
     }
     for (uint32_t a = 0; a < k->n_axes; a++) choose_walk(&p, a);
-    for (uint32_t i = 0; i < k->n_lets && !attend; i++) pass_plan_let(&p, i);
+    for (uint32_t i = 0; i < k->n_lets && !attend && !few; i++) pass_plan_let(&p, i);
     return pass_plan_end(&p, pass_nest_seconds(k, target, representative));
 }
 ir_schedule *pass_schedule_kernel(const ir_kernel *k, const ir_target *target, const int64_t *representative) {

@@ -1,6 +1,6 @@
 /* What the files of the pass `schedule` share: the state while one kernel is planned, and questions about the kernel that several templates ask.
  *
- * Reading order: schedule.c (the nest, items, costs; which template) -> schedule_order.c -> schedule_attend.c; schedule_contract.c ->
+ * Reading order: schedule.c (the nest, items, costs; which template) -> schedule_order.c -> schedule_attend.c, schedule_few.c; schedule_contract.c ->
  * schedule_panels.c. */
 #ifndef ATTN_PASSES_SCHEDULE_H
 #define ATTN_PASSES_SCHEDULE_H
@@ -28,6 +28,10 @@ ir_expr pass_scratch_take(pass_planner *p, ir_expr bytes);                      
 int64_t pass_bytes_of(const pass_planner *p, uint8_t sort);                     /* of one element in scratch */
 ir_expr pass_features(const pass_planner *p, const ir_let *l);                  /* how many of them a line runs over */
 uint8_t pass_place_of(uint8_t rank);                                            /* an ir_let_place */
+bool pass_sweeps_have_columns(const pass_planner *p);                           /* each has one that can be taken in blocks */
+void pass_choose_lanes(pass_planner *p);                                        /* of the nest */
+int32_t pass_width(const pass_planner *p);                                      /* lanes of a vector of what the kernel computes with */
+int32_t pass_row_to_tile(const pass_planner *p);                                /* rows that share their columns; -1: none */
 int32_t pass_column_of_sweep(const pass_planner *p, const ir_let *l);           /* the column that a sweep takes in blocks */
 ir_expr pass_walked(const pass_planner *p, uint32_t a);                         /* the extent of an axis as it is walked */
 pass_planner pass_plan_begin(const ir_kernel *k, const ir_target *target, const int64_t *representative);
@@ -41,6 +45,10 @@ void pass_choose_order(pass_planner *p);                                        
 /* schedule_attend.c */
 int32_t pass_attends(const ir_kernel *k, const ir_target *target, const int64_t *representative);  /* the row in the lanes; -1: the template does not take it */
 bool pass_schedule_attend(pass_planner *p, const char **why);                   /* lanes, tiles and places of lines; false: not of this template */
+
+/* schedule_few.c */
+bool pass_is_few(const ir_kernel *k, const ir_target *target, const int64_t *representative);      /* the template of few rows takes it, before all others */
+bool pass_schedule_few(pass_planner *p);                                        /* lanes, tiles and places of lines; false: not of this template */
 
 /* schedule_contract.c */
 bool pass_is_product(const ir_let *l);                                          /* a real sum of products of a row and a column factor */

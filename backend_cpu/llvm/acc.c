@@ -68,7 +68,7 @@ static cpu_val value_factor(cpu_emitter *e, const tile *t, int32_t i, int32_t j)
 static void one_column(cpu_emitter *e, tile *t) {
     const ir_let *l = &e->k->lets[t->let];
     /* Without a guard no weight was marked hidden, and the select would only stand in the way of a chain of fused multiplications. */
-    const bool guarded = !ir_is_bool(e->u, l->where, true), by_row = cpu_varies_with_row(e, l->b);
+    const bool guarded = !e->full && !ir_is_bool(e->u, l->where, true), by_row = cpu_varies_with_row(e, l->b);
     cpu_val shared[MAX_VECTORS];
     for (int32_t j = 0; j < t->vectors && !by_row; j++) shared[j] = value_factor(e, t, 0, j);
     for (int32_t i = 0; i < t->rows; i++) {
@@ -103,7 +103,7 @@ static void columns(cpu_emitter *e, void *env) {
     const ir_let *l = &e->k->lets[t->let];
     /* In the tail the weight's lanes read as 0, and so do those of a plain read along the columns: their product adds nothing. Any other factor
        may be inf or NaN there, and 0 times that is NaN: such sums are selected. */
-    const bool guarded = !ir_is_bool(e->u, l->where, true), by_row = cpu_varies_with_row(e, l->b), select = guarded || (e->tail && !ir_is(e->u, l->b, IR_READ));
+    const bool guarded = !e->full && !ir_is_bool(e->u, l->where, true), by_row = cpu_varies_with_row(e, l->b), select = guarded || (e->tail && !ir_is(e->u, l->b, IR_READ));
     cpu_val shared[MAX_VECTORS];
     for (int32_t j = 0; j < t->vectors && !by_row; j++) shared[j] = column_factor(e, t, 0, j);
     for (int32_t i = 0; i < t->rows; i++) {

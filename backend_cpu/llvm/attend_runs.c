@@ -23,12 +23,14 @@ static void bind_corner(cpu_emitter *e, const ir_mask *m, uint32_t a, cpu_val lo
     cpu_known_put(e, ir_var_expr(e->u, m->lo[a]), lo);
     cpu_known_put(e, ir_var_expr(e->u, m->hi[a]), hi);
 }
+/* The row whose indices the panel holds. */
+static int32_t row_of(const cpu_emitter *e) { return e->s->form == IR_ATTEND ? e->s->lane_axis : e->s->row_axis; }
 /* Rows of the panel; every other axis that has an index stands at it. Opens a scope: corners of another panel are other numbers. */
 static void bind_rows(cpu_panel *p, const ir_mask *m) {
     cpu_emitter *e = p->e;
     cpu_scope_push(e, corners(e, m));
     for (uint32_t a = 0; a < e->k->n_axes; a++) {
-        if ((int32_t)a == e->s->lane_axis) bind_corner(e, m, a, p->row0, LLVMBuildSub(e->b, p->hi, cpu_int(e, 1), ""));
+        if ((int32_t)a == row_of(e)) bind_corner(e, m, a, p->row0, LLVMBuildSub(e->b, p->hi, cpu_int(e, 1), ""));
         else if (e->axis[a]) bind_corner(e, m, a, e->axis[a], e->axis[a]);
     }
 }

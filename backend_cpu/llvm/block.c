@@ -9,7 +9,7 @@
  *     accumulate   weights times values
  *   epilogue     stores, by row or by blocks of columns again
  */
-#include "emit.h"
+#include "attend.h"
 
 /* ---- which lines a phase needs */
 
@@ -160,7 +160,7 @@ static void stage_lanes(cpu_emitter *e, void *env) {
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
         const ir_let *l = &e->k->lets[k];
         if (!in_stage(l, s)) continue;
-        cpu_val y = cpu_splat(e, cpu_expr(e, l->e), e->lanes), where = ir_is_bool(e->u, l->where, true) ? NULL : cpu_expr(e, l->where);
+        cpu_val y = cpu_splat(e, cpu_expr(e, l->e), e->lanes), where = e->full || ir_is_bool(e->u, l->where, true) ? NULL : cpu_expr(e, l->where);
         if (l->kind == IR_LET_ACC) {
             cpu_val w[] = {y, cpu_real(e, 0)};
             if (where) y = cpu_pick(e, where, cpu_apply(e, IR_ADD, w, 2), cpu_real(e, -0.0));
@@ -201,7 +201,7 @@ static void stage_row(cpu_emitter *e, void *env) {
 /* In the order of lines: a TERM may read one before it, which is then loaded from scratch. */
 static void fill_terms(cpu_emitter *e, const bool *need) {
     for (uint32_t k = 0; k < e->k->n_lets; k++)
-        if (need[k] && cpu_term_in_block(e, k)) cpu_term_block(e, k);
+        if (need[k] && cpu_term_in_block(e, k)) cpu_few_packs(e, k) ? cpu_few_scores(e, k) : cpu_term_block(e, k);
 }
 /* Those of rows alone stay: they were filled before the blocks and hold for the whole tile. */
 static void forget_terms(cpu_emitter *e) {
@@ -211,10 +211,7 @@ static void forget_terms(cpu_emitter *e) {
 
 typedef struct { int32_t axis; cpu_body *body; void *env; } blocks;
 /* Blocks are loops over scratch-sized pieces of the column axis; `filled` is valid inside one block only. */
-static void each_block(cpu_emitter *e, void *env) {
-    const blocks *b = env;
-    /* A column axis that the launch is cut along has its range of this item; another is taken whole. */
-    cpu_val lo = e->lo[b->axis] ? e->lo[b->axis] : cpu_int(e, 0), hi = e->hi[b->axis] ? e->hi[b->axis] : cpu_extent(e, b->axis);
+static void blocks_between(cpu_emitter *e, const blocks *b, cpu_val lo, cpu_val hi) {
     cpu_loop l = cpu_loop_begin(e, lo, hi, e->s->col_block, "block");
     cpu_scope_push(e, 0);
     cpu_val end[] = {LLVMBuildAdd(e->b, l.index, cpu_int(e, e->s->col_block), ""), hi};
@@ -227,28 +224,65 @@ static void each_block(cpu_emitter *e, void *env) {
     cpu_scope_pop(e);
     cpu_loop_end(e, &l);
 }
+/* A column axis that the launch is cut along has its range of this item; another is taken whole. */
+static void each_block(cpu_emitter *e, void *env) {
+    const blocks *b = env;
+    cpu_val lo = e->lo[b->axis] ? e->lo[b->axis] : cpu_int(e, 0), hi = e->hi[b->axis] ? e->hi[b->axis] : cpu_extent(e, b->axis);
+    blocks_between(e, b, lo, hi);
+}
 
-typedef struct { stage absolute, relative; } sweep_env;
-/* The order of phases within a block is fixed; what differs between kernels is which lines each phase needs. */
-static void sweep_block(cpu_emitter *e, void *env) {
-    /* One TERM may serve both stages; it is filled once, before the first. */
-    sweep_env *s = env;
+/* full: every pair of the run is visible, a truth value known when it runs; NULL: nothing is known. */
+typedef struct { stage absolute, relative; cpu_val full; } sweep_env;
+typedef struct { cpu_panel p; const blocks *b; sweep_env *s; } run;
+static void run_blocks(cpu_panel *p, int32_t axis, cpu_val lo, cpu_val hi, cpu_val full) {
+    run *r = (run *)p;           /* its first member */
+    (void)axis;
+    r->s->full = full;
+    blocks_between(p->e, r->b, lo, hi);
+}
+/* FEW: only columns that some row of the tile may see. */
+static void each_run(cpu_emitter *e, void *env) {
+    const blocks *b = env;
+    const int32_t row = e->s->row_axis;
+    run r = {{.e = e, .vectors = e->s->micro_cols, .row0 = row < 0 ? NULL : e->lo[row], .hi = row < 0 ? NULL : e->hi[row]}, b, b->env};
+    cpu_attend_runs(&r.p, b->axis, run_blocks);
+}
+/* What a block of scores becomes; full: guards are not asked. */
+static void sums(cpu_emitter *e, sweep_env *s, bool full) {
     stage *stages[] = {&s->absolute, &s->relative};
-    const bool *need[] = {s->absolute.needs.need, s->relative.needs.need};
-    bool *all = BASE_ARRAY(e->arena, e->k->n_lets, bool);
-    for (uint32_t k = 0; k < e->k->n_lets; k++) all[k] = need[0][k] || need[1][k];
-    fill_terms(e, all);
+    e->full = full;
     for (int i = 0; i < 2; i++) {
         if (!any_in_stage(e, stages[i])) continue;
         cpu_phase(e, i ? "normalise" : "modify");
         cpu_each_row(e, stage_row, stages[i]);
     }
     for (uint32_t k = 0; k < e->k->n_lets; k++)
-        if (e->k->lets[k].kind == IR_LET_ACC && e->k->lets[k].sweep == s->absolute.sweep) cpu_acc_block(e, k);
+        if (e->k->lets[k].kind == IR_LET_ACC && e->k->lets[k].sweep == s->absolute.sweep) cpu_few_sums(e, k) ? cpu_few_acc(e, k) : cpu_acc_block(e, k);
+    e->full = false;
+}
+/* The order of phases within a block is fixed; what differs between kernels is which lines each phase needs. */
+static void sweep_block(cpu_emitter *e, void *env) {
+    /* One TERM may serve both stages; it is filled once, before the first. */
+    sweep_env *s = env;
+    const bool *need[] = {s->absolute.needs.need, s->relative.needs.need};
+    bool *all = BASE_ARRAY(e->arena, e->k->n_lets, bool);
+    for (uint32_t k = 0; k < e->k->n_lets; k++) all[k] = need[0][k] || need[1][k];
+    fill_terms(e, all);
+    if (!s->full || LLVMIsConstant(s->full)) {
+        sums(e, s, s->full && LLVMConstIntGetZExtValue(s->full));
+        return;
+    }
+    for (int full = 0; full < 2; full++) {
+        cpu_if branch = cpu_if_begin(e, full ? s->full : LLVMBuildNot(e->b, s->full, ""), full ? "full" : "partial");
+        cpu_scope_push(e, 0);
+        sums(e, s, full);
+        cpu_scope_pop(e);
+        cpu_if_end(e, &branch);
+    }
 }
 /* Columns that are not taken in blocks are plain loops around. */
 static void sweep(cpu_emitter *e, uint32_t number) {
-    sweep_env s = {stage_of(e, number, false), stage_of(e, number, true)};
+    sweep_env s = {stage_of(e, number, false), stage_of(e, number, true), NULL};
     uint32_t around = 0;
     blocks b = {-1, sweep_block, &s};
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
@@ -261,7 +295,9 @@ static void sweep(cpu_emitter *e, uint32_t number) {
     cpu_phase(e, "sweep");
     /* Before all loops over columns, those around the blocks included: the sums run through all of them. */
     cpu_each_row(e, begin_row, &number);
-    cpu_walk(e, around & ~(1u << b.axis), -1, each_block, &b);
+    for (uint32_t k = 0; k < e->k->n_lets; k++)
+        if (e->k->lets[k].sweep == number && cpu_few_sums(e, k)) cpu_few_weights(e, k);
+    cpu_walk(e, around & ~(1u << b.axis), -1, e->s->form == IR_FEW ? each_run : each_block, &b);
 }
 
 /* ---- epilogue */
@@ -328,7 +364,8 @@ void cpu_block_stores(cpu_emitter *e) {
 void cpu_block_rows(cpu_emitter *e) {
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
         if (cpu_term_in_block(e, k)) cpu_term_block(e, k);
-        cpu_term_pack(e, k);
+        if (cpu_few_packs(e, k)) cpu_few_pack(e, k);
+        else cpu_term_pack(e, k);
     }
 }
 void cpu_block(cpu_emitter *e) {

@@ -228,7 +228,7 @@ static void outer_axes(cpu_emitter *e, uint32_t a) {
     if (a == e->k->n_axes) {
         if (e->s->form == IR_ATTEND) cpu_attend(e);
         else if (e->s->form == IR_CONTRACT) cpu_contract(e);
-        else if (e->s->lanes == IR_COL) cpu_block(e);
+        else if (e->s->lanes == IR_COL) cpu_block(e);     /* FEW too */
         else cpu_nest(e);
         return;
     }

@@ -49,6 +49,7 @@ typedef struct cpu_emitter {
     cpu_val *factor;             /* by the let that is a ref: 2^(old - new) of the column at hand; NULL: not moved yet */
     cpu_val *filled;             /* by let: a TERM's block of scores is filled: the first column; NULL: compute in place */
     uint32_t *named;             /* by let: how often it has got a name in the text */
+    bool full;                   /* every pair of the block at hand is visible: guards of folds are not asked */
     cpu_val row0;                /* lanes along columns: first row of the tile; */
     int32_t block_axis;          /* the column taken in blocks, -1: none now, */
     cpu_val block_lo, block_hi;  /* and the block at hand */
@@ -167,6 +168,7 @@ void cpu_unbind_row(cpu_emitter *e);
 cpu_val cpu_tail(cpu_emitter *e, cpu_val from, cpu_val hi);                /* lanes from, from + 1, .. that are below hi */
 void cpu_bind_lane(cpu_emitter *e, int32_t axis, cpu_val from, cpu_val tail);
 bool cpu_varies_with_row(cpu_emitter *e, ir_expr x);
+cpu_val cpu_whole_end(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step);   /* hi - lo rounded down to a multiple of step, and added to lo */
 void cpu_each_row(cpu_emitter *e, cpu_body *body, void *env);
 
 /* nest.c, block.c, contract.c: one item, its axes bound */
@@ -176,6 +178,14 @@ void cpu_attend(cpu_emitter *e);                         /* attend.c */
 void cpu_block_rows(cpu_emitter *e);                                    /* what an item computes of its rows alone, before all columns */
 void cpu_block_stores(cpu_emitter *e);                                  /* all stores, for the rows of the item and the block at hand */
 void cpu_contract(cpu_emitter *e);
+
+/* few.c: register tiles of the template FEW, which walks like cpu_block; of products that are packed there */
+bool cpu_few_packs(const cpu_emitter *e, uint32_t k);    /* this line has a register tile here */
+void cpu_few_pack(cpu_emitter *e, uint32_t k);           /* its row factors, whole vectors for all rows of the item */
+void cpu_few_scores(cpu_emitter *e, uint32_t k);         /* as cpu_term_block */
+bool cpu_few_sums(cpu_emitter *e, uint32_t k);           /* an ACC with a register tile here */
+void cpu_few_acc(cpu_emitter *e, uint32_t k);            /* as cpu_acc_block */
+void cpu_few_weights(cpu_emitter *e, uint32_t k);        /* of rows that the item lacks: 0, once before a sweep */
 uint32_t cpu_axes_of_places(cpu_emitter *e, const ir_store *at);        /* nest.c: columns and values that a store runs over, as bits */
 
 /* compile.c */

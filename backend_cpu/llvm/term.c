@@ -215,7 +215,7 @@ static cpu_val place(cpu_emitter *e, const tile *t, int32_t i, int32_t j) {
 /* Lanes along features: all partial sums of a row (of the tile, if there are as many lanes) are summed together. */
 static void store_sums(cpu_emitter *e, const tile *t) {
     const ir_red red = (ir_red)e->k->lets[t->let].red;
-    const int32_t all = t->rows * t->cols, at_once = all <= e->s->width ? t->rows : 1;
+    const int32_t all = t->rows * t->cols, at_once = all <= e->s->width && !(all & (all - 1)) ? t->rows : 1;
     for (int32_t i = 0; i < t->rows; i += at_once) {
         cpu_val v[MAX_ROWS * MAX_COLS];
         for (int32_t n = 0; n < at_once * t->cols; n++) v[n] = old_sum(e, t, i + n / t->cols, n % t->cols);

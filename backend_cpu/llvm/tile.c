@@ -29,8 +29,7 @@ void cpu_unbind_row(cpu_emitter *e) {
 /* Through lines too, as cpu_varies; false for a kernel without rows. */
 bool cpu_varies_with_row(cpu_emitter *e, ir_expr x) { return e->s->row_axis >= 0 && cpu_varies(e, x, e->s->row_axis); }
 
-/* hi - lo rounded down to a multiple of step, and added to lo. */
-static cpu_val whole_end(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step) {
+cpu_val cpu_whole_end(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step) {
     /* Not below 0: the remainder is that of unsigned numbers. */
     cpu_val n[] = {LLVMBuildSub(e->b, hi, lo, ""), cpu_int(e, 0)}, count = cpu_apply(e, IR_MAX, n, 2);
     cpu_val rest = LLVMBuildURem(e->b, count, cpu_int(e, step), "");
@@ -46,7 +45,7 @@ void cpu_row_tiles(cpu_emitter *e, int32_t rows, cpu_tile *body, void *env) {
     }
     cpu_val lo = e->lo[e->s->row_axis], hi = e->hi[e->s->row_axis], from = lo;
     if (rows > 1) {
-        from = whole_end(e, lo, hi, rows);
+        from = cpu_whole_end(e, lo, hi, rows);
         cpu_loop l = cpu_loop_begin(e, lo, from, rows, "rows");
         cpu_scope_push(e, 0);
         body(e, env, l.index, rows);
@@ -73,7 +72,7 @@ static void span_loop(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step, int3
 void cpu_spans(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step, int32_t n, cpu_span *body, void *env) {
     cpu_val from = lo;
     if (n > 1) {
-        from = whole_end(e, lo, hi, step * n);
+        from = cpu_whole_end(e, lo, hi, step * n);
         span_loop(e, lo, from, step, n, body, env);
     }
     /* The two last kinds become one loop of masked steps: less code, and no slower where masks are free. */
@@ -85,7 +84,7 @@ void cpu_spans(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step, int32_t n, 
         cpu_loop_end(e, &l);
         return;
     }
-    cpu_val end = whole_end(e, from, hi, step);
+    cpu_val end = cpu_whole_end(e, from, hi, step);
     span_loop(e, from, end, step, 1, body, env);
     /* Steps of one leave nothing behind. */
     if (step == 1) return;

@@ -45,9 +45,13 @@ static const base_allocator poisoned = {poisoned_alloc, poisoned_free, NULL};
 /* ---- compiling */
 
 static const ir_target *with_tiles(const ir_target *target, const plan_machine *on, base_arena *arena) {
-    if (!target || !(on->keys || on->columns)) return target;
+    if (!target || !(on->keys || on->columns || on->few)) return target;
     ir_target *t = base_copy(arena, target, sizeof *t);
     t->split_columns = on->columns;
+    t->few_rows = on->few;
+    t->few_columns = on->few_columns;
+    t->few_block = on->few ? on->block : 0;
+    if (on->few) return t;
     t->tile_keys = on->keys;
     t->tile_vectors = on->vectors;
     t->tile_block = on->block;
@@ -59,7 +63,7 @@ static const ir_target *with_tiles(const ir_target *target, const plan_machine *
 }
 static bool has_tiles(const compiled *c) {
     for (uint32_t k = 0; k < c->state.n_kernels; k++)
-        if (c->state.schedules[k]->form != IR_NEST) return true;
+        if (c->on->few ? c->state.schedules[k]->form == IR_FEW : c->state.schedules[k]->form != IR_NEST) return true;
     return false;
 }
 
@@ -67,7 +71,7 @@ static bool pass_and_compile(compiled *c, ir_graph *g) {
     c->state = (pass_state){.arena = c->arena, .diags = c->diags, .target = c->target, .graph = g};
     if (!pass_run_all(&c->state, &(pass_options){.stop_after = NULL})) return false;
     const uint32_t n = c->state.n_kernels;
-    c->beside = c->on->keys && !has_tiles(c);
+    c->beside = (c->on->keys || c->on->few) && !has_tiles(c);
     if (c->beside) return true;
     rt_image *images = BASE_ARRAY(c->arena, n + 1, rt_image);
     c->kernels = BASE_ARRAY(c->arena, n + 1, rt_kernel);

@@ -6,7 +6,8 @@
 static const ir_target wide = {.name = "test", .cpu = "", .features = "", .lanes = 8, .regs = 32, .cores = 1, .matmul_rate = 1e11, .vector_rate = 5e10,
                                .mem_bytes_per_s = 2e10, .launch_s = 2e-6, .overlap = 0.75, .value_tile_bytes = 1 << 16};
 
-/* An attention with a packed row factor: a tiled term, folds with a reference, an acc. Then a map, and a store whose order matters. */
+/* An attention with a packed row factor: a tiled term, folds with a reference, an acc. The same where each row has a width of its own. Then a map, and a store whose
+ * order matters. */
 static const char text[] =
     "graph g (S, T, D, E) {\n"
     "  q: f32[S,D] = input\n"
@@ -16,13 +17,16 @@ static const char text[] =
     "  o[i in 0..S, e in 0..E]: f32 =\n"
     "    let @1{j in 0..T} = sum(d in 0..D: (q[i,d] + 1.0)*k[j,d]);\n"
     "    sum(j in 0..T: exp(@1{j} - max(n in 0..T: @1{n}))/sum(m in 0..T: exp(@1{m} - max(n in 0..T: @1{n})))*v[j,e])\n"
+    "  p[i in 0..S, e in 0..E]: f32 =\n"
+    "    let @1{j in 0..T} = sum(d in 0..D where d < i + 1: (q[i,d] + 1.0)*k[j,d]);\n"
+    "    sum(j in 0..T: exp(@1{j} - max(n in 0..T: @1{n}))/sum(m in 0..T: exp(@1{m} - max(n in 0..T: @1{n})))*v[j,e])\n"
     "  y[i in 0..S, d in 0..D]: f32 = q[i,d] + 1.0\n"
     "  z[i in 0..S: at[i]]: f32[T] += q[i,0]\n"
-    "  output o, y, z\n"
+    "  output o, p, y, z\n"
     "}\n";
 
-/* attention: for calls with so few rows that the nest takes it; attend: the same kernel for many. */
-typedef struct { base_arena *arena; base_diags *diags; ir_graph *g; ir_schedule *attention, *attend, *map, *added; } fixture;
+/* attention: rows with a width of their own, in the nest; attend: many rows that share their keys; few: a few of these. */
+typedef struct { base_arena *arena; base_diags *diags; ir_graph *g; ir_schedule *attention, *attend, *few, *map, *added; } fixture;
 
 static ir_schedule *schedule_at(const ir_graph *g, const char *name, const ir_target *target, int64_t rows) {
     int64_t *sizes = BASE_ARRAY(g->unit->arena, g->unit->dim.n, int64_t);
@@ -42,7 +46,8 @@ static int set_up(void **state) {
     f.diags = base_diags_create(f.arena);
     f.g = ir_graph_read(f.arena, f.diags, base_file_add(f.diags, "g", text, sizeof text - 1));
     if (!f.g) return -1;
-    f.attention = schedule_of(f.g, "o", &wide);
+    f.attention = schedule_of(f.g, "p", &wide);
+    f.few = schedule_at(f.g, "o", &wide, 3);
     f.attend = schedule_at(f.g, "o", &wide, 0);
     f.map = schedule_of(f.g, "y", &wide);
     f.added = schedule_of(f.g, "z", &wide);
@@ -78,6 +83,7 @@ static void good_schedules_pass(void **state) {
     fixture *f = *state;
     assert_true(ir_schedule_verify(f->attention));
     assert_true(ir_schedule_verify(f->attend));
+    assert_true(ir_schedule_verify(f->few));
     assert_true(ir_schedule_verify(f->map));
     assert_true(ir_schedule_verify(f->added));
     assert_null(f->diags->first);
@@ -99,6 +105,34 @@ static void attention_over_many_rows_has_them_in_its_lanes(void **state) {
     assert_int_equal(s->row_tile, s->micro_cols * s->width);
     assert_int_equal(s->lets[let_of(s, IR_LET_ACC)].weight_at, s->lets[let_of(s, IR_LET_TERM)].at);
     assert_false(s->lets[let_of(s, IR_LET_ACC)].col_at);                          /* v is read where it lies */
+}
+/* All rows in one item, in registers at once; the row factor in whole vectors. */
+static void attention_over_few_rows_has_them_in_registers(void **state) {
+    const fixture *f = *state;
+    const ir_schedule *s = f->few;
+    assert_int_equal(s->form, IR_FEW);
+    assert_int_equal(s->lanes, IR_COL);
+    assert_int_equal(s->kernel->axes[s->row_axis].role, IR_ROW);
+    assert_int_equal(s->row_tile, 3);
+    assert_int_equal(s->micro_rows, 3);
+    assert_true(s->lets[let_of(s, IR_LET_TERM)].packed);
+    assert_int_equal(s->lets[let_of(s, IR_LET_TERM)].lanes, IR_FEAT);
+    assert_int_equal(schedule_at(f->g, "o", &wide, 5)->form, IR_FEW);             /* of 8 lanes */
+    assert_int_equal(schedule_at(f->g, "o", &wide, 6)->form, IR_ATTEND);
+}
+/* Rows are shared out evenly over items, and those of an item over register tiles. */
+static void few_rows_are_shared_out_evenly(void **state) {
+    const fixture *f = *state;
+    ir_target long_vectors = wide;
+    long_vectors.lanes = 16;
+    const ir_schedule *nine = schedule_at(f->g, "o", &long_vectors, 9), *seven = schedule_at(f->g, "o", &long_vectors, 7), *one = schedule_at(f->g, "o", &long_vectors, 1);
+    assert_int_equal(nine->row_tile, 5);
+    assert_int_equal(nine->micro_rows, 3);
+    assert_int_equal(seven->row_tile, 7);
+    assert_int_equal(seven->micro_rows, 4);
+    assert_int_equal(seven->micro_cols, 4);
+    assert_int_equal(one->row_tile, 1);
+    assert_int_equal(one->micro_cols, 8);
 }
 /* What the call's tests force is what they get. */
 static void tiles_of_the_target_are_taken(void **state) {
@@ -162,6 +196,12 @@ BROKEN(values_without_lanes, attention, s->lets[let_of(s, IR_LET_ACC)].lane_axis
 BROKEN(weights_without_a_place, attention, s->lets[let_of(s, IR_LET_ACC)].weight_at = 0, "weights that have no place")
 BROKEN(two_lines_at_one_place, attention, s->lets[let_of(s, IR_LET_ACC)].at = s->lets[let_of(s, IR_LET_TERM)].at, "two lines are kept at one place")
 BROKEN(scratch_that_is_too_small, attention, s->scratch_bytes = ir_int(f->g->unit, 64), "a line is kept outside of scratch")
+BROKEN(more_few_rows_than_there_are, few, s->micro_rows = 4, "a tile of more rows than there are")
+BROKEN(few_rows_with_three_columns, few, s->micro_cols = 3, "a tile of more columns than lanes")
+BROKEN(few_rows_without_lanes, few, (s->width = 1, s->micro_cols = 1), "few rows without lanes or folds")
+BROKEN(few_rows_without_a_walk, few, s->walk = 0, "a mask that judges no columns")
+BROKEN(few_rows_with_a_product_along_columns, few, s->lets[let_of(s, IR_LET_TERM)].lanes = IR_COL, "a product that has no tiles of few rows")
+BROKEN(few_rows_with_weights_at_the_factor, few, s->lets[let_of(s, IR_LET_ACC)].weight_at = s->lets[let_of(s, IR_LET_TERM)].factor_at, "two lines are kept at one place")
 BROKEN(rows_that_vectors_do_not_fill, attend, s->row_tile++, "a tile of rows that vectors do not fill")
 BROKEN(a_register_tile_too_high, attend, s->micro_rows = IR_MICRO + 1, "a register tile beyond its bounds")
 BROKEN(a_block_of_nothing, attend, s->col_block = 0, "a block without columns")
@@ -188,6 +228,8 @@ int main(void) {
         TEST(values_without_lanes), TEST(weights_without_a_place), TEST(two_lines_at_one_place), TEST(scratch_that_is_too_small),
         TEST(a_place_that_is_not_aligned), TEST(rows_that_vectors_do_not_fill), TEST(a_register_tile_too_high), TEST(a_block_of_nothing),
         TEST(rows_without_a_turning_place), TEST(results_along_no_value), TEST(a_product_without_rows), TEST(an_item_of_other_rows),
+        TEST(attention_over_few_rows_has_them_in_registers), TEST(few_rows_are_shared_out_evenly), TEST(more_few_rows_than_there_are), TEST(few_rows_with_three_columns),
+        TEST(few_rows_without_lanes), TEST(few_rows_without_a_walk), TEST(few_rows_with_a_product_along_columns), TEST(few_rows_with_weights_at_the_factor),
         TEST(values_at_the_place_of_scores), TEST(a_reference_at_no_number), TEST(a_bound_of_a_fold), TEST(an_idle_fold_that_is_read),
     };
     return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
