@@ -12,7 +12,7 @@
 
 /* EIGHTHS: of a vector's lanes that rows would have to fill, for ATTEND to be the faster; ITEM: rows of an item; GROUP: of a register tile; COLUMNS: of a block;
  * WALK: as in ATTEND. */
-enum { EIGHTHS = 5, ITEM = 8, GROUP = 4, COLUMNS = 128, WALK = 32 };
+enum { EIGHTHS = 5, ITEM = 8, GROUP = 4, COLUMNS = 256, WALK = 32 };
 
 static double rows_of(const pass_planner *p, int32_t row) { return row < 0 ? 1 : pass_size(p->u, p->k->axes[row].extent, p->representative); }
 
