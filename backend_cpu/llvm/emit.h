@@ -1,6 +1,6 @@
 /* The emitter of the CPU: one kernel and its schedule become one function of LLVM IR.
  *
- * Reading order: emit.c (function, items) -> nest.c (lanes along rows, or none), block.c (lanes along columns), contract.c (products in panels),
+ * Reading order: emit.c (function, items) -> nest.c (lanes along rows, or none), block.c and few.c (lanes along columns), contract.c (products in panels),
  * the walks over a kernel -> lets.c (what a line is worth here) and term.c -> expr.c, read.c, math.c (instructions) -> scope.c (what is known already).
  *
  * What holds everywhere: every axis that encloses the place of emission has its current index in `axis`; one of them, `lane`, may stand for

@@ -15,7 +15,7 @@ typedef struct {
     int32_t cols;                /* columns, or vectors of values */
     int32_t steps;               /* ACC: columns at once, with sums of their own */
     cpu_val at[MOST];            /* columns, none behind the last */
-    cpu_val value, tail;         /* ACC: first value of the tile, and lanes of its last vector */
+    cpu_val value, tail;         /* ACC: first value of the tile; lanes of a vector that is not full */
     cpu_val sum[STEPS][MOST][MOST];      /* slots, registers after sroa; [0] for a product */
 } tile;
 
