@@ -116,19 +116,28 @@ static ir_keys keys_along(masking *x, uint32_t axis, ir_expr any, ir_expr all) {
     return keys;
 }
 
+/* Ranges of keys that are exact are at least as good as what tiles are judged by: along rows conditions together may say more. */
+static void join_axes(masking *x, bool rows_too) {
+    for (uint32_t a = 0, c = 0; a < x->k->n_axes; a++) {
+        if (x->k->axes[a].role == IR_ITEM) continue;
+        x->corners[c++].joined = x->k->axes[a].role == IR_COL || (rows_too && x->k->axes[a].role == IR_ROW);
+    }
+}
+
 static void fill(masking *x) {
     const ir_kernel *k = x->k;
     ir_unit *u = k->unit;
     ir_mask *m = x->m;
     ir_expr any = mask_form(u, x->g.any, MASK_LIFTS), all = x->g.any == x->g.all ? any : mask_form(u, x->g.all, MASK_LIFTS);
-    mask_state s = state_of(x, x->corners, x->n);
-    m->tile = (ir_truth){ mask_truth_of(&s, any).may, mask_truth_of(&s, all).must };
-    note_used(x, &s);
     for (uint32_t a = 0; a < k->n_axes; a++)
         if (k->axes[a].role == IR_COL && folds_over(k, k->axes[a].var)) m->keys[m->n_keys++] = keys_along(x, a, any, all);
     /* a range along one of several columns does not decide tiles of all */
     if (m->n_keys != 1)
         for (uint32_t i = 0; i < m->n_keys; i++) m->keys[i].exact = false;
+    join_axes(x, m->n_keys != 1 || !m->keys[0].exact);
+    mask_state s = state_of(x, x->corners, x->n);
+    m->tile = (ir_truth){ mask_truth_of(&s, any).may, mask_truth_of(&s, all).must };
+    note_used(x, &s);
     m->seen = mask_at_whole(u, k, m, m->tile.may);
     m->rows_seen = m->n_keys == 1 ? mask_rows_seen(k, x->g.any, m->keys[0].axis, x->summaries, x->opaque, &x->used) : ir_bool(u, false);
 }

@@ -9,6 +9,7 @@ typedef struct { ir_expr lo, hi; } mask_bounds;  /* of an integer on a tile, inc
 typedef struct {                 /* lo, hi: what stands for the variable at the two ends of a tile; 0: nothing is known of it there */
     ir_var var;
     ir_expr lo, hi;
+    bool joined;                 /* conditions are looked at together along it: mask_covered, mask_meets */
 } mask_corner;
 typedef BASE_VEC(ir_value) mask_values;
 typedef struct mask_summaries mask_summaries;    /* of a graph: mask_summary.c */
@@ -62,8 +63,8 @@ ir_truth mask_range_truth(mask_state *s, ir_expr read);
 ir_expr mask_presence(mask_state *s, ir_expr read);              /* set of the elements' last six bits; 0: not known */
 /* mask_keys.c */
 ir_keys mask_keys_of(mask_state *s, ir_expr any, ir_expr all, ir_var key, ir_expr n_keys);
-ir_expr mask_covered(mask_state *s, uint32_t n, const ir_expr *any);     /* two of these see all of the tile together */
-ir_expr mask_meets(mask_state *s, const mask_corner *c, ir_expr a, ir_expr b);  /* along an axis there is something that both may see */
+ir_expr mask_covered(mask_state *s, uint32_t n, const ir_expr *any);     /* two of these hold on all of the tile together */
+ir_expr mask_meets(mask_state *s, const mask_corner *c, ir_expr a, ir_expr b);  /* along an axis they do not exclude each other */
 /* mask_facts.c */
 ir_expr mask_at_whole(ir_unit *u, const ir_kernel *k, const ir_mask *m, ir_expr e);      /* e with every tile as large as its axis */
 ir_expr mask_rows_seen(const ir_kernel *k, ir_expr visible, uint32_t key_axis, mask_summaries *summaries, bool opaque, mask_values *used);

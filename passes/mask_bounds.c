@@ -201,9 +201,22 @@ static mask_bounds of_sum(mask_state *s, ir_expr e) {
     return compute(s, e);
 }
 
+/* Reals: elements of tables, positions, and their negatives. Sums have no rule: infinities make NaN of them that no bound shows. Bounds are NaN
+ * where some element is. */
+static mask_bounds of_real(mask_state *s, ir_expr e) {
+    ir_unit *u = s->u;
+    if (mask_is_point(s, e)) return (mask_bounds){ e, e };
+    if (ir_is(u, e, IR_READ)) return mask_range(s, e);
+    if (!ir_is(u, e, IR_NEG) && !ir_is(u, e, IR_FLOAT)) return (mask_bounds){ 0, 0 };
+    const mask_bounds x = mask_bounds_of(s, ir_operand(u, e, 0));
+    if (!x.lo || !x.hi) return (mask_bounds){ 0, 0 };
+    if (ir_is(u, e, IR_NEG)) return (mask_bounds){ ir_op1(u, IR_NEG, x.hi), ir_op1(u, IR_NEG, x.lo) };
+    return (mask_bounds){ ir_op1(u, IR_FLOAT, x.lo), ir_op1(u, IR_FLOAT, x.hi) };
+}
+
 mask_bounds mask_bounds_of(mask_state *s, ir_expr e) {
     uint32_t at;
-    if (!e || ir_at(s->u, e)->sort != IR_SORT_INT) return (mask_bounds){ 0, 0 };
+    if (!e || ir_at(s->u, e)->sort != IR_SORT_INT) return e && ir_at(s->u, e)->sort == IR_SORT_REAL ? of_real(s, e) : (mask_bounds){ 0, 0 };
     if (pass_memo_get(&s->bounds_of, e, &at)) return s->bounds.at[at];
     mask_bounds b = mask_is_point(s, e) ? (mask_bounds){ e, e } : of_sum(s, e);
     at = BASE_PUSH(s->arena, &s->bounds, b);

@@ -145,7 +145,7 @@ ir_keys mask_keys_of(mask_state *s, ir_expr any, ir_expr all, ir_var key, ir_exp
                       .exact = some.exact && any == all };
 }
 
-/* ---- what several conditions say together, that none of them says alone. These are asked of tiles, along each axis that moves. */
+/* ---- what several conditions say together, that none of them says alone: asked of tiles, along axes that are `joined` */
 
 enum { SIDES = 6 };              /* of a chain that are looked at in pairs: each pair adds to what is computed for a tile */
 
@@ -169,7 +169,7 @@ ir_expr mask_covered(mask_state *s, uint32_t n, const ir_expr *any) {
     ir_expr covered = ir_bool(u, false);
     for (uint32_t k = 0; k < s->n_corners; k++) {
         const mask_corner *c = &s->corners[k];
-        if (!c->lo || !c->hi) continue;
+        if (!c->joined) continue;
         solver v = along(s, c);
         hull sides[SIDES];
         uint32_t m = 0;

@@ -98,6 +98,17 @@ static ir_truth of_comparison(mask_state *s, ir_expr e) {
     return (ir_truth){ no_more(s, op, x.lo, y.hi, true), no_more(s, op, x.hi, y.lo, false) };
 }
 
+/* Of reals. Bounds that are NaN compare as false, so `may` is asked as what its opposite would need: a NaN leaves the tile undecided. */
+static ir_truth of_reals(mask_state *s, ir_op op, ir_expr a, ir_expr b) {
+    ir_unit *u = s->u;
+    const mask_bounds x = mask_bounds_of(s, a), y = mask_bounds_of(s, b);
+    if (!x.lo || !x.hi || !y.lo || !y.hi) return unknown(s);
+    if (op == IR_LT) return (ir_truth){ ir_not(u, ir_op2(u, IR_LE, y.hi, x.lo)), ir_op2(u, IR_LT, x.hi, y.lo) };
+    ir_expr behind = ir_op2(u, IR_LT, y.hi, x.lo), before = ir_op2(u, IR_LT, x.hi, y.lo), end = ir_op2(u, IR_LE, x.hi, y.lo);
+    if (op == IR_LE) return (ir_truth){ ir_not(u, behind), end };
+    return (ir_truth){ ir_and(u, ir_not(u, behind), ir_not(u, before)), ir_and(u, end, ir_op2(u, IR_LE, y.hi, x.lo)) };
+}
+
 /* ---- all */
 
 static ir_truth opposite(mask_state *s, ir_truth t) { return (ir_truth){ ir_not(s->u, t.must), ir_not(s->u, t.may) }; }
@@ -108,6 +119,17 @@ static ir_truth of_bit(mask_state *s, ir_expr e) {
     if (!x.lo || !n.lo || x.lo != x.hi || n.lo != n.hi) return unknown(s);
     ir_expr bit = ir_op2(s->u, IR_BIT, x.lo, n.lo);
     return (ir_truth){ bit, bit };
+}
+
+/* Different is the opposite of equal. */
+static ir_truth of_any_comparison(mask_state *s, ir_expr e, uint8_t op) {
+    ir_unit *u = s->u;
+    const ir_expr a = ir_operand(u, e, 0), b = ir_operand(u, e, 1);
+    switch (ir_at(u, a)->sort) {
+    case IR_SORT_INT: return op == IR_NE ? opposite(s, mask_truth_of(s, ir_not(u, e))) : of_comparison(s, e);
+    case IR_SORT_REAL: return op == IR_NE ? opposite(s, of_reals(s, IR_EQ, a, b)) : of_reals(s, (ir_op)op, a, b);
+    default: return unknown(s);
+    }
 }
 
 /* ---- and, or */
@@ -146,7 +168,7 @@ static ir_truth of_and(mask_state *s, ir_truth t, uint32_t n, const ir_expr *con
     ir_unit *u = s->u;
     for (uint32_t k = 0; k < s->n_corners; k++) {
         const mask_corner *c = &s->corners[k];
-        for (uint32_t a = 0; a < n && c->lo && c->hi; a++)
+        for (uint32_t a = 0; a < n && c->joined; a++)
             for (uint32_t b = 0; b < n; b++)
                 if (ir_is(u, condition[a], IR_OR) && !ir_is(u, condition[b], IR_OR)) t.may = ir_and(u, t.may, some_side(s, c, condition[a], condition[b]));
     }
@@ -174,8 +196,7 @@ static ir_truth compute(mask_state *s, ir_expr e) {
     switch (x.op) {
     case IR_AND: case IR_OR: return of_chain(s, (ir_op)x.op, e);
     case IR_NOT: return opposite(s, mask_truth_of(s, ir_operand(u, e, 0)));
-    case IR_NE: return ir_at(u, ir_operand(u, e, 0))->sort == IR_SORT_INT ? opposite(s, mask_truth_of(s, ir_not(u, e))) : unknown(s);
-    case IR_LT: case IR_LE: case IR_EQ: return ir_at(u, ir_operand(u, e, 0))->sort == IR_SORT_INT ? of_comparison(s, e) : unknown(s);
+    case IR_LT: case IR_LE: case IR_EQ: case IR_NE: return of_any_comparison(s, e, x.op);
     case IR_BIT: return of_bit(s, e);
     case IR_READ: return mask_range_truth(s, e);
     default: return unknown(s);

@@ -89,7 +89,8 @@ static uint32_t step_of(judge *g, ir_expr e) {
     if (pass_memo_get(&g->index, e, &at)) return at;
     const ir_expr_info x = *ir_at(g->u, e);
     step s = { .op = (ir_op)x.op, .level = level_of(g, &x), .ref = x.u.ref, .n = x.operands.n, .k = x.u.i };
-    assert_true(s.n <= IR_RANK && x.sort != IR_SORT_REAL);
+    if (x.op == IR_REAL) s.k = (int64_t)x.u.f;
+    assert_true(s.n <= IR_RANK);
     for (uint32_t i = 0; i < s.n; i++) {
         s.a[i] = step_of(g, ir_operand(g->u, e, i));
         if (g->steps.at[s.a[i]].level > s.level) s.level = g->steps.at[s.a[i]].level;
@@ -180,7 +181,9 @@ static int64_t element(const judge *g, const step *s) {
         p = p >= t->dim[k] ? t->dim[k] - 1 : p;
         at = at * t->dim[k] + (p < 0 ? 0 : p);
     }
-    return t->n ? t->i[at] : 0;
+    if (!t->n) return 0;
+    if (ir_dtypes[t->dtype].sort != IR_SORT_REAL) return t->i[at];
+    return isnan(t->f[at]) ? NOT_A_NUMBER : isinf(t->f[at]) ? (t->f[at] > 0 ? INT32_MAX : INT32_MIN) : (int64_t)t->f[at];
 }
 
 static int64_t divided(int64_t a, int64_t b, bool rest) {
@@ -190,22 +193,24 @@ static int64_t divided(int64_t a, int64_t b, bool rest) {
 
 static int64_t value_of(const judge *g, const step *s) {
     const int64_t a = s->n ? g->v[s->a[0]] : 0, b = s->n > 1 ? g->v[s->a[1]] : 0;
+    const bool are_numbers = a != NOT_A_NUMBER && b != NOT_A_NUMBER;
     switch (s->op) {
-    case IR_INT: case IR_BOOL: return s->k;
+    case IR_INT: case IR_BOOL: case IR_REAL: return s->k;
+    case IR_FLOAT: return a;
     case IR_DIM: return g->frame.dim[s->ref];
     case IR_READ: return element(g, s);
     case IR_ADD: return a + b;
     case IR_SUB: return a - b;
     case IR_MUL: return a * b;
-    case IR_NEG: return -a;
+    case IR_NEG: return are_numbers ? -a : NOT_A_NUMBER;
     case IR_FDIV: case IR_MOD: return divided(a, b, s->op == IR_MOD);
-    case IR_MIN: return a < b ? a : b;
-    case IR_MAX: return a > b ? a : b;
+    case IR_MIN: return a < b ? a : b;           /* of NOT_A_NUMBER it is that */
+    case IR_MAX: return are_numbers ? a > b ? a : b : NOT_A_NUMBER;
     case IR_ABS: return a < 0 ? -a : a;
-    case IR_LT: return a < b;
-    case IR_LE: return a <= b;
-    case IR_EQ: return a == b;
-    case IR_NE: return a != b;
+    case IR_LT: return are_numbers && a < b;
+    case IR_LE: return are_numbers && a <= b;
+    case IR_EQ: return are_numbers && a == b;
+    case IR_NE: return !are_numbers || a != b;
     case IR_AND: return a && b;
     case IR_OR: return a || b;
     case IR_NOT: return !a;
@@ -225,7 +230,10 @@ static void bind_table(judge *g, int t, const table *from) {
     const uint8_t rank = world_tables[t].rank;
     for (uint32_t a = 0; a < rank; a++) g->frame.dim[g->table_dims[t][a]] = from->dim[a];
     ir_tensor x = ir_tensor_new(g->arena, world_tables[t].dtype, rank, from->dim);
-    memcpy(x.i, from->at, (size_t)x.n * sizeof *x.i);
+    const bool real = ir_dtypes[world_tables[t].dtype].sort == IR_SORT_REAL;
+    for (int64_t k = 0; k < x.n; k++)
+        if (!real) x.i[k] = from->at[k];
+        else x.f[k] = from->at[k] == NOT_A_NUMBER ? (double)NAN : (double)from->at[k];
     g->frame.value[g->values[t]] = x;
 }
 

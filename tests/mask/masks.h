@@ -31,7 +31,8 @@ typedef struct { const char *name; uint8_t rank, dtype; char kind; } world_name;
 extern const world_name world_tables[N_TABLES];
 extern const world_name world_scalars[N_SCALARS];        /* kind: d dimension, t rank 0 tensor, v variable */
 extern const char *const world_macros[][2];              /* name, text; up to NULL */
-typedef struct { int64_t dim[4], *at; } table;
+typedef struct { int64_t dim[4], *at; } table;           /* elements of reals are whole, or this: */
+#define NOT_A_NUMBER INT64_MIN
 typedef struct { table tables[N_TABLES]; int64_t scalars[N_SCALARS]; } world;
 world *world_create(base_arena *arena, int S, int T, rnd *r, int scale);          /* scale: of windows, chunks, documents, in positions */
 

@@ -212,6 +212,7 @@ static const char *const ready[] = {
     "rb[i, j - m]", "doc[b,i] == doc[b,j + 3]", "bit(a[i] + 20, j % 6)", "h == 1", "a[j] == 3", "(j//8) % 4 == (i//8) % 4", "y == y2", "abs(x - x2) <= 2", "doc[b,i] + 1 == doc[b,j]",
     "doc[b,i] + doc[b,j] == 7", "2*doc[b,i] == doc[b,j]", "docu[b,j] == 77", "doc[b,j] == 40", "y*WW + x >= y2*WW + x2", "(4*i + 6*j - 3)//4 < 30", "(6*j - 9*i + 100) % 3 == 1", "4*j - 6*i <= 7",
     "6*i == 4*j + 2", "abs(3 - i) + abs(j - 40) <= 30", "abs(i - j) >= W", "min(i, j) >= 3", "max(i, 2*j) > 50", "min(i - 5, j) <= 9", "(7 - j)//3 > i - 60", "x + y*WW == y2*WW + x2",
+    "f[j] <= f[i]", "f[j] < 12.0", "g[i] != g[j]", "not (g[j] < 5.0)", "float(i) > f[j]", "g[j] == 7.0", "g[i] <= 0.0",
 };
 static void random_comparison(writing *w) {
     static const char *const between[] = { " < ", " <= ", " == ", " != ", " > ", " >= " };

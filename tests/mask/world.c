@@ -94,6 +94,13 @@ static void make_columns(world *w, base_arena *arena, int n, rnd *r) {
         lts[i] = i < end ? end : i + 1, lte[i] = n;
         a[i] = rnd_in(r, -20, 20);
     }
+    /* ascending, and of any order; a few are no numbers */
+    int64_t *f = put(w, arena, TABLE_f, n, 1, 1), *g = put(w, arena, TABLE_g, n, 1, 1);
+    rnd q = { (uint64_t)n };
+    for (int i = 0; i < n; i++) {
+        f[i] = rnd_in(&q, 0, 250) ? i / 3 : NOT_A_NUMBER;
+        g[i] = rnd_in(&q, 0, 150) ? rnd_in(&q, -20, 20) : NOT_A_NUMBER;
+    }
     int64_t *z = put(w, arena, TABLE_z, 8, 8, 1);
     for (int i = 0; i < 64; i++) z[i] = rnd_in(r, -3, 3);
 }

@@ -46,6 +46,7 @@ static void need(written *w, const char *mark) {
 }
 
 static int any(written *w);
+static int factor(written *w);
 
 static int arguments(written *w, const char *end, int *a) {
     int n = 0;
@@ -73,6 +74,7 @@ static int named(written *w) {
     const size_t n = (size_t)(w->at - at);
     int a[4];
     if (is_name("true", at, n)) return add(w, LITERAL, 0, NULL, 1);
+    if (is_name("float", at, n)) return factor(w);
     for (size_t k = 0; k < sizeof calls / sizeof *calls; k++)
         if (is_name(calls[k].name, at, n)) {
             need(w, "(");
@@ -96,7 +98,9 @@ static int factor(written *w) {
         return r;
     }
     if (*w->at < '0' || *w->at > '9') return named(w);
-    return add(w, LITERAL, 0, NULL, strtol(w->at, (char **)(uintptr_t)&w->at, 10));
+    const int number = add(w, LITERAL, 0, NULL, strtol(w->at, (char **)(uintptr_t)&w->at, 10));
+    if (!strncmp(w->at, ".0", 2)) w->at += 2;    /* a real */
+    return number;
 }
 static int product(written *w) {
     int r = factor(w);
@@ -174,6 +178,8 @@ static int64_t element(const written *w, const node *x, const int64_t *v) {
     return t->at[at];
 }
 
+static bool are_numbers(int64_t a, int64_t b) { return a != NOT_A_NUMBER && b != NOT_A_NUMBER; }
+
 static int64_t value_of(const written *w, const node *x, const int64_t *v) {
     const int64_t a = x->n ? v[x->a[0]] : 0, b = x->n > 1 ? v[x->a[1]] : 0;
     switch (x->op) {
@@ -187,10 +193,10 @@ static int64_t value_of(const written *w, const node *x, const int64_t *v) {
     case MIN: return a < b ? a : b;
     case MAX: return a > b ? a : b;
     case ABS: return a < 0 ? -a : a;
-    case LT: return a < b;
-    case LE: return a <= b;
-    case EQ: return a == b;
-    case NE: return a != b;
+    case LT: return are_numbers(a, b) && a < b;
+    case LE: return are_numbers(a, b) && a <= b;
+    case EQ: return are_numbers(a, b) && a == b;
+    case NE: return !are_numbers(a, b) || a != b;
     case AND: return a && b;
     case OR: return a || b;
     case NOT: return !a;
