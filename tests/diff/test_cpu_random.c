@@ -24,6 +24,9 @@ static const plan_machine machines[] = {
     {.name = "tiles 1 x 1", .backend = backend, .keys = 1, .vectors = 1, .block = 1, .rows = 1, .tile = 1, .features = 1},
     {.name = "tiles 3 x 3", .backend = backend, .keys = 3, .vectors = 3, .block = 7, .rows = 3, .tile = 7, .features = 5},
     {.name = "tiles 8 x 4", .backend = backend, .keys = 8, .vectors = 4, .block = 40, .rows = 6, .tile = 40, .features = 16},
+    {.name = "few 1 x 1", .backend = backend, .few = 1, .few_columns = 1, .block = 1},
+    {.name = "few 3 x 2", .backend = backend, .few = 3, .few_columns = 2, .block = 40},
+    {.name = "few 8 x 8, AVX2", .backend = backend, .arch = "x86-64-v3", .missing = no_avx2, .few = 8, .few_columns = 8, .block = 16},
     {.name = "parts, tiles 3 x 2", .backend = backend, .columns = 2, .keys = 3, .vectors = 2, .block = 5, .rows = 2, .tile = 9, .features = 3},
 };
 
