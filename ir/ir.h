@@ -344,9 +344,11 @@ typedef struct ir_target {       /* the only place where a machine's numbers sta
                                     features of a block; 0: as the rule of the template says. Any of them: the template wherever it can be */
     int32_t few_rows, few_columns, few_block;        /* FEW, forced: rows of an item, columns of a register tile, columns of a block; 0: as the rule of the template
                                     says. Any of them: the template wherever it can be */
+    uint8_t reference;           /* ATTEND, forced: an ir_reference, wherever it can be, also where another is faster */
     int32_t split_columns;       /* columns of a part at least, forced: whatever can be split is; 0: as the pass `split` says */
 } ir_target;
 typedef enum { IR_NEST, IR_ATTEND, IR_CONTRACT, IR_FEW } ir_template;
+typedef enum { IR_REF_CHOSEN, IR_REF_EXACT, IR_REF_LAGGING } ir_reference;      /* CHOSEN: as the template says */
 enum { IR_MICRO = 8, IR_MICRO_MOST = 16 };       /* rows, and columns or vectors, of a tile in registers at most */
 typedef enum { IR_PLACE_CONST, IR_PLACE_ROW, IR_PLACE_COL, IR_PLACE_PAIR, IR_PLACE_VALUE, IR_PLACE_ROW_VALUE, IR_PLACE_COL_VALUE, IR_PLACE_PAIR_VALUE } ir_let_place;
 typedef struct {                 /* how one let is computed */
@@ -357,6 +359,8 @@ typedef struct {                 /* how one let is computed */
     int32_t col_axis;            /* FOLD, ACC with lanes along columns: the column that its sweep takes in blocks; else -1 */
     bool kept;                   /* has a place in scratch: TERM, FOLD, ACC */
     bool idle;                   /* ATTEND, FOLD: only lines with a bound read it; it is not computed, what it folds may still be kept */
+    bool lags;                   /* ATTEND: a reference that may stay where it is for blocks in which no pair is hidden; a FOLD that it comes from, and that such
+                                    blocks leave out. All references of a sweep, or none */
     ir_expr at;                  /* kept: byte offset in scratch, over dims. TERM: one value per (row of the tile, column of the block), by rank;
                                     FOLD: one per row of the tile; ACC: one per (row of the tile, value). ATTEND: a FOLD is kept where what it folds
                                     is wanted again in the same block: one per (column, row) */

@@ -59,6 +59,11 @@ static void print_axes(const writer *w) {
     base_text_add(w->out, "\n");
 }
 
+static bool is_reference(const ir_kernel *k, uint32_t line) {
+    bool found = false;
+    for (uint32_t i = 0; i < k->n_lets; i++) found |= k->lets[i].kind >= IR_LET_FOLD && k->lets[i].ref == (int32_t)line;
+    return found;
+}
 /* Lanes only where there are several: in a scalar schedule roles mean nothing. */
 static void print_let(const writer *w, uint32_t i) {
     const ir_schedule *s = w->s;
@@ -73,6 +78,8 @@ static void print_let(const writer *w, uint32_t i) {
         base_text_add(w->out, ", stands at ");
         ir_expr_print(s->kernel->unit, l->bound, w->out);
     }
+    if (l->lags && s->kernel->lets[i].kind == IR_LET_EXPR) base_text_add(w->out, ", lags");
+    else if (s->form == IR_ATTEND && !l->bound && is_reference(s->kernel, i)) base_text_add(w->out, ", follows");
     if (l->idle) base_text_add(w->out, ", not computed");
     if (l->panels) {
         base_text_add(w->out, ", panels %s from ", s->kernel->unit->value.at[l->panels].name);
@@ -90,7 +97,7 @@ static void spell_expr(const writer *w, ir_expr e) {
 }
 
 static void spell_let(const writer *w, const ir_let_schedule *l) {
-    base_text_add(w->out, "%d %d %d %d %d %d %d", l->place, l->lanes, l->lane_axis, l->col_axis, l->kept, l->packed, l->idle);
+    base_text_add(w->out, "%d %d %d %d %d %d %d %d", l->place, l->lanes, l->lane_axis, l->col_axis, l->kept, l->packed, l->idle, l->lags);
     spell_expr(w, l->at);
     spell_expr(w, l->moved_at);
     spell_expr(w, l->bound);

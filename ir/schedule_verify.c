@@ -222,6 +222,21 @@ static void check_bounds(checking *c) {
             if (parts[n]) ir_walk(c->u, parts[n], mark_read, &r);
     }
 }
+/* All references of a sweep lag or none, and a fold that is left out is one that they come from. */
+static void check_lagging(checking *c) {
+    for (uint32_t i = 0; i < c->k->n_lets; i++) {
+        const ir_let *l = &c->k->lets[i];
+        const ir_let_schedule *s = &c->s->lets[i];
+        bool used = l->kind == IR_LET_FOLD;
+        for (uint32_t k = 0; k < c->k->n_lets; k++) {
+            const ir_let *other = &c->k->lets[k];
+            if (other->kind < IR_LET_FOLD || other->ref < 0) continue;
+            used |= other->ref == (int32_t)i;
+            rule(c, !s->lags || l->kind != IR_LET_FOLD || other->sweep != l->sweep || c->s->lets[other->ref].lags, "a fold that is left out while its reference follows");
+        }
+        rule(c, !s->lags || (c->s->form == IR_ATTEND && used && l->kind != IR_LET_ACC && !s->bound && !s->idle && (l->kind == IR_LET_EXPR || l->ref < 0)), "what lags is no reference");
+    }
+}
 /* The bits ROW, COL and VAL of a rank are the index into places. */
 static void check_lets(checking *c) {
     static const uint8_t places[8] = {IR_PLACE_CONST, IR_PLACE_ROW,       IR_PLACE_COL,       IR_PLACE_PAIR,
@@ -356,6 +371,7 @@ bool ir_schedule_verify(const ir_schedule *s) {
     check_items(&c);
     if (!c.fault) check_lets(&c);
     if (!c.fault) check_bounds(&c);
+    if (!c.fault) check_lagging(&c);
     if (!c.fault) check_scratch(&c);
     if (!c.fault) return true;
     base_report(c.u->diags, BASE_MSG_INTERNAL_IR, c.k->span, base_printf(c.u->arena, "schedule of %s: %s", c.k->name ? c.k->name : "?", c.fault));

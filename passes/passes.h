@@ -49,7 +49,7 @@ ir_kernel *pass_legalize_kernel(const ir_kernel *k, const ir_target *target);
 ir_kernel *pass_mask_kernel(const ir_kernel *k);
 double pass_visible_share(const ir_kernel *k, const int64_t *representative);   /* mask_share.c: of all pairs; 1 without a mask */
 void pass_mask_print(const ir_kernel *k, base_text *out);                        /* mask_print.c: nothing if it has none */
-/* reference.c: `bound` and `idle` of all lines, for the template of attention */
+/* reference.c: `bound`, `idle` and `lags` of all lines, for the template of attention: where each may be, not whether it pays */
 void pass_references(const ir_kernel *k, ir_let_schedule *lets);
 /* schedule.c: what one item covers, which the cost model has to know too */
 enum { PASS_ROWS_PER_ITEM = 32, PASS_COLUMNS_PER_ITEM = 256, PASS_COLUMNS_PER_BLOCK = 128 };

@@ -256,6 +256,32 @@ static void plan_twice(pass_planner *p, uint32_t i) {
     if (!p->s->lets[i].at) p->s->lets[i].at = take(p, ir_int(p->u, p->s->col_block + p->s->micro_rows), p->s->row_tile);
 }
 
+/* ---- references that lag, where they may */
+
+/* Does a score go along with its column, other than by what it reads there? Then the sums of the next block are far away as a rule (slopes by distance), and
+ * it is computed twice. */
+typedef struct { const pass_planner *p; bool found; } by_column;
+static bool by_column_visit(const ir_unit *u, void *env, ir_expr e) {
+    by_column *c = env;
+    for (uint32_t a = 0; a < c->p->k->n_axes && ir_is(u, e, IR_VAR); a++) c->found |= c->p->k->axes[a].role == IR_COL && ir_var_expr(c->p->u, c->p->k->axes[a].var) == e;
+    return !ir_is(u, e, IR_READ);
+}
+/* Long scores have two stages because these are faster than one (LONG): that is what lagging would make of them. */
+static bool lags_gain(const pass_planner *p, uint32_t i) {
+    by_column c = {p, false};
+    int64_t n = 0;
+    const ir_expr score = body_of(p, i);
+    ir_walk(p->u, score, by_column_visit, &c);
+    ir_walk(p->u, score, weigh, &n);
+    return !c.found && n < LONG;
+}
+static void plan_lagging(pass_planner *p) {
+    bool lag = p->target->reference != IR_REF_EXACT;
+    for (uint32_t i = 0; i < p->k->n_lets; i++)
+        if (p->s->lets[i].lags && p->k->lets[i].kind == IR_LET_FOLD) lag &= p->target->reference == IR_REF_LAGGING || lags_gain(p, i);
+    for (uint32_t i = 0; i < p->k->n_lets; i++) p->s->lets[i].lags &= lag;
+}
+
 /* ---- reads of pairs whose neighbours are columns: rows in the lanes would gather them */
 
 typedef struct { pass_planner *p; uint32_t columns; BASE_VEC(ir_pair_read) found; } pair_search;
@@ -332,6 +358,7 @@ bool pass_schedule_attend(pass_planner *p, const char **why) {
     s->width = p->k->real == IR_TYPE_F64 ? p->target->lanes / 2 : p->target->lanes;
     plan_tiles(p);
     pass_references(p->k, s->lets);
+    plan_lagging(p);
     for (uint32_t i = 0; i < p->k->n_lets; i++) plan_let(p, lets, i);
     for (uint32_t i = 0; i < p->k->n_lets; i++) plan_twice(p, i);
     plan_pairs(p);

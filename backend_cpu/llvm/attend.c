@@ -157,11 +157,20 @@ static void begin_sweep(cpu_panel *p) {
     }
 }
 
+/* The block from which references come that lag is a short one: it gains nothing. */
+static cpu_val step_of(cpu_panel *p, cpu_val full) {
+    cpu_emitter *e = p->e;
+    cpu_val step = cpu_int(e, e->s->col_block);
+    if (!p->lag) return step;
+    cpu_val none = LLVMBuildICmp(e->b, LLVMIntSLT, cpu_slot_value(e, p->lag), cpu_int(e, 0), "none");
+    return cpu_pick(e, LLVMBuildAnd(e->b, full, none, "first"), cpu_int(e, e->s->walk), step);
+}
 static void blocks(cpu_panel *p, int32_t axis, cpu_val lo, cpu_val hi, cpu_val full) {
     cpu_emitter *e = p->e;
     cpu_loop l = cpu_loop_begin(e, lo, hi, e->s->col_block, "block");
     cpu_scope_push(e, 0);
-    cpu_val end[] = {LLVMBuildAdd(e->b, l.index, cpu_int(e, e->s->col_block), ""), hi};
+    l.step = step_of(p, full);
+    cpu_val end[] = {LLVMBuildAdd(e->b, l.index, l.step, ""), hi};
     e->block_axis = axis;
     e->block_lo = l.index;
     e->block_hi = cpu_apply(e, IR_MIN, end, 2);
@@ -178,6 +187,12 @@ static void columns(cpu_emitter *e, void *env) {
         if (in_sweep(&e->k->lets[k], p->sweep)) axis = e->s->lets[k].col_axis;
     cpu_attend_runs(p, axis, blocks);
 }
+/* A panel of few rows has one form of code for all its blocks. */
+static bool lags(const cpu_panel *p) {
+    bool found = false;
+    for (uint32_t k = 0; k < p->e->k->n_lets; k++) found |= in_sweep(&p->e->k->lets[k], p->sweep) && p->e->s->lets[k].lags;
+    return found && p->vectors == p->e->s->micro_cols;
+}
 static void sweep(cpu_panel *p) {
     cpu_emitter *e = p->e;
     uint32_t around = 0;
@@ -189,6 +204,7 @@ static void sweep(cpu_panel *p) {
     }
     cpu_phase(e, "sweep");
     begin_sweep(p);
+    p->lag = lags(p) ? cpu_slot_of(e, cpu_int(e, -1), "lag") : NULL;
     cpu_walk(e, around, -1, columns, p);
     cpu_rows_ready(p, p->sweep + 1, NULL);
 }

@@ -17,6 +17,7 @@ typedef struct {
     const bool *need;            /* by let: somebody reads it in lanes */
     uint32_t sweep;
     bool masked;                 /* some pairs of the block are hidden */
+    cpu_val lag;                 /* slot, where references of the sweep lag: -1: there is none yet; 1: they lag; 0: they have to follow. NULL: they follow */
 } cpu_panel;
 
 /* attend.c */

@@ -1,14 +1,18 @@
 /* What happens to a block of scores between the two products: column by column, a vector of rows at a time. Folds that stand on no reference come first,
  * since references stand on them (the maximum); then references move, and with them what is relative to them; then relative folds, and the weights that
- * `accumulate` multiplies with. A reference with a bound is a number and does not move. */
+ * `accumulate` multiplies with. A reference with a bound is a number and does not move.
+ *
+ * One that lags stays where an earlier block left it: then all of a full block is one pass, without the folds that the reference comes from. What it adds up
+ * is looked at before anybody takes it: if a sum is 2^32 or more, inf or NaN, the scores are computed again, and the reference follows from there on. */
 #include "attend.h"
 
-/* together: references stand and no fold is kept for the second stage, of which all lines of the sweep are then. */
-typedef struct { uint32_t sweep; bool relative, together; } stage;
+/* together: references stand and no fold is kept for the second stage, of which all lines of the sweep are then. lagging: so are they while references
+ * lag, but for the folds that these come from. */
+typedef struct { uint32_t sweep; bool relative, together, lagging; } stage;
 static bool in_stage(const cpu_emitter *e, uint32_t k, const stage *s) {
     const ir_let *l = &e->k->lets[k];
     if (l->kind < IR_LET_FOLD || l->sweep != s->sweep || (e->s->lets[k].idle && !e->s->lets[k].kept)) return false;
-    return (s->together || l->ref >= 0) == s->relative;
+    return s->lagging ? !e->s->lets[k].lags : (s->together || l->ref >= 0) == s->relative;
 }
 static bool together(const cpu_emitter *e, uint32_t sweep) {
     bool found = false;
@@ -102,11 +106,11 @@ static void move_references(cpu_panel *p, const stage *s) {
 /* ---- one column */
 
 /* What it folds is kept where the relative lines of the block want it again, which may be all that is left of an idle one. */
-static void fold_here(cpu_panel *p, uint32_t k, int32_t j, cpu_val col) {
+static void fold_here(cpu_panel *p, const stage *s, uint32_t k, int32_t j, cpu_val col) {
     cpu_emitter *e = p->e;
     const ir_let *l = &e->k->lets[k];
     cpu_val slot = *cpu_of_panel(p, p->fold, k, j), y = cpu_splat(e, cpu_expr(e, l->e), e->s->width);
-    if (e->s->lets[k].kept) cpu_panel_store(p, y, e->s->lets[k].at, col, j);
+    if (e->s->lets[k].kept && !s->lagging) cpu_panel_store(p, y, e->s->lets[k].at, col, j);
     if (e->s->lets[k].idle) return;
     cpu_val where = p->masked && !ir_is_bool(e->u, l->where, true) ? cpu_expr(e, l->where) : NULL, old = cpu_slot_value(e, slot);
     cpu_val next = cpu_combine(e, (ir_red)l->red, old, y);
@@ -135,11 +139,11 @@ static void rows_here(cpu_panel *p, const stage *s, const bool *need, cpu_val co
     for (uint32_t k = 0; k < e->k->n_lets; k++)
         if (need[k] && e->s->lets[k].packed) cpu_known_put(e, ir_let_expr(e->u, k, IR_SORT_REAL), cpu_panel_load(p, e->s->lets[k].at, col, j));
     for (uint32_t i = 0; i < e->s->n_pairs; i++) cpu_known_put(e, e->s->pairs[i].read, cpu_pair_here(p, i, col, j));
-    for (uint32_t k = 0; k < e->k->n_lets && s->relative; k++)
+    for (uint32_t k = 0; k < e->k->n_lets && s->relative && !s->lagging; k++)
         if (e->k->lets[k].kind == IR_LET_FOLD && e->k->lets[k].sweep == s->sweep && e->s->lets[k].kept) known_again(p, k, col, j);
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
         if (!in_stage(e, k, s)) continue;
-        if (e->k->lets[k].kind == IR_LET_FOLD) fold_here(p, k, j, col);
+        if (e->k->lets[k].kind == IR_LET_FOLD) fold_here(p, s, k, j, col);
         else weigh_here(p, k, j, col);
     }
     cpu_panel_unbind(p);
@@ -161,7 +165,7 @@ static void run_stage(cpu_panel *p, const stage *s) {
     cpu_emitter *e = p->e;
     if (!any_in_stage(e, s)) return;
     cpu_phase(e, s->relative ? "normalise" : "modify");
-    if (s->relative) move_references(p, s);
+    if (s->relative && !s->lagging) move_references(p, s);
     const bool *need = needed(p, s);
     cpu_val *row = p->row;
     p->row = base_copy(e->arena, row, ((size_t)e->k->n_lets * IR_MICRO + 1) * sizeof *row);
@@ -183,11 +187,72 @@ static void products(cpu_panel *p, const stage *stages) {
     }
     for (uint32_t i = 0; i < e->s->n_pairs; i++) cpu_load_pair(p, i);
 }
-/* What a block of scores becomes; masked: pair by pair as the guard says, else all of them. */
-static void sums(cpu_panel *p, const stage *stages, bool masked) {
+/* ---- a reference that lags */
+
+static bool folds_here(const cpu_emitter *e, uint32_t k, const stage *s) { return in_stage(e, k, s) && e->k->lets[k].kind == IR_LET_FOLD; }
+/* The block's own folds, from their identities; others as they are. */
+static cpu_val *folds_of_block(cpu_panel *p, const stage *s) {
     cpu_emitter *e = p->e;
+    cpu_val *own = base_copy(e->arena, p->fold, ((size_t)e->k->n_lets * IR_MICRO + 1) * sizeof *own);
+    for (uint32_t k = 0; k < e->k->n_lets; k++)
+        for (int32_t j = 0; j < p->vectors && folds_here(e, k, s); j++)
+            *cpu_of_panel(p, own, k, j) = cpu_slot_of(e, cpu_splat(e, cpu_identity(e, &e->k->lets[k]), e->s->width), "block");
+    return own;
+}
+/* Weights up to 2^32: their products with values up to 2^64 have room for 2^31 columns. */
+static cpu_val in_range(cpu_panel *p, const stage *s) {
+    cpu_emitter *e = p->e;
+    cpu_val out = NULL;
+    for (uint32_t k = 0; k < e->k->n_lets; k++)
+        for (int32_t j = 0; j < p->vectors && folds_here(e, k, s) && e->k->lets[k].ref >= 0; j++) {
+            cpu_val far = LLVMBuildFCmp(e->b, LLVMRealUGE, cpu_slot_value(e, *cpu_of_panel(p, p->fold, k, j)), cpu_splat(e, cpu_real(e, 0x1p32), e->s->width), "far");
+            out = out ? LLVMBuildOr(e->b, out, far, "") : far;
+        }
+    return LLVMBuildNot(e->b, any_lane(e, out), "in_range");
+}
+static void take_folds(cpu_panel *p, const stage *s, cpu_val *own, cpu_val ok) {
+    cpu_emitter *e = p->e;
+    for (uint32_t k = 0; k < e->k->n_lets; k++)
+        for (int32_t j = 0; j < p->vectors && folds_here(e, k, s); j++) {
+            cpu_val slot = *cpu_of_panel(p, p->fold, k, j), old = cpu_slot_value(e, slot);
+            cpu_val both = cpu_combine(e, (ir_red)e->k->lets[k].red, old, cpu_slot_value(e, *cpu_of_panel(p, own, k, j)));
+            LLVMBuildStore(e->b, cpu_pick(e, ok, both, old), slot);
+        }
+}
+/*   if full and a reference lags:  the pass;  lag = in range;  if not: go to `again`, where products are computed
+ * The truth value: the block is done. After a full block that was computed exactly there is a reference. */
+static cpu_val lagging(cpu_panel *p, uint32_t sweep, cpu_val full, LLVMBasicBlockRef again) {
+    cpu_emitter *e = p->e;
+    const stage s = {.sweep = sweep, .relative = true, .lagging = true};
+    cpu_val lag = cpu_slot_value(e, p->lag), done = LLVMBuildAnd(e->b, full, LLVMBuildICmp(e->b, LLVMIntSGT, lag, cpu_int(e, 0), ""), "lags");
+    cpu_val first = LLVMBuildAnd(e->b, full, LLVMBuildICmp(e->b, LLVMIntSLT, lag, cpu_int(e, 0), ""), "first");
+    LLVMBuildStore(e->b, cpu_pick(e, first, cpu_int(e, 1), lag), p->lag);
+    cpu_if tried = cpu_if_begin(e, done, "lagging");
+    cpu_scope_push(e, 0);
+    cpu_val *folds = p->fold, *own = folds_of_block(p, &s);
+    p->fold = own;
+    p->masked = false;
+    run_stage(p, &s);
+    cpu_val ok = in_range(p, &s);
+    p->fold = folds;
+    take_folds(p, &s, own, ok);
+    LLVMBuildStore(e->b, LLVMBuildZExt(e->b, ok, e->i64, ""), p->lag);
+    cpu_scope_pop(e);
+    LLVMBuildCondBr(e->b, ok, tried.done, again);
+    LLVMPositionBuilderAtEnd(e->b, tried.done);
+    return done;
+}
+
+/* What a block of scores becomes; masked: pair by pair as the guard says, else all of them. done: weights are there already; NULL: never. */
+static void sums(cpu_panel *p, const stage *stages, bool masked, cpu_val done) {
+    cpu_emitter *e = p->e;
+    cpu_if exact;
     p->masked = masked;
+    if (done) exact = cpu_if_begin(e, LLVMBuildNot(e->b, done, ""), "exact");
+    cpu_scope_push(e, 0);
     for (int i = 0; i < 2; i++) run_stage(p, &stages[i]);
+    cpu_scope_pop(e);
+    if (done) cpu_if_end(e, &exact);
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
         if (e->k->lets[k].kind != IR_LET_ACC || e->k->lets[k].sweep != stages->sweep) continue;
         cpu_load_col(p, k);
@@ -197,19 +262,21 @@ static void sums(cpu_panel *p, const stage *stages, bool masked) {
 /* Scores are the same either way; what follows is emitted for full blocks and for partial ones, and only for those that there can be. */
 void cpu_attend_block(cpu_panel *p, uint32_t sweep, cpu_val full) {
     cpu_emitter *e = p->e;
-    const bool one = together(e, sweep);
-    const stage stages[] = {{sweep, false, one}, {sweep, true, one}};
-    const bool known = LLVMIsConstant(full);
+    const bool one = together(e, sweep), known = LLVMIsConstant(full), partial = known && !LLVMConstIntGetZExtValue(full);
+    const stage stages[] = {{.sweep = sweep, .together = one}, {.sweep = sweep, .relative = true, .together = one}};
+    cpu_phase(e, "products");
+    LLVMBasicBlockRef again = LLVMGetInsertBlock(e->b);
     p->masked = true;
     products(p, stages);
+    cpu_val done = p->lag && !partial ? lagging(p, sweep, full, again) : NULL;
     if (known) {
-        sums(p, stages, !LLVMConstIntGetZExtValue(full));
+        sums(p, stages, partial, done);
         return;
     }
     for (int masked = 1; masked >= 0; masked--) {
         cpu_if branch = cpu_if_begin(e, masked ? LLVMBuildNot(e->b, full, "") : full, masked ? "partial" : "full");
         cpu_scope_push(e, 0);
-        sums(p, stages, masked);
+        sums(p, stages, masked, masked ? NULL : done);
         cpu_scope_pop(e);
         cpu_if_end(e, &branch);
     }

@@ -55,6 +55,7 @@ static const ir_target *with_tiles(const ir_target *target, const plan_machine *
     t->tile_keys = on->keys;
     t->tile_vectors = on->vectors;
     t->tile_block = on->block;
+    t->reference = on->reference;
     t->contract_rows = on->rows;
     t->contract_vectors = on->vectors;
     t->contract_tile = on->tile;

@@ -214,6 +214,10 @@ BROKEN(a_place_that_is_not_aligned, attention, s->lets[let_of(s, IR_LET_TERM)].a
 BROKEN(a_reference_at_no_number, attend, s->lets[s->kernel->lets[let_of(s, IR_LET_ACC)].ref].bound = ir_real(f->g->unit, HUGE_VAL), "a reference that stands at no number")
 BROKEN(a_bound_of_a_fold, attend, s->lets[let_of(s, IR_LET_FOLD)].bound = ir_real(f->g->unit, 0), "a reference that stands at no number")
 BROKEN(an_idle_fold_that_is_read, attend, s->lets[let_of(s, IR_LET_FOLD)].idle = true, "a fold that is not computed, and read")
+BROKEN(a_line_that_lags, attend, s->lets[let_of(s, IR_LET_TERM)].lags = true, "what lags is no reference")
+BROKEN(an_acc_that_lags, attend, s->lets[let_of(s, IR_LET_ACC)].lags = true, "what lags is no reference")
+BROKEN(a_number_that_lags, attend, s->lets[s->kernel->lets[let_of(s, IR_LET_ACC)].ref].bound = ir_real(f->g->unit, 0), "what lags is no reference")
+BROKEN(a_fold_left_out, attend, s->lets[s->kernel->lets[let_of(s, IR_LET_ACC)].ref].lags = false, "a fold that is left out while its reference follows")
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -231,6 +235,7 @@ int main(void) {
         TEST(attention_over_few_rows_has_them_in_registers), TEST(few_rows_are_shared_out_evenly), TEST(more_few_rows_than_there_are), TEST(few_rows_with_three_columns),
         TEST(few_rows_without_lanes), TEST(few_rows_without_a_walk), TEST(few_rows_with_a_product_along_columns), TEST(few_rows_with_weights_at_the_factor),
         TEST(values_at_the_place_of_scores), TEST(a_reference_at_no_number), TEST(a_bound_of_a_fold), TEST(an_idle_fold_that_is_read),
+        TEST(a_line_that_lags), TEST(an_acc_that_lags), TEST(a_number_that_lags), TEST(a_fold_left_out),
     };
     return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
 }
