@@ -351,6 +351,10 @@ typedef enum { IR_NEST, IR_ATTEND, IR_CONTRACT, IR_FEW } ir_template;
 typedef enum { IR_REF_CHOSEN, IR_REF_EXACT, IR_REF_LAGGING } ir_reference;      /* CHOSEN: as the template says */
 enum { IR_MICRO = 8, IR_MICRO_MOST = 16 };       /* rows, and columns or vectors, of a tile in registers at most */
 typedef enum { IR_PLACE_CONST, IR_PLACE_ROW, IR_PLACE_COL, IR_PLACE_PAIR, IR_PLACE_VALUE, IR_PLACE_ROW_VALUE, IR_PLACE_COL_VALUE, IR_PLACE_PAIR_VALUE } ir_let_place;
+typedef struct {                 /* ATTEND, of a TERM that is no product: a part of its body that varies over features, and over rows or columns alone */
+    ir_expr e, at;               /* at: of rows per (feature, row of the tile); of columns per (column of the block, feature), 0: read where it lies */
+    uint8_t side, lanes;         /* IR_ROW or IR_COL; lanes: of rows, along which it is computed, IR_FEAT (then turned) or IR_ROW */
+} ir_pair_operand;
 typedef struct {                 /* how one let is computed */
     uint8_t place;               /* from its rank alone */
     uint8_t lanes;               /* role along which vectors run: IR_FEAT, IR_COL, IR_VAL, IR_ROW; 0: scalar */
@@ -366,7 +370,8 @@ typedef struct {                 /* how one let is computed */
                                     is wanted again in the same block: one per (column, row) */
     ir_expr moved_at;            /* FOLD, ACC with a ref: the reference it stands relative to, one per row of the tile */
     bool packed;                 /* TERM: its row factor is computed once per row, into scratch. FEW: and the product has register tiles of the template */
-    ir_expr factor_at;           /* packed: per (row of the tile, feature), the lanes' feature innermost. FEW: that one rounded up to vectors */
+    ir_expr factor_at;           /* packed: per (row of the tile, feature), the lanes' feature innermost. FEW: that one rounded up to vectors. ATTEND: 0 where the TERM is no product: */
+    ir_pair_operand *operands; uint32_t n_operands;       /* its body is computed for each pair and feature, from these */
     ir_expr bound;               /* ATTEND, a line that is a reference: the real at which the sums stand instead, in all columns; 0: at the line, as it moves */
     ir_expr weight_at;           /* ACC: weights of one block, per (row of the tile, column of the block) */
     ir_expr col_at;              /* ATTEND: the column factor of a TERM (per column of the block and feature), the value factor of an ACC (per column and

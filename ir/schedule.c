@@ -105,6 +105,11 @@ static void spell_let(const writer *w, const ir_let_schedule *l) {
     spell_expr(w, l->weight_at);
     spell_expr(w, l->col_at);
     spell_expr(w, l->panels_at);
+    for (uint32_t i = 0; i < l->n_operands; i++) {
+        base_text_add(w->out, " %d %d", l->operands[i].side, l->operands[i].lanes);
+        spell_expr(w, l->operands[i].e);
+        spell_expr(w, l->operands[i].at);
+    }
     /* which buffer of the frame: what the value is called and how large it is, no code knows */
     for (uint32_t i = 0; i < w->s->n_panels; i++)
         if (w->s->panels[i] == l->panels) base_text_add(w->out, " %u", i);
@@ -131,7 +136,7 @@ static void spell_mask(const writer *w, const ir_mask *m) {
 
 /* A field that is missing here would let code be taken for another's: every member of ir_schedule and of what it points to stands here, but the kernel, and
  * predictions (predicted_s, unit_s), which no code depends on. A new member changes a size below: spell it, then put the new size. */
-_Static_assert(sizeof(void *) != 8 || (sizeof(ir_schedule) == 152 && sizeof(ir_let_schedule) == 52 && sizeof(ir_axis_schedule) == 12),
+_Static_assert(sizeof(void *) != 8 || (sizeof(ir_schedule) == 152 && sizeof(ir_let_schedule) == 64 && sizeof(ir_axis_schedule) == 12),
                "a schedule has a new member: ir_schedule_spell has to spell it");
 void ir_schedule_spell(const ir_schedule *s, base_text *out) {
     const writer w = {s, NULL, out};

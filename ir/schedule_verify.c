@@ -140,7 +140,7 @@ static void check_lanes(checking *c) {
     switch (s->lanes) {
     case 0: rule(c, s->width == 1 && !lane, "lanes without a role"); break;
     case IR_COL:
-        rule(c, !lane || (role == IR_COL && !shapes(c, s->lane_axis, IR_COL)), "lanes along columns on an axis that is none, or that others depend on");
+        rule(c, !lane || (role == IR_COL && !shapes(c, s->lane_axis, IR_COL | IR_FEAT)), "lanes along columns on an axis that is none, or that others depend on");
         check_tiles(c);
         return;
     case IR_ROW:
@@ -156,12 +156,20 @@ static void check_lanes(checking *c) {
 
 /* ---- lines */
 
+/* Computed before the pairs that it is a part of, so it varies over one side of them. */
+static void check_operand(checking *c, const ir_let_schedule *s, const ir_pair_operand *o) {
+    rule(c, s->kept && !s->factor_at, "operands of a line that is none of pairs");
+    rule(c, o->side == IR_ROW || o->side == IR_COL, "an operand of neither side");
+    rule(c, o->side == IR_ROW ? !(ir_kernel_rank(c->k, o->e) & IR_COL) && o->at && (o->lanes == IR_ROW || o->lanes == IR_FEAT) : true, "an operand of rows without a place");
+}
 /* Of a line that is a sum over features: computed where it is mentioned, or kept for a block of rows and columns. */
 static void check_term(checking *c, const ir_let *l, const ir_let_schedule *s) {
     if (s->lanes == IR_FEAT) rule(c, over(c, l, s->lane_axis), "lanes along a feature that the term does not run over");
     if (c->s->form == IR_ATTEND) {
-        rule(c, s->kept == s->packed && (!s->kept || s->factor_at), "a product without a place for its rows");
-        rule(c, !s->kept || (l->a && l->rank & IR_COL && !(ir_kernel_rank(c->k, l->a) & IR_COL)), "a packed factor that is none of the row's");
+        const bool pairs = !l->a || s->n_operands || ir_kernel_rank(c->k, l->a) & IR_COL || ir_kernel_rank(c->k, l->b) & IR_ROW;
+        rule(c, s->kept == s->packed && (s->factor_at ? l->a != 0 : !s->kept || pairs), "a product without a place for its rows");
+        rule(c, !s->factor_at || (l->rank & IR_COL && !(ir_kernel_rank(c->k, l->a) & IR_COL)), "a packed factor that is none of the row's");
+        for (uint32_t i = 0; i < s->n_operands; i++) check_operand(c, s, &s->operands[i]);
         return;
     }
     if (c->s->form == IR_CONTRACT && l->rank & IR_COL) {
@@ -286,7 +294,8 @@ static regions kept_by_attend(checking *c) {
         for (uint32_t o = 0; o < l->n_over; o++) features = ir_mul(u, features, c->k->axes[axis_of(c, l->over[o])].extent);
         if (l->kind == IR_LET_TERM && x->kept) {
             add(c, &all, x->at, block, real);
-            add(c, &all, x->factor_at, ir_mul(u, features, ir_int(u, s->row_tile)), real);
+            if (x->factor_at) add(c, &all, x->factor_at, ir_mul(u, features, ir_int(u, s->row_tile)), real);
+            for (uint32_t o = 0; o < x->n_operands; o++) add_once(c, &all, x->operands[o].at, ir_mul(u, features, ir_int(u, x->operands[o].side == IR_ROW ? s->row_tile : s->col_block)), real);
             add_once(c, &all, x->col_at, ir_mul(u, features, ir_int(u, s->col_block)), real);
             if (x->lanes == IR_FEAT) most = ir_op2(u, IR_MAX, most, features);
         }

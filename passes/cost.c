@@ -23,6 +23,9 @@ enum { REDUCE_OPS = 3, FOLD_OPS = 6 };
 enum { SUM_OPS = 12, PACK_OPS = 48 };
 /* ATTEND: an element of a row factor turned into the lanes, once per item: for each index of all rows but those in the lanes. */
 enum { TURN_OPS = 4 };
+/* Where two templates are compared: PAIR_TURN_OPS: an element that varies over rows and columns, turned block by block; JUMP_OPS: one that is no neighbour along the
+ * lanes; LANE_FOLD_OPS: one step of a fold with rows in the lanes, whose vectors need not wait for one another. */
+enum { PAIR_TURN_OPS = 10, JUMP_OPS = 16, LANE_FOLD_OPS = 2 };
 
 /* What is given is taken as it is; a default is never below what is proved of the dimension. */
 int64_t pass_representative(const ir_unit *u, ir_dim dim, const int64_t *given) {
@@ -42,7 +45,7 @@ typedef struct {
     uint64_t *used;              /* per line: bits of the sweeps that need it; the last bit is the stores */
     double matmul, vector, bytes, value_tile; /* operations at either rate; bytes of memory; elements of values per row */
     double row_tiles, column_items;              /* how often what has no rows, no columns is computed again */
-    ir_let_schedule *lets;       /* ATTEND: which lines are idle; else NULL */
+    const ir_schedule *plan;     /* ATTEND: lines and places; NEST: lanes, where it is compared with another template; else NULL */
     uint8_t form;                /* the template, an ir_template */
     uint32_t lane;               /* ATTEND: bit of the row in the lanes: what has columns is computed in all of them, whether it varies along it or not */
     bool packs;                  /* CONTRACT: panels are made by launches of the same run */
@@ -100,6 +103,42 @@ static double operations(cost_state *c, ir_expr e) {
     ops_env o = { 0 };
     if (e) ir_walk(c->u, e, ops_visit, &o);
     return o.ops;
+}
+
+/* The same of what is left of e when the operands of its line have their values. */
+typedef struct { ops_env all; const ir_let_schedule *line; } rest_env;
+static bool rest_visit(const ir_unit *u, void *env, ir_expr e) {
+    rest_env *r = env;
+    for (uint32_t i = 0; i < r->line->n_operands; i++)
+        if (r->line->operands[i].e == e) return false;
+    return ops_visit(u, &r->all, e);
+}
+static double operations_left(cost_state *c, const ir_let_schedule *line, ir_expr e) {
+    rest_env r = { { 0 }, line };
+    if (e) ir_walk(c->u, e, rest_visit, &r);
+    return r.all.ops;
+}
+
+/* Of the reads in e: those whose elements do not lie side by side along the lanes. */
+typedef struct { const cost_state *c; const ir_let_schedule *line; double ops; } jump_env;
+static bool jump_visit(const ir_unit *u, void *env, ir_expr e) {
+    jump_env *j = env;
+    const ir_schedule *plan = j->c->plan;
+    for (uint32_t i = 0; j->line && i < j->line->n_operands; i++)
+        if (j->line->operands[i].e == e) return false;
+    for (uint32_t i = 0; i < plan->n_pairs; i++)
+        if (plan->pairs[i].read == e) return j->ops += PAIR_TURN_OPS, false;
+    const ir_access *access = ir_is(u, e, IR_READ) ? ir_kernel_access(j->c->k, e) : NULL;
+    int64_t step;
+    if (!access) return true;
+    const bool near = !access->step[plan->lane_axis] || (ir_is_int(u, access->step[plan->lane_axis], &step) && step >= 0 && step <= 1);
+    if (access->gather >> plan->lane_axis & 1 || !near) j->ops += JUMP_OPS;
+    return true;
+}
+static double jumps(const cost_state *c, const ir_let_schedule *line, ir_expr e) {
+    jump_env j = { c, line, 0 };
+    if (e && c->plan && c->plan->lane_axis >= 0) ir_walk(c->u, e, jump_visit, &j);
+    return j.ops;
 }
 
 /* ---- what lines vary over */
@@ -235,7 +274,7 @@ static bool stride_visit(const ir_unit *u, void *env, ir_expr e) {
 static double lanes_summed(cost_state *c, const ir_let *l) {
     if (c->form == IR_ATTEND) return 0;
     stride_env s = { c, over_bits(c, l), false };
-    ir_walk(c->u, l->b, stride_visit, &s);
+    ir_walk(c->u, l->e && l->kind == IR_LET_TERM ? l->e : l->b, stride_visit, &s);
     return s.found && c->target->lanes > 1 ? REDUCE_OPS * c->target->lanes : 0;
 }
 
@@ -255,6 +294,21 @@ static void product_cost(cost_state *c, const ir_let *l, uint32_t all) {
     c->vector += (PACK_OPS + operations(c, l->b)) * points(c, bits_of(c, l->b) | over_bits(c, l));
     c->launches++;
 }
+/* ATTEND: what is left of the body for each pair and feature; operands of rows once per item, those of columns once for each tile of rows. */
+static void pairwise_cost(cost_state *c, uint32_t i, uint32_t all, double n) {
+    const ir_let *l = &c->k->lets[i];
+    const ir_let_schedule *s = &c->plan->lets[i];
+    const ir_expr parts[] = { l->e, l->a, l->b, ir_is_bool(c->u, l->where, true) ? 0 : l->where };
+    const uint32_t around = role_bits(c, IR_ITEM) | over_bits(c, l);
+    double ops = l->a ? 2 : 1;
+    for (uint32_t p = 0; p < 4; p++) ops += operations_left(c, s, parts[p]) + jumps(c, s, parts[p]);
+    c->vector += ops * points(c, all) * n;
+    for (uint32_t o = 0; o < s->n_operands; o++) {
+        const ir_pair_operand *x = &s->operands[o];
+        if (x->side == IR_ROW) c->vector += (operations(c, x->e) + TURN_OPS) * points(c, bits_of(c, x->e) | around);
+        else if (x->at) c->vector += (operations(c, x->e) + 1) * points(c, bits_of(c, x->e) | around) * points(c, c->lane) / c->plan->row_tile;
+    }
+}
 /* A product counts at the matrix rate, 2 operations per point; anything else pairwise at the vector rate, with one to add it up. */
 static void term_cost(cost_state *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
@@ -262,7 +316,11 @@ static void term_cost(cost_state *c, uint32_t i) {
     double n = times(c, i);
     if (holds_term(c, l)) c->why = "an operand would hold a reduction";
     if (c->form == IR_CONTRACT && pass_is_product(l)) product_cost(c, l, all);
-    else if (l->e) c->vector += (operations(c, l->e) + 1) * points(c, all) * n;
+    else if (c->form == IR_ATTEND && c->plan->lets[i].kept && !c->plan->lets[i].factor_at) pairwise_cost(c, i, all, n);
+    else if (l->e) {
+        c->vector += (operations(c, l->e) + 1 + (c->form == IR_ATTEND ? jumps(c, NULL, l->e) : 0)) * points(c, all) * n;
+        if (c->plan) c->vector += lanes_summed(c, l) * points(c, c->axes[i] | role_bits(c, IR_ITEM)) * n;
+    }
     else {
         c->matmul += 2 * points(c, all) * n;
         if (c->lane && l->rank & IR_COL) c->vector += TURN_OPS * points(c, role_bits(c, IR_ITEM) | role_bits(c, IR_ROW) | over_bits(c, l));
@@ -282,16 +340,18 @@ static void acc_cost(cost_state *c, uint32_t i) {
     c->vector += (lanes_summed(c, l) + 2) * points(c, all & ~over_bits(c, l)) * blocks;      /* 2: load and store of the value tile */
     c->value_tile += points(c, c->axes[i] & role_bits(c, IR_VAL));
     c->vector += factor_work(c, l->b, role_bits(c, IR_ITEM), c->row_tiles);
+    if (c->plan && c->plan->lanes == IR_ROW) c->vector += jumps(c, NULL, l->b) * points(c, all);
 }
+static double fold_ops(const cost_state *c) { return c->plan && c->plan->lanes == IR_ROW ? LANE_FOLD_OPS : FOLD_OPS; }
 static void line_cost(cost_state *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
     const uint32_t lane = l->rank & IR_COL ? c->lane : 0;
     switch (l->kind) {
-    case IR_LET_EXPR: c->vector += operations(c, l->e) * points(c, c->axes[i] | role_bits(c, IR_ITEM) | lane) * times(c, i); break;
+    case IR_LET_EXPR: c->vector += (operations(c, l->e) + jumps(c, NULL, l->e)) * points(c, c->axes[i] | role_bits(c, IR_ITEM) | lane) * times(c, i); break;
     case IR_LET_TERM: term_cost(c, i); break;
     case IR_LET_FOLD:
-        if (c->lets && c->lets[i].idle) break;
-        c->vector += (c->form == IR_ATTEND ? 1 : FOLD_OPS) * points(c, role_bits(c, IR_ITEM) | c->axes[i] | over_bits(c, l) | c->lane); break;
+        if (c->form == IR_ATTEND && c->plan->lets[i].idle) break;
+        c->vector += fold_ops(c) * points(c, role_bits(c, IR_ITEM) | c->axes[i] | over_bits(c, l) | c->lane); break;
     default: acc_cost(c, i); break;
     }
 }
@@ -313,16 +373,13 @@ static void value_bytes(cost_state *c, ir_value v) {
     c->bytes += (touched < whole ? touched : whole) * ir_dtypes[c->u->value.at[v].type.dtype].bytes;
 }
 
-typedef struct { uint8_t form; bool packs; uint32_t lane; } cost_form;           /* of a template, as in cost_state */
+typedef struct { uint8_t form; bool packs; const ir_schedule *plan; } cost_form; /* of a template, as in cost_state */
 /* The pieces in the order in which they need one another: axes of lines, uses, tiles, then lines and values. why: the last reason found. */
 static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative, cost_form form) {
     base_arena *arena = k->unit->arena;
-    cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative, .form = form.form, .packs = form.packs, .lane = form.lane, .launches = 1, .share = 1 };
+    cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative, .form = form.form, .packs = form.packs, .plan = form.plan, .launches = 1, .share = 1 };
     if (c.form == IR_ATTEND || c.form == IR_FEW) c.share = pass_visible_share(k, representative);
-    if (c.form == IR_ATTEND) {
-        c.lets = BASE_ARRAY(arena, k->n_lets + 1, ir_let_schedule);
-        pass_references(k, c.lets);
-    }
+    if (c.form == IR_ATTEND) c.lane = 1u << c.plan->lane_axis;
     c.axes = BASE_ARRAY(arena, k->n_lets + 1, uint32_t);
     c.used = BASE_ARRAY(arena, k->n_lets + 1, uint64_t);
     line_axes(&c);
@@ -343,18 +400,30 @@ static double seconds(const cost_state *c) {
     double a = c->matmul / rate + c->vector / t->vector_rate, b = c->bytes / t->mem_bytes_per_s;
     return (a > b ? a + b * t->overlap : b + a * t->overlap) + t->launch_s * c->launches;
 }
-/* Of the two templates that need nothing packed: attention where it takes the kernel. */
+/* Of the two templates that need nothing packed. Nests are compared with one another by what they compute alone; with attention also by how they read. */
 static cost_state weigh_plain(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
-    if (target->attend_rate > 0 && pass_is_few(k, target, representative)) return weigh(k, target, representative, (cost_form){IR_FEW, false, 0});
-    const int32_t row = target->attend_rate > 0 ? pass_attends(k, target, representative) : -1;
-    return weigh(k, target, representative, row < 0 ? (cost_form){IR_NEST, false, 0} : (cost_form){IR_ATTEND, false, 1u << row});
+    if (target->attend_rate > 0 && pass_is_few(k, target, representative)) return weigh(k, target, representative, (cost_form){IR_FEW, false, NULL});
+    const char *why;
+    const ir_schedule *attend = target->attend_rate > 0 ? pass_attend_plan(k, target, representative, &why) : NULL;
+    if (attend) {
+        const cost_state rows = weigh(k, target, representative, (cost_form){IR_ATTEND, false, attend});
+        pass_planner nest = pass_plan_begin(k, target, representative);
+        pass_plan_nest(&nest);
+        const cost_state loops = weigh(k, target, representative, (cost_form){IR_NEST, false, nest.s});
+        if (target->tile_keys || target->tile_vectors || target->tile_block || seconds(&rows) <= seconds(&loops)) return rows;
+    }
+    return weigh(k, target, representative, (cost_form){IR_NEST, false, NULL});
+}
+/* Without a rate there is nothing to compare. */
+bool pass_attend_gains(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
+    return target->attend_rate <= 0 || weigh_plain(k, target, representative).form == IR_ATTEND;
 }
 double pass_nest_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
     cost_state c = weigh_plain(k, target, representative);
     return seconds(&c);
 }
 double pass_contract_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative, bool packs) {
-    cost_state c = weigh(k, target, representative, (cost_form){IR_CONTRACT, packs, 0});
+    cost_state c = weigh(k, target, representative, (cost_form){IR_CONTRACT, packs, NULL});
     return seconds(&c);
 }
 

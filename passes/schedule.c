@@ -153,8 +153,8 @@ void pass_choose_lanes(pass_planner *p) {
     
     s->lane_axis = s->row_axis = -1;
     s->width = pass_width(p);
-    if (pass_serial(p->k) || p->target->lanes == 1 || !pass_sweeps_have_columns(p)) s->width = 1;
-    else if (has_kind(p->k, IR_LET_TERM) || (p->k->n_sweeps && (row_lane < 0 || column >= outer))) {
+    if (pass_serial(p->k) || p->target->lanes == 1) s->width = 1;
+    else if (pass_sweeps_have_columns(p) && (has_kind(p->k, IR_LET_TERM) || (p->k->n_sweeps && (row_lane < 0 || column >= outer)))) {
         s->lanes = IR_COL;
         s->lane_axis = col_lane;
     } else if (row_lane >= 0) {
@@ -210,6 +210,11 @@ static void choose_tiles(pass_planner *p) {
     /* half of the first cache: what a sweep has read, the next one finds there */
     const int32_t row = (int32_t)(p->target->l1_bytes / 2 / pass_bytes_of(p, IR_SORT_REAL)) / s->width * s->width;
     s->col_block = waits || row < PASS_COLUMNS_PER_BLOCK ? PASS_COLUMNS_PER_BLOCK : row;
+}
+
+void pass_plan_nest(pass_planner *p) {
+    pass_choose_lanes(p);
+    choose_tiles(p);
 }
 
 /* ---- what lives in scratch */
@@ -268,13 +273,14 @@ static void lanes_of_acc(const pass_planner *p, const ir_let *l, ir_let_schedule
     s->lanes = s->col_axis >= 0 && pass_score_in(p, l->b, (uint32_t)s->col_axis) > score ? IR_COL : IR_VAL;
 }
 
-/* The column that a sweep takes in blocks: the lanes' if the sweep has it, else its last that no other column's extent depends on. */
+/* The column that a sweep takes in blocks: the lanes' if the sweep has it, else its last that no other column's extent depends on, nor a feature's where columns are
+ * the lanes. */
 int32_t pass_column_of_sweep(const pass_planner *p, const ir_let *l) {
     int32_t last = -1;
     for (uint32_t o = 0; o < l->n_over; o++) {
         const int32_t a = pass_axis_of(p->k, l->over[o]);
         if (a == p->s->lane_axis) return a;
-        if (column_lane(p, (uint32_t)a)) last = a;
+        if (!pass_shapes(p, (uint32_t)a, p->s->lanes == IR_COL ? IR_COL | IR_FEAT : IR_COL)) last = a;
     }
     return last;
 }
@@ -436,12 +442,15 @@ ir_schedule *pass_plan_end(pass_planner *p, double seconds) {
 /* why: NULL, or what keeps the kernel from the template of attention. */
 static ir_schedule *schedule_one(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why) {
     pass_planner p = pass_plan_begin(k, target, representative);
-    const bool few = pass_schedule_few(&p), attend = !few && pass_schedule_attend(&p, why);
+    const bool few = pass_schedule_few(&p);
+    bool attend = !few && pass_schedule_attend(&p, why);
     if (few) *why = NULL;
-    if (!attend && !few) {
-        pass_choose_lanes(&p);
-        choose_tiles(&p);
+    if (attend && !pass_attend_gains(k, target, representative)) {
+        attend = false;
+        *why = "it is predicted to be faster";
+        p = pass_plan_begin(k, target, representative);
     }
+    if (!attend && !few) pass_plan_nest(&p);
     for (uint32_t a = 0; a < k->n_axes; a++) choose_walk(&p, a);
     for (uint32_t i = 0; i < k->n_lets && !attend && !few; i++) pass_plan_let(&p, i);
     return pass_plan_end(&p, pass_nest_seconds(k, target, representative));

@@ -32,6 +32,7 @@ bool pass_sweeps_have_columns(const pass_planner *p);                           
 void pass_choose_lanes(pass_planner *p);                                        /* of the nest */
 int32_t pass_width(const pass_planner *p);                                      /* lanes of a vector of what the kernel computes with */
 int32_t pass_row_to_tile(const pass_planner *p);                                /* rows that share their columns; -1: none */
+void pass_plan_nest(pass_planner *p);                                           /* lanes and tiles of the loop nest */
 int32_t pass_column_of_sweep(const pass_planner *p, const ir_let *l);           /* the column that a sweep takes in blocks */
 ir_expr pass_walked(const pass_planner *p, uint32_t a);                         /* the extent of an axis as it is walked */
 pass_planner pass_plan_begin(const ir_kernel *k, const ir_target *target, const int64_t *representative);
@@ -45,6 +46,7 @@ void pass_choose_order(pass_planner *p);                                        
 /* schedule_attend.c */
 int32_t pass_attends(const ir_kernel *k, const ir_target *target, const int64_t *representative);  /* the row in the lanes; -1: the template does not take it */
 bool pass_schedule_attend(pass_planner *p, const char **why);                   /* lanes, tiles and places of lines; false: not of this template */
+ir_schedule *pass_attend_plan(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why);      /* the same, for costs; NULL */
 
 /* schedule_few.c */
 bool pass_is_few(const ir_kernel *k, const ir_target *target, const int64_t *representative);      /* the template of few rows takes it, before all others */
@@ -58,7 +60,9 @@ ir_schedule *pass_contract(const ir_kernel *k, const ir_target *target, const in
 ir_expr pass_contract_columns(const ir_kernel *k);                              /* how many columns are walked as one, */
 uint32_t pass_contract_merged(const ir_kernel *k);                              /* and which axes these are, as bits */
 
-/* cost.c: predicted seconds of the template CONTRACT on a kernel that it takes; packs: with the kernels that pack its panels */
+/* cost.c: is the template for attention, which takes the kernel, the faster one? */
+bool pass_attend_gains(const ir_kernel *k, const ir_target *target, const int64_t *representative);
+/* predicted seconds of the template CONTRACT on a kernel that it takes; packs: with the kernels that pack its panels */
 double pass_contract_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative, bool packs);
 double pass_nest_seconds(const ir_kernel *k, const ir_target *target, const int64_t *representative);      /* of the loop nest */
 

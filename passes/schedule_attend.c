@@ -44,17 +44,39 @@ static uint32_t *reaches(const pass_planner *p) {
 
 /* ---- may it be */
 
-/* The row with the most indices; of equals the inner one. Its lanes run all loops together, so no extent inside depends on it. */
+/* Values to sum up, or a sum over features for each pair; what has neither has folds alone. */
+static bool has_tiles(const ir_kernel *k) {
+    for (uint32_t i = 0; i < k->n_lets; i++) {
+        const ir_let *l = &k->lets[i];
+        if (l->kind == IR_LET_ACC || (l->kind == IR_LET_TERM && (l->rank & (IR_ROW | IR_COL)) == (IR_ROW | IR_COL))) return true;
+    }
+    return false;
+}
+/* Its lanes run all loops together, so no extent inside depends on it. */
+static bool may_be_lanes(const pass_planner *p, uint32_t a) {
+    const ir_axis *x = &p->k->axes[a];
+    return x->role == IR_ROW && pass_over_dims(p, x->extent) && !pass_shapes(p, a, IR_COL | IR_FEAT);
+}
+/* What folds take where neighbours along axis a are neighbours in memory: more is better. */
+static int32_t fold_score(const pass_planner *p, uint32_t a) {
+    int32_t score = 0;
+    for (uint32_t i = 0; i < p->k->n_lets; i++)
+        if (p->k->lets[i].kind != IR_LET_TERM) score += pass_score_in(p, p->k->lets[i].e, a) + pass_score_in(p, p->k->lets[i].b, a);
+    return score;
+}
+/* The row with the most indices; of equals the inner one. Folds alone read memory for each pair, so there the best neighbours come first, if they fill a vector. */
 static int32_t row_for_lanes(const pass_planner *p) {
-    int32_t found = -1;
+    const bool tiles = has_tiles(p->k);
+    int32_t found = -1, best = 0;
     double most = 0;
     for (uint32_t a = 0; a < p->k->n_axes; a++) {
-        const ir_axis *x = &p->k->axes[a];
-        if (x->role != IR_ROW || !pass_over_dims(p, x->extent) || pass_shapes(p, a, IR_COL | IR_FEAT)) continue;
-        const double size = pass_size(p->u, x->extent, p->representative);
-        if (found >= 0 && size < most) continue;
+        if (!may_be_lanes(p, a)) continue;
+        const double size = pass_size(p->u, p->k->axes[a].extent, p->representative);
+        const int32_t score = tiles || size < p->target->lanes ? 0 : fold_score(p, a);
+        if (found >= 0 && (score < best || (score == best && size < most))) continue;
         found = (int32_t)a;
         most = size;
+        best = score;
     }
     return found;
 }
@@ -64,16 +86,15 @@ static bool is_product(const pass_planner *p, uint32_t *lets, const ir_let *l, i
     return l->kind == IR_LET_TERM && l->a && ir_is_bool(p->u, l->where, true) && l->sweep == 0 && !(l->rank & (IR_VAL | IR_FEAT)) && l->rank & IR_COL &&
            pass_over_dims(p, pass_features(p, l)) && !(reach_of(p, lets, l->a) & columns) && !(reach_of(p, lets, l->b) >> row & 1);
 }
-/* NULL: every sum over features is a product of a row and a column, or stays on one side. */
-static const char *wrong_terms(const pass_planner *p, uint32_t *lets, int32_t row) {
-    bool found = false;
-    for (uint32_t i = 0; i < p->k->n_lets; i++) {
-        const ir_let *l = &p->k->lets[i];
-        if (l->kind != IR_LET_TERM || !(l->rank & IR_COL) || !(lets[i] >> row & 1)) continue;
-        if (!is_product(p, lets, l, row)) return "a score that is no product of row and column factors";
-        found = true;
-    }
-    return found ? NULL : "no product of rows and columns";
+/* Any other sum over features of pairs, in the same tiles: its body is computed for each pair and feature. */
+static bool is_pairwise(const pass_planner *p, uint32_t *lets, const ir_let *l, int32_t row) {
+    return l->kind == IR_LET_TERM && l->sort == IR_SORT_REAL && l->sweep == 0 && !(l->rank & (IR_VAL | IR_FEAT)) && l->rank & IR_COL &&
+           lets[l - p->k->lets] >> row & 1 && pass_over_dims(p, pass_features(p, l));
+}
+static bool leaves_pairs_out(const ir_kernel *k) {
+    for (uint32_t i = 0; i < k->n_lets; i++)
+        if (k->lets[i].kind >= IR_LET_FOLD && !ir_is_bool(k->unit, k->lets[i].where, true)) return true;
+    return false;
 }
 static const char *wrong_stores(const pass_planner *p) {
     for (uint32_t i = 0; i < p->k->n_stores; i++)
@@ -87,13 +108,13 @@ static const char *wrong_sweeps(const pass_planner *p) {
     return NULL;
 }
 /* NULL: the template takes the kernel, with rows along *row in the lanes. */
-static const char *wrong(const pass_planner *p, uint32_t *lets, int32_t *row) {
+static const char *wrong(const pass_planner *p, int32_t *row) {
     *row = row_for_lanes(p);
     if (p->target->lanes < 2) return "a target without vectors";
     if (!p->k->n_sweeps) return "no folds over columns";
     if (pass_serial(p->k)) return "a store whose order matters";
     if (*row < 0) return "no rows that share their columns";
-    const char *why = wrong_terms(p, lets, *row);
+    const char *why = !has_tiles(p->k) && !leaves_pairs_out(p->k) ? "folds alone" : NULL;
     if (!why) why = wrong_stores(p);
     if (!why) why = wrong_sweeps(p);
     if (!why && pass_size(p->u, p->k->axes[*row].extent, p->representative) < p->target->lanes / 2) why = "too few rows for the lanes";
@@ -143,6 +164,41 @@ static void plan_product(pass_planner *p, const ir_let *l, ir_let_schedule *s) {
     s->factor_at = take(p, whole(p, pass_features(p, l)), p->s->row_tile);
     if (!in_place(p, l->b)) s->col_at = take(p, whole(p, pass_features(p, l)), p->s->col_block);
 }
+/* The largest parts of a body that vary over its features, and over rows or columns alone: computed once per item, or once per block. */
+typedef struct { pass_planner *p; uint32_t *lets; uint32_t over; BASE_VEC(ir_pair_operand) found; } operand_search;
+static bool operand_visit(const ir_unit *u, void *env, ir_expr e) {
+    operand_search *s = env;
+    const uint32_t bits = reach_of(s->p, s->lets, e);
+    const bool row = bits >> s->p->s->lane_axis & 1, column = bits & pass_axes_of(s->p->k, IR_COL);
+    if (ir_at(u, e)->sort != IR_SORT_REAL || !(bits & s->over) || row == column) return true;
+    for (uint32_t i = 0; i < s->found.n; i++)
+        if (s->found.at[i].e == e) return false;
+    BASE_PUSH(s->p->u->arena, &s->found, ((ir_pair_operand){.e = e, .side = row ? IR_ROW : IR_COL}));
+    return false;
+}
+/* Operands of rows are turned where their neighbours are features; those of columns that are no more than a read are read where they lie. */
+static void place_operand(pass_planner *p, const ir_let *l, const ir_let_schedule *s, ir_pair_operand *o) {
+    const ir_expr n = whole(p, pass_features(p, l));
+    if (o->side == IR_COL) {
+        if (!in_place(p, o->e)) o->at = take(p, n, p->s->col_block);
+        return;
+    }
+    o->lanes = pass_score_in(p, o->e, (uint32_t)p->s->lane_axis) > pass_score_in(p, o->e, (uint32_t)s->lane_axis) ? IR_ROW : IR_FEAT;
+    o->at = take(p, n, p->s->row_tile);
+}
+static void plan_pairwise(pass_planner *p, uint32_t *lets, const ir_let *l, ir_let_schedule *s) {
+    operand_search found = {.p = p, .lets = lets, .over = over_axes(p, l)};
+    const ir_expr parts[] = {l->e, l->a, l->b, l->where};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (parts[i]) ir_walk(p->u, parts[i], operand_visit, &found);
+    s->lanes = IR_FEAT;
+    s->lane_axis = best_of(p, l->e ? l->e : l->b, found.over);
+    s->kept = s->packed = true;
+    s->at = take(p, ir_int(p->u, p->s->col_block + p->s->micro_rows), p->s->row_tile);
+    for (uint32_t i = 0; i < found.found.n; i++) place_operand(p, l, s, &found.found.at[i]);
+    s->operands = found.found.at;
+    s->n_operands = found.found.n;
+}
 /* Weights take the place of the scores they come from: in the last stage of a sweep nobody needs these any more. One ACC per product. */
 static ir_expr weight_place(pass_planner *p, uint32_t i) {
     uint32_t before = 0;
@@ -160,7 +216,7 @@ static void plan_acc(pass_planner *p, uint32_t *lets, uint32_t i, ir_let_schedul
     s->kept = true;
     s->at = take(p, ir_axis_count(p->k, IR_VAL), p->s->row_tile);
     s->weight_at = weight_place(p, i);
-    if (!in_place(p, l->b) && !(reach_of(p, lets, l->b) & pass_axes_of(p->k, IR_ROW))) s->col_at = take(p, whole(p, ir_axis_count(p->k, IR_VAL)), p->s->col_block);
+    if (!in_place(p, l->b) && !(reach_of(p, lets, l->b) >> p->s->lane_axis & 1)) s->col_at = take(p, whole(p, ir_axis_count(p->k, IR_VAL)), p->s->col_block);
 }
 static void plan_let(pass_planner *p, uint32_t *lets, uint32_t i) {
     const ir_let *l = &p->k->lets[i];
@@ -170,6 +226,7 @@ static void plan_let(pass_planner *p, uint32_t *lets, uint32_t i) {
     s->lane_axis = p->s->lane_axis;
     s->col_axis = l->kind >= IR_LET_FOLD ? pass_column_of_sweep(p, l) : -1;
     if (l->kind == IR_LET_TERM && is_product(p, lets, l, p->s->lane_axis)) plan_product(p, l, s);
+    else if (is_pairwise(p, lets, l, p->s->lane_axis)) plan_pairwise(p, lets, l, s);
     else if (l->kind == IR_LET_TERM) {
         s->lanes = IR_FEAT;
         s->lane_axis = best_of(p, l->e ? l->e : l->b, over_axes(p, l));
@@ -343,13 +400,17 @@ static void plan_tiles(pass_planner *p) {
 int32_t pass_attends(const ir_kernel *k, const ir_target *target, const int64_t *representative) {
     const pass_planner p = pass_plan_begin(k, target, representative);
     int32_t row;
-    return k->n_sweeps && !wrong(&p, reaches(&p), &row) ? row : -1;
+    return k->n_sweeps && !wrong(&p, &row) ? row : -1;
+}
+ir_schedule *pass_attend_plan(const ir_kernel *k, const ir_target *target, const int64_t *representative, const char **why) {
+    pass_planner p = pass_plan_begin(k, target, representative);
+    return pass_schedule_attend(&p, why) ? p.s : NULL;
 }
 bool pass_schedule_attend(pass_planner *p, const char **why) {
     int32_t row;
     uint32_t *lets = reaches(p);
     ir_schedule *s = p->s;
-    *why = wrong(p, lets, &row);
+    *why = wrong(p, &row);
     if (*why) return false;
     s->form = IR_ATTEND;
     s->lanes = IR_ROW;

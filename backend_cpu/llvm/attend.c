@@ -57,7 +57,7 @@ static bool mark_let(const ir_unit *u, void *env, ir_expr x) {
     const ir_let *l = &n->e->k->lets[k];
     if (n->need[k]) return true;
     n->need[k] = true;
-    if (l->kind > IR_LET_TERM || n->e->s->lets[k].packed || n->e->s->lets[k].bound) return true;
+    if (l->kind > IR_LET_TERM || n->e->s->lets[k].factor_at || n->e->s->lets[k].bound) return true;
     const ir_expr parts[] = {l->e, l->a, l->b, l->where};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) cpu_mark(n->e, n->need, parts[i]);
     return true;

@@ -20,6 +20,15 @@ typedef struct {
     cpu_val lag;                 /* slot, where references of the sweep lag: -1: there is none yet; 1: they lag; 0: they have to follow. NULL: they follow */
 } cpu_panel;
 
+typedef struct {                 /* a register tile: sums of some columns or values, and of all vectors of rows */
+    cpu_panel *p;
+    uint32_t let;
+    ir_expr part, place;         /* while a factor or an operand is loaded: what, and where to */
+    cpu_val first;               /* column or value that the tile begins with */
+    cpu_val at[IR_MICRO];        /* its columns or values, by number */
+    cpu_val sum[IR_MICRO][IR_MICRO];         /* slots */
+} cpu_patch;
+
 /* attend.c */
 static inline cpu_val *cpu_of_panel(const cpu_panel *p, cpu_val *by, uint32_t let, int32_t vector) { return &by[let * IR_MICRO + (uint32_t)vector]; (void)p; }
 void cpu_panel_bind(cpu_panel *p, int32_t vector);       /* its rows are the lanes, and lines of rows are known; opens a scope */
@@ -41,6 +50,9 @@ void cpu_attend_runs(cpu_panel *p, int32_t axis, cpu_span_of_columns *body);
 /* attend_tile.c */
 void cpu_load_row(cpu_panel *p);                         /* row factors of all products, as lanes */
 void cpu_load_col(cpu_panel *p, uint32_t k);             /* factors of columns that are computed, for the block at hand */
+uint32_t cpu_over_of(const cpu_emitter *e, const ir_let *l);                    /* what a line runs over, as bits of axes */
+cpu_val cpu_feature_index(cpu_emitter *e, uint32_t k);   /* among the features of a line, as all places of its factors and operands have them */
+cpu_val cpu_column_place(cpu_emitter *e, uint32_t k, ir_expr place);            /* address, of the column and the feature or value at hand */
 void cpu_load_pair(cpu_panel *p, uint32_t i);            /* a read of pairs, for the block at hand */
 cpu_val cpu_pair_here(cpu_panel *p, uint32_t i, cpu_val col, int32_t vector);   /* what it is at a column of the block */
 void cpu_scores(cpu_panel *p, uint32_t k);               /* a product, for the block at hand */
@@ -48,6 +60,9 @@ void cpu_accumulate(cpu_panel *p, uint32_t k);           /* weights of the block
 cpu_val cpu_whole(cpu_emitter *e, cpu_val n);            /* rounded up to vectors */
 /* dst[j][i] = src[i][j] for i below n_i and j below n_j, both rounded up to vectors; strides in elements. */
 void cpu_transpose(cpu_emitter *e, cpu_val src, cpu_val src_step, cpu_val n_i, cpu_val dst, cpu_val dst_step, cpu_val n_j);
+
+/* attend_pair.c */
+void cpu_pair_feature(cpu_emitter *e, void *env);        /* env: a cpu_patch; adds what one feature gives to its sums, whatever the body is */
 
 /* attend_pass.c */
 /* Scores, folds and sums of the block at hand; full: every pair of it is visible. */

@@ -5,13 +5,7 @@
  * Tiles are always whole: what lies behind the last column or value is that one again, computed twice to the same result. */
 #include "attend.h"
 
-typedef struct {
-    cpu_panel *p;
-    uint32_t let;
-    cpu_val first;               /* column or value that the tile begins with */
-    cpu_val at[IR_MICRO];        /* its columns or values, by number */
-    cpu_val sum[IR_MICRO][IR_MICRO];
-} tile;
+typedef cpu_patch tile;
 
 cpu_val cpu_whole(cpu_emitter *e, cpu_val n) {
     cpu_val up = LLVMBuildAdd(e->b, n, cpu_int(e, e->s->width - 1), "");
@@ -150,13 +144,13 @@ static void ask_for_pair(cpu_panel *p, uint32_t i, cpu_val first) {
 
 /* ---- load_row: Q^T */
 
-static uint32_t over_of(const cpu_emitter *e, const ir_let *l) {
+uint32_t cpu_over_of(const cpu_emitter *e, const ir_let *l) {
     uint32_t all = 0;
     for (uint32_t i = 0; i < l->n_over; i++) all |= 1u << cpu_axis_of(e, l->over[i]);
     return all;
 }
 /* Position among the features of a line, the one of its lanes innermost, as all places of its factors have them. */
-static cpu_val feature_index(cpu_emitter *e, uint32_t k) {
+cpu_val cpu_feature_index(cpu_emitter *e, uint32_t k) {
     const ir_let *l = &e->k->lets[k];
     const int32_t last = e->s->lets[k].lane_axis;
     cpu_val at = cpu_int(e, 0);
@@ -175,18 +169,18 @@ static cpu_val n_features(cpu_emitter *e, uint32_t k) {
 }
 static void load_feature(cpu_emitter *e, void *env) {
     tile *t = env;
-    const cpu_val f = feature_index(e, t->let);
+    const cpu_val f = cpu_feature_index(e, t->let);
     for (int32_t j = 0; j < t->p->vectors; j++) {
         cpu_panel_bind(t->p, j);
-        cpu_panel_store(t->p, cpu_expr(e, e->k->lets[t->let].a), e->s->lets[t->let].factor_at, f, j);
+        cpu_panel_store(t->p, cpu_expr(e, t->part), t->place, f, j);
         cpu_panel_unbind(t->p);
     }
 }
 /* One row, lanes along the feature: its place is a whole number of vectors, which the turning reads to the end. */
 static void load_features(cpu_emitter *e, void *env) {
     tile *t = env;
-    cpu_val at = LLVMBuildAdd(e->b, t->first, feature_index(e, t->let), "");
-    cpu_store(e, cpu_splat(e, cpu_expr(e, e->k->lets[t->let].a), e->lanes), cpu_at(e, cpu_scratch(e, e->s->rows_at), at, e->real));
+    cpu_val at = LLVMBuildAdd(e->b, t->first, cpu_feature_index(e, t->let), "");
+    cpu_store(e, cpu_splat(e, cpu_expr(e, t->part), e->lanes), cpu_at(e, cpu_scratch(e, e->s->rows_at), at, e->real));
 }
 /* Lines that a factor reads and that vary over nothing inside of it, computed before its loops. */
 static void lines_ready(cpu_emitter *e, uint32_t before, ir_expr factor, uint8_t inside) {
@@ -204,53 +198,63 @@ static void load_turned(tile *t) {
     cpu_loop l = cpu_loop_begin(e, cpu_int(e, 0), rows, 1, "row");
     cpu_bind(e, axis, least(e, LLVMBuildAdd(e->b, p->row0, l.index, ""), last));
     t->first = LLVMBuildMul(e->b, l.index, step, "");
-    lines_ready(e, t->let, e->k->lets[t->let].a, IR_FEAT);
-    cpu_walk(e, over_of(e, &e->k->lets[t->let]), e->s->lets[t->let].lane_axis, load_features, t);
+    lines_ready(e, t->let, t->part, IR_FEAT);
+    cpu_walk(e, cpu_over_of(e, &e->k->lets[t->let]), e->s->lets[t->let].lane_axis, load_features, t);
     cpu_unbind(e, axis);
     cpu_loop_end(e, &l);
-    cpu_transpose(e, cpu_scratch(e, e->s->rows_at), step, rows, cpu_scratch(e, e->s->lets[t->let].factor_at), cpu_int(e, e->s->row_tile), n);
+    cpu_transpose(e, cpu_scratch(e, e->s->rows_at), step, rows, cpu_scratch(e, t->place), cpu_int(e, e->s->row_tile), n);
+}
+/* part: of line k, over rows and features; into its place by (feature, row). */
+static void load_part(cpu_panel *p, uint32_t k, ir_expr part, ir_expr place, uint8_t lanes) {
+    cpu_emitter *e = p->e;
+    tile t = {.p = p, .let = k, .part = part, .place = place};
+    cpu_scope_push(e, 0);
+    if (lanes == IR_FEAT) load_turned(&t);
+    else cpu_walk(e, cpu_over_of(e, &e->k->lets[k]), -1, load_feature, &t);
+    cpu_scope_pop(e);
 }
 void cpu_load_row(cpu_panel *p) {
     cpu_emitter *e = p->e;
     for (uint32_t k = 0; k < e->k->n_lets; k++) {
-        tile t = {.p = p, .let = k};
-        if (!e->s->lets[k].packed) continue;
-        cpu_scope_push(e, 0);
-        if (e->s->lets[k].lanes == IR_FEAT) load_turned(&t);
-        else cpu_walk(e, over_of(e, &e->k->lets[k]), -1, load_feature, &t);
-        cpu_scope_pop(e);
+        const ir_let_schedule *s = &e->s->lets[k];
+        if (s->factor_at) load_part(p, k, e->k->lets[k].a, s->factor_at, s->lanes);
+        for (uint32_t i = 0; i < s->n_operands; i++)
+            if (s->operands[i].side == IR_ROW) load_part(p, k, s->operands[i].e, s->operands[i].at, s->operands[i].lanes);
     }
 }
 
 /* ---- load_col: factors of columns that are more than a read */
 
-static cpu_val factor_place(cpu_emitter *e, uint32_t k, cpu_val col, cpu_val per_col, cpu_val index) {
-    cpu_val at = LLVMBuildMul(e->b, LLVMBuildSub(e->b, col, e->block_lo, ""), cpu_whole(e, per_col), "");
-    return cpu_at(e, cpu_scratch(e, e->s->lets[k].col_at), LLVMBuildAdd(e->b, at, index, ""), e->real);
-}
-/* Of the column at hand, at its feature or value. */
-static cpu_val place_here(cpu_emitter *e, uint32_t k) {
+/* In a place of line k: of the column at hand, at its feature or value. */
+cpu_val cpu_column_place(cpu_emitter *e, uint32_t k, ir_expr place) {
     const bool acc = e->k->lets[k].kind == IR_LET_ACC;
-    cpu_val n = acc ? cpu_role_count(e, IR_VAL) : n_features(e, k), index = acc ? cpu_role_index(e, IR_VAL, e->s->lets[k].lane_axis) : feature_index(e, k);
-    return factor_place(e, k, e->axis[e->block_axis], n, index);
+    cpu_val n = acc ? cpu_role_count(e, IR_VAL) : n_features(e, k), index = acc ? cpu_role_index(e, IR_VAL, e->s->lets[k].lane_axis) : cpu_feature_index(e, k);
+    cpu_val at = LLVMBuildMul(e->b, LLVMBuildSub(e->b, e->axis[e->block_axis], e->block_lo, ""), cpu_whole(e, n), "");
+    return cpu_at(e, cpu_scratch(e, place), LLVMBuildAdd(e->b, at, index, ""), e->real);
 }
 static void load_col_here(cpu_emitter *e, void *env) {
-    const uint32_t k = *(const uint32_t *)env;
-    cpu_val at = place_here(e, k);
-    cpu_store(e, cpu_splat(e, cpu_expr(e, e->k->lets[k].b), e->lanes), at);
+    const tile *t = env;
+    cpu_val at = cpu_column_place(e, t->let, t->place);
+    cpu_store(e, cpu_splat(e, cpu_expr(e, t->part), e->lanes), at);
 }
 /* Lines of the column alone are computed before its features, once. */
-void cpu_load_col(cpu_panel *p, uint32_t k) {
+static void load_columns(cpu_panel *p, uint32_t k, ir_expr part, ir_expr place) {
     cpu_emitter *e = p->e;
     const ir_let *l = &e->k->lets[k];
-    if (!e->s->lets[k].col_at) return;
+    tile t = {.p = p, .let = k, .part = part, .place = place};
     cpu_phase(e, "load_col");
     cpu_loop c = cpu_loop_begin(e, e->block_lo, e->block_hi, 1, "column");
     cpu_bind(e, e->block_axis, c.index);
-    lines_ready(e, k, l->b, IR_FEAT | IR_VAL);
-    cpu_walk(e, l->kind == IR_LET_ACC ? cpu_axes_with(e, IR_VAL) : over_of(e, l), e->s->lets[k].lane_axis, load_col_here, &k);
+    lines_ready(e, k, part, IR_FEAT | IR_VAL);
+    cpu_walk(e, l->kind == IR_LET_ACC ? cpu_axes_with(e, IR_VAL) : cpu_over_of(e, l), e->s->lets[k].lane_axis, load_col_here, &t);
     cpu_unbind(e, e->block_axis);
     cpu_loop_end(e, &c);
+}
+void cpu_load_col(cpu_panel *p, uint32_t k) {
+    const ir_let_schedule *s = &p->e->s->lets[k];
+    if (s->col_at) load_columns(p, k, p->e->k->lets[k].b, s->col_at);
+    for (uint32_t i = 0; i < s->n_operands; i++)
+        if (s->operands[i].side == IR_COL && s->operands[i].at) load_columns(p, k, s->operands[i].e, s->operands[i].at);
 }
 
 /* ---- tiles */
@@ -273,11 +277,11 @@ static void score_feature(cpu_emitter *e, void *env) {
     tile *t = env;
     const ir_let *l = &e->k->lets[t->let];
     const ir_let_schedule *s = &e->s->lets[t->let];
-    cpu_val f = feature_index(e, t->let), row[IR_MICRO];
+    cpu_val f = cpu_feature_index(e, t->let), row[IR_MICRO];
     for (int32_t j = 0; j < t->p->vectors; j++) row[j] = cpu_panel_load(t->p, s->factor_at, f, j);
     for (int32_t m = 0; m < height(t); m++) {
         cpu_bind(e, e->block_axis, t->at[m]);
-        cpu_val number = s->col_at ? cpu_load(e, e->real, place_here(e, t->let), 1) : cpu_expr(e, l->b);
+        cpu_val number = s->col_at ? cpu_load(e, e->real, cpu_column_place(e, t->let, e->s->lets[t->let].col_at), 1) : cpu_expr(e, l->b);
         cpu_unbind(e, e->block_axis);
         for (int32_t j = 0; j < t->p->vectors; j++) add_product(t, m, j, number, row[j], NULL);
     }
@@ -286,14 +290,14 @@ void cpu_scores(cpu_panel *p, uint32_t k) {
     cpu_emitter *e = p->e;
     tile t = {.p = p, .let = k};
     cpu_phase(e, "scores");
-    cpu_val zero = cpu_splat(e, cpu_real(e, 0), e->s->width);
+    cpu_val none = cpu_splat(e, cpu_identity(e, &e->k->lets[k]), e->s->width);
     cpu_loop l = cpu_loop_begin(e, e->block_lo, e->block_hi, e->s->micro_rows, "tile");
     cpu_scope_push(e, 0);
     for (uint32_t i = 0; i < e->s->n_pairs; i++) ask_for_pair(p, i, l.index);
     place_tile(&t, l.index, e->block_hi);
     for (int32_t m = 0; m < height(&t); m++)
-        for (int32_t j = 0; j < p->vectors; j++) t.sum[m][j] = cpu_slot_of(e, zero, "score");
-    cpu_walk(e, over_of(e, &e->k->lets[k]), -1, score_feature, &t);
+        for (int32_t j = 0; j < p->vectors; j++) t.sum[m][j] = cpu_slot_of(e, none, "score");
+    cpu_walk(e, cpu_over_of(e, &e->k->lets[k]), -1, e->s->lets[k].factor_at ? score_feature : cpu_pair_feature, &t);
     cpu_val first = LLVMBuildSub(e->b, l.index, e->block_lo, "");
     for (int32_t m = 0; m < height(&t); m++)
         for (int32_t j = 0; j < p->vectors; j++)
@@ -314,7 +318,7 @@ static cpu_val is_visible(cpu_emitter *e, cpu_val weight) {
 static cpu_val value_factor(tile *t, int32_t j) {
     cpu_emitter *e = t->p->e;
     const ir_let *l = &e->k->lets[t->let];
-    if (e->s->lets[t->let].col_at) return cpu_load(e, e->real, place_here(e, t->let), 1);
+    if (e->s->lets[t->let].col_at) return cpu_load(e, e->real, cpu_column_place(e, t->let, e->s->lets[t->let].col_at), 1);
     if (!cpu_varies(e, l->b, e->s->lane_axis)) return cpu_expr(e, l->b);
     cpu_panel_bind(t->p, j);
     cpu_val v = cpu_splat(e, cpu_expr(e, l->b), e->s->width);
