@@ -4,8 +4,11 @@
  * number, spread over the lanes from where it lies in memory, so keys and values need no packing; row factors are turned into lanes once per tile. Folds, references
  * and score functions are vertical, and nothing is summed across lanes.
  *
- * It takes a kernel that has at least one product of row and column factors below its folds, whatever its lines are otherwise. Not taken, with the reason
- * for a remark: products that are none (pairwise bodies), results over columns, rows that end their own columns, fewer rows than half a vector.
+ * Sums over features are computed in register tiles: products of a row and a column factor as such, any other body for each pair and feature, from operands that are ready
+ * where they vary over one side alone. Scores without features are computed column by column.
+ *
+ * Not taken, with the reason for a remark: results over columns, rows that end their own columns, fewer rows than half a vector, folds alone; and what the loop nest is predicted to
+ * compute faster (cost.c).
  *
  * Example: o[i, e] = sum(j: exp2(dot(q[i], k[j]) - m[i]) * v[j, e]) has rows i in the lanes; k and v are read in place. */
 #include "schedule.h"
