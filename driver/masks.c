@@ -181,18 +181,20 @@ static void judge_all(api_call *call, picture *x) {
 
 static const char *axis_name(const picture *x, uint32_t a) { return x->k->unit->var.at[x->k->axes[a].var].name; }
 
-static void caption(const picture *x, base_text *out) {
+static void caption(picture *x, base_text *out) {
     int64_t n[N_KINDS] = {0}, all = x->n_down * x->n_across;
     for (int64_t t = 0; t < all; t++) n[x->kind[t]]++;
     base_text_add(out, "%s: %lld x %lld tiles of %lld x %lld, %s down, %s across", x->k->name, (long long)x->n_down, (long long)x->n_across, (long long)x->tile[0],
                   (long long)x->tile[1], x->has_row ? axis_name(x, x->row) : "no row", axis_name(x, x->col));
     for (uint32_t a = 0; a < x->k->n_axes; a++)
         if (x->k->axes[a].role == IR_ITEM || (x->k->axes[a].role == IR_ROW && a != x->row)) base_text_add(out, ", %s = 0", axis_name(x, a));
+    for (uint32_t c = 0; c < x->k->n_counters; c++)
+        base_text_add(out, ", %s = %lld", x->k->unit->var.at[x->k->counters[c]].name, (long long)value_of(x, ir_var_expr(x->k->unit, x->k->counters[c]), 0));
     base_text_add(out, ": %lld empty, %lld partial, %lld full", (long long)n[EMPTY], (long long)n[PARTIAL], (long long)n[FULL]);
     base_text_add(out, x->k->mask->keys[0].exact ? ", in closed form" : "");
 }
 
-static void draw_text(const picture *x, base_text *out) {
+static void draw_text(picture *x, base_text *out) {
     caption(x, out);
     base_text_add(out, "\n");
     for (int64_t y = 0; y < x->n_down; y++) {
@@ -203,7 +205,7 @@ static void draw_text(const picture *x, base_text *out) {
 }
 
 /* One rectangle per run of equal tiles; empty ones are the ground. */
-static void draw_svg(const picture *x, int64_t *top, base_text *out) {
+static void draw_svg(picture *x, int64_t *top, base_text *out) {
     static const char *const colours[] = {"", "#e8a33d", "#2f6f9f"};
     base_text_add(out, "<text x=\"0\" y=\"%lld\" font-family=\"monospace\" font-size=\"12\">", (long long)*top + 12);
     caption(x, out);
@@ -223,14 +225,24 @@ static void draw_svg(const picture *x, int64_t *top, base_text *out) {
 
 /* ---- all */
 
+/* Kernels of a loop are drawn as in its first turn. What is computed inside the loop has no value here, and leaves its tiles undecided. */
+static void begin_loop(void *env, const ir_node *node, uint32_t depth) {
+    ir_points *p = env;
+    int64_t first = 0;
+    (void)depth;
+    if (node->form != IR_FORM_LOOP) return;
+    ir_points_set(p, node->loop.counter, ir_points_eval(p, node->loop.lo, &first) ? first : 0);
+}
+
 static bool draw_kernels(api_call *call, const request *r, const pass_state *s, const ir_frame *frame, base_text *out) {
     base_text body;
     base_text_init(&body, call->scratch);
     int64_t top = 0, width = 0;
     ir_points *p = ir_points_create(s->graph->unit, frame, call->scratch);
+    ir_graph_each(s->graph, begin_loop, p);
     for (uint32_t k = 0; k < s->n_kernels; k++) {
         picture x = {.k = s->kernels[k], .p = p, .tile = {r->picture.rows, r->picture.columns}};
-        if (!x.k->mask || !x.k->mask->n_keys || x.k->n_counters || !begin(&x)) continue;
+        if (!x.k->mask || !x.k->mask->n_keys || !begin(&x)) continue;
         if (x.n_down > MOST_TILES || x.n_across > MOST_TILES) return api_argument(call, "a picture of a mask has at most 512 tiles along each axis"), false;
         judge_all(call, &x);
         if (r->picture.svg) draw_svg(&x, &top, &body);

@@ -7,6 +7,9 @@ static const char source[] = "graph causal(q: f32[S,D], k: f32[S,D], v: f32[S,D]
                              "graph plain(x: f32[S]) -> (y: f32[S]) { y[i] = 2*x[i] }\n"
                              "graph documents(q: f32[S,D], k: f32[S,D], v: f32[S,D], doc: i32[S]) -> (o: f32[S,D]) {\n"
                              "    o[i,e] = attend(j: q[i,d], k[j,d], v[j,e]) { mask = doc[i] == doc[j] }\n"
+                             "}\n"
+                             "graph layers(x: f32[S,D]) -> (x: f32[S,D]) {\n"
+                             "    for l in 1..4 { x[i,e] = attend(j: x[i,d], x[j,d], x[j,e]) { mask = j <= i + 32*l } }\n"
                              "}\n";
 static const attn_dim dims[] = {{"S", 128}, {"D", 8}};
 
@@ -27,6 +30,7 @@ static void test_pictures(void **state) {
     drawn("causal", 64, 32, false, "\n++..\n##++\n");
     drawn("causal", 0, 0, true, "</svg>");
     drawn("causal", INT64_MAX, INT64_MAX, false, "\n+\n");
+    drawn("layers", 0, 0, false, "l = 1: 3 empty, 3 partial, 10 full, in closed form\n#+..\n##+.\n###+\n####\n");
     drawn("plain", 0, 0, false, "no kernel of the graph has a mask");
 }
 
