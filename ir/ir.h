@@ -295,6 +295,8 @@ typedef struct ir_mask {
     ir_keys *keys; uint32_t n_keys;                  /* one per column axis that the folds run over, in the order of axes */
     ir_expr seen;                /* over items and dims: some pair of the item may be visible. False: its folds take nothing */
     ir_expr rows_seen;           /* over items and dims: every row sees a column, proved */
+    ir_expr work;                /* of a tile of rows, in tenths of a column: 10 for a column that all rows see, 12 for any other that is visited; exact
+                                    where keys are, else no less than what the walk finds. 0: several column axes */
 } ir_mask;
 typedef struct ir_kernel {
     ir_unit *unit;

@@ -138,6 +138,7 @@ static void fill(masking *x) {
     mask_state s = state_of(x, x->corners, x->n);
     m->tile = (ir_truth){ mask_truth_of(&s, any).may, mask_truth_of(&s, all).must };
     note_used(x, &s);
+    m->work = m->n_keys == 1 ? mask_work(u, &m->keys[0]) : 0;
     m->seen = mask_at_whole(u, k, m, m->tile.may);
     m->rows_seen = m->n_keys == 1 ? mask_rows_seen(k, x->g.any, m->keys[0].axis, x->summaries, x->opaque, &x->used) : ir_bool(u, false);
 }

@@ -67,6 +67,7 @@ ir_expr mask_covered(mask_state *s, uint32_t n, const ir_expr *any);     /* two 
 ir_expr mask_meets(mask_state *s, const mask_corner *c, ir_expr a, ir_expr b);  /* along an axis they do not exclude each other */
 /* mask_facts.c */
 ir_expr mask_at_whole(ir_unit *u, const ir_kernel *k, const ir_mask *m, ir_expr e);      /* e with every tile as large as its axis */
+ir_expr mask_work(ir_unit *u, const ir_keys *keys);
 ir_expr mask_rows_seen(const ir_kernel *k, ir_expr visible, uint32_t key_axis, mask_summaries *summaries, bool opaque, mask_values *used);
 /* mask.c */
 ir_mask *mask_of_kernel(const ir_kernel *k, mask_summaries *summaries, mask_values *used);       /* NULL: no fold has a guard. used: the

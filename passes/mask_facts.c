@@ -1,4 +1,4 @@
-/* Facts of a mask as a whole, over items and dimensions: is there anything to do, and does every row see a column?
+/* Facts of a mask as a whole, over items and dimensions: is there anything to do, and does every row see a column? What a tile of rows costs.
  *
  * The second is asked of the closed form (full_first(i) <= full_last(i) for every row i), and else of witnesses: a column written with the row, such as
  * the row itself, that the guard lets through for every row. Both are proofs on the tile of all rows. */
@@ -12,6 +12,18 @@ ir_expr mask_at_whole(ir_unit *u, const ir_kernel *k, const ir_mask *m, ir_expr 
         e = ir_substitute(u, e, 2, (ir_binding[]){ { m->lo[a], ir_int(u, 0) }, { m->hi[a], last } });
     }
     return e;
+}
+
+/* ---- what does a tile of rows cost? */
+
+static ir_expr how_many(ir_unit *u, ir_expr first, ir_expr last) {
+    return ir_op2(u, IR_MAX, ir_int(u, 0), ir_add(u, ir_sub(u, last, first), ir_int(u, 1)));
+}
+/* A pair that is tested costs a fifth more than one that is not. */
+ir_expr mask_work(ir_unit *u, const ir_keys *k) {
+    ir_expr visited = how_many(u, k->first, k->last);
+    ir_expr full = how_many(u, ir_op2(u, IR_MAX, k->first, k->full_first), ir_op2(u, IR_MIN, k->last, k->full_last));
+    return ir_sub(u, ir_mul(u, ir_int(u, 12), visited), ir_mul(u, ir_int(u, 2), full));
 }
 
 /* ---- does every row see a column? */

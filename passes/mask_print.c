@@ -24,4 +24,5 @@ void pass_mask_print(const ir_kernel *k, base_text *out) {
     line(k, "must", m->tile.must, out);
     line(k, "seen", m->seen, out);
     line(k, "rows seen", m->rows_seen, out);
+    if (m->work) line(k, "work", m->work, out);
 }

@@ -1,5 +1,5 @@
-/* The share of a kernel's pairs that lie between the first and the last column that tiles of rows may see, at the representative sizes: what
- * is left to compute where tiles behind a mask are not visited. From a few tiles of rows, spread evenly. */
+/* What masks leave to compute, at the representative sizes, from a few tiles of rows, spread evenly: the share of a kernel's pairs that lie between the
+ * first and the last column that tiles of rows may see, and whether later tiles have more to do. */
 #include "passes.h"
 
 enum { SAMPLES = 8 };
@@ -25,4 +25,17 @@ double pass_visible_share(const ir_kernel *k, const int64_t *representative) {
         visible += n < 0 ? 0 : n > all ? all : n;
     }
     return all > 0 ? visible / (SAMPLES * all) : 1;
+}
+
+/* No tile has less to do than one before it, and the last has more than one in the middle: those of a window are alike but for the first. Where tables decide
+ * nothing is said: sizes tell nothing of them. */
+bool pass_work_rises(const ir_kernel *k, const int64_t *representative) {
+    const ir_expr work = k->mask ? k->mask->work : 0;
+    if (!work || ir_has_op(k->unit, work, IR_READ)) return false;
+    double at[SAMPLES];
+    for (int s = 0; s < SAMPLES; s++) {
+        at[s] = at_tile(k, work, s, representative);
+        if (s && at[s] < at[s - 1]) return false;
+    }
+    return at[SAMPLES - 1] > at[SAMPLES / 2];
 }

@@ -48,6 +48,7 @@ ir_kernel *pass_legalize_kernel(const ir_kernel *k, const ir_target *target);
 /* mask.c: the same kernel with its mask, by what it reads itself: no summaries, which are kernels of their own */
 ir_kernel *pass_mask_kernel(const ir_kernel *k);
 double pass_visible_share(const ir_kernel *k, const int64_t *representative);   /* mask_share.c: of all pairs; 1 without a mask */
+bool pass_work_rises(const ir_kernel *k, const int64_t *representative);       /* later tiles of rows have more to do; false where tables decide */
 void pass_mask_print(const ir_kernel *k, base_text *out);                        /* mask_print.c: nothing if it has none */
 /* reference.c: `bound`, `idle` and `lags` of all lines, for the template of attention: where each may be, not whether it pays */
 void pass_references(const ir_kernel *k, ir_let_schedule *lets);

@@ -1,7 +1,8 @@
 /* In which order items are best computed: those that cost most first, so that no thread is left with a long one at the end.
  *
  * Items count their axes row-major. Along the rows costs rise if the mask lets each tile see the columns from the same place on as the
- * tiles before it, and at least as many: causal masks, and prefixes that grow. Then costs repeat with each turn of the axes before the rows.
+ * tiles before it, and at least as many: causal masks, and prefixes that grow. That is proved, or else seen of the mask's work at a few tiles of the
+ * representative sizes. Then costs repeat with each turn of the axes before the rows.
  */
 #include "schedule.h"
 
@@ -35,9 +36,9 @@ void pass_choose_order(pass_planner *p) {
     int32_t row = row_axis(p);
     bool more = false;
     if (!m || row < 0 || !m->lo[row] || !m->hi[row]) return;
-    for (uint32_t i = 0; i < m->n_keys; i++)
-        if (!keys_grow(p->u, m, (uint32_t)row, &m->keys[i], &more)) return;
-    if (!more) return;
+    bool grow = true;
+    for (uint32_t i = 0; i < m->n_keys; i++) grow = grow && keys_grow(p->u, m, (uint32_t)row, &m->keys[i], &more);
+    if (!(grow && more) && !pass_work_rises(p->k, p->representative)) return;
     p->s->rising = true;
     p->s->period = ir_int(p->u, 1);
     for (uint32_t a = (uint32_t)row; a < p->k->n_axes; a++)

@@ -3,7 +3,7 @@
 #include "masks.h"
 
 typedef struct { ir_op op; uint8_t level; uint32_t ref, n, a[IR_RANK]; int64_t k; } step;
-enum { MAY, MUST, SEEN, ROWS_SEEN, FIRST, LAST, FULL_FIRST, FULL_LAST, N_ROOTS };
+enum { MAY, MUST, SEEN, ROWS_SEEN, FIRST, LAST, FULL_FIRST, FULL_LAST, WORK, N_ROOTS };
 struct judge {
     base_arena *arena;
     base_diags *diags;
@@ -120,7 +120,7 @@ static void sort_levels(judge *g) {
 static void make_steps(judge *g) {
     const ir_mask *m = g->m;
     const ir_keys *q = &m->keys[0];
-    const ir_expr roots[] = { m->tile.may, m->tile.must, m->seen, m->rows_seen, q->first, q->last, q->full_first, q->full_last };
+    const ir_expr roots[] = { m->tile.may, m->tile.must, m->seen, m->rows_seen, q->first, q->last, q->full_first, q->full_last, m->work };
     const ir_var corners[] = { g->row_lo, g->row_hi, g->col_lo, g->col_hi };
     g->index = pass_memo_create(g->arena);
     for (uint32_t c = 0; c < 4; c++) g->corner[c] = step_of(g, ir_var_expr(g->u, corners[c]));
@@ -264,6 +264,7 @@ kind judge_tile(judge *g, int64_t lo, int64_t hi) {
 key_range judge_keys(const judge *g) {
     return (key_range){ g->v[g->roots[FIRST]], g->v[g->roots[LAST]], g->v[g->roots[FULL_FIRST]], g->v[g->roots[FULL_LAST]] };
 }
+int64_t judge_work(const judge *g) { return g->v[g->roots[WORK]]; }
 kind judge_by_keys(key_range k, int64_t lo, int64_t hi) {
     if (k.last < k.first || hi < k.first || lo > k.last) return EMPTY;
     return lo >= k.full_first && hi <= k.full_last ? FULL : PARTIAL;

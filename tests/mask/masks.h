@@ -55,6 +55,7 @@ void judge_rows(judge *g, int64_t lo, int64_t hi);
 kind judge_tile(judge *g, int64_t lo, int64_t hi);       /* by may and must */
 key_range judge_keys(const judge *g);
 kind judge_by_keys(key_range k, int64_t lo, int64_t hi);
+int64_t judge_work(const judge *g);                      /* of the rows */
 bool judge_exact(const judge *g);
 bool judge_seen(const judge *g);
 bool judge_rows_seen(const judge *g);

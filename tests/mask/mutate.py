@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
 """Bugs planted in the rules of masks, one at a time: the brute-force test must fail for each.
 
-    tests/mask/mutate.py BUILD [FIRST [LAST]]      BUILD: a build folder with `ninja attn_for_tests`; plants FIRST..LAST, all if not given
+    tests/mask/mutate.py BUILD [--every N] [FIRST [LAST]]
+
+BUILD: a build folder with `ninja attn_for_tests`. Plants FIRST..LAST, all if not given; with --every N each N-th of them. A plant that the quick
+tests let through is tried with all.
 """
+import argparse
 import concurrent.futures
 import glob
 import os
@@ -13,6 +17,7 @@ import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 B, T, K, F, S, W, A = ("mask_bounds.c", "mask_truth.c", "mask_keys.c", "mask_form.c", "mask_summary.c", "test_brute.c", "mask_facts.c")
+P, O = "poly.c", "fold.c"
 PLANTS = [
     (B, "(mask_bounds){ mask_mul(s, c, b.lo), mask_mul(s, c, b.hi) } :", "(mask_bounds){ mask_mul(s, c, b.hi), mask_mul(s, c, b.lo) } :"),
     (B, "return (mask_bounds){ least(s, p, q), most(s, p, q) };", "return (mask_bounds){ p, q };"),
@@ -34,9 +39,50 @@ PLANTS = [
     (T, "around = ir_add(u, ir_sub(u, m, at), lo);", "around = ir_sub(u, m, at);"),
     (T, "no_more(s, IR_LE, x.hi, y.lo, false), no_more(s, IR_LE, y.hi, x.lo, false)", "no_more(s, IR_LE, x.hi, y.lo, false), no_more(s, IR_LE, y.lo, x.hi, false)"),
     (T, "{ ir_not(s->u, t.must), ir_not(s->u, t.may) }", "{ ir_not(s->u, t.may), ir_not(s->u, t.must) }"),
-    (T, "{ ir_op2(u, x.op, a.may, b.may), ir_op2(u, x.op, a.must, b.must) }", "{ ir_op2(u, x.op, a.may, b.may), ir_op2(u, x.op, a.may, b.must) }"),
+    (T, "t = (ir_truth){ ir_op2(u, op, t.may, b.may), ir_op2(u, op, t.must, b.must) };", "t = (ir_truth){ ir_op2(u, op, t.may, b.may), ir_op2(u, op, t.may, b.must) };"),
     (T, "if (!x.lo || !n.lo || x.lo != x.hi || n.lo != n.hi) return unknown(s);", "if (!x.lo || !n.lo) return unknown(s);"),
     (T, "if (!reads_a || (!reads_b && !mask_is_point(s, b))) return ir_bool(u, true);", "if (!reads_a) return ir_bool(u, true);"),
+    # reals
+    (T, "(ir_truth){ ir_not(u, ir_op2(u, IR_LE, y.hi, x.lo)), ir_op2(u, IR_LT, x.hi, y.lo) }", "(ir_truth){ ir_op2(u, IR_LT, x.lo, y.hi), ir_op2(u, IR_LT, x.hi, y.lo) }"),
+    (T, "if (op == IR_LE) return (ir_truth){ ir_not(u, behind), end };", "if (op == IR_LE) return (ir_truth){ ir_not(u, behind), ir_not(u, behind) };"),
+    (T, "ir_and(u, ir_not(u, behind), ir_not(u, before)), ir_and(u, end, ir_op2(u, IR_LE, y.hi, x.lo))", "ir_and(u, end, ir_op2(u, IR_LE, y.hi, x.lo)), ir_and(u, end, ir_op2(u, IR_LE, y.hi, x.lo))"),
+    (T, "return op == IR_NE ? opposite(s, of_reals(s, IR_EQ, a, b))", "return op == IR_NE ? of_reals(s, IR_EQ, a, b)"),
+    (B, "return (mask_bounds){ ir_op1(u, IR_FLOAT, x.lo), ir_op1(u, IR_FLOAT, x.hi) };", "return (mask_bounds){ ir_op1(u, IR_FLOAT, x.hi), ir_op1(u, IR_FLOAT, x.lo) };"),
+    # conditions together
+    (T, "ir_and(s->u, mask_truth_of(s, all[k]).may, meet)", "ir_and(s->u, mask_truth_of(s, all[k]).must, meet)"),
+    (T, "return (ir_truth){ t.may, ir_or(s->u, t.must, mask_covered(s, n, side)) };", "return (ir_truth){ t.may, t.must };"),
+    (K, "ir_op2(u, IR_LE, b.full_first, ir_add(u, a.full_last, ir_int(u, 1)));", "ir_op2(u, IR_LE, b.full_first, ir_add(u, a.full_last, ir_int(u, 2)));"),
+    (K, "if (a.full_first) all = ir_and(u, all, ir_op2(u, IR_LE, a.full_first, c->lo));", ""),
+    (K, "return b.full_last ? ir_and(u, all, ir_op2(u, IR_LE, c->hi, b.full_last)) : all;", "return all;"),
+    (K, "return ir_and(s->u, no_later(s, x.first, y.last), no_later(s, y.first, x.last));", "return ir_and(s->u, no_later(s, x.last, y.first), no_later(s, y.first, x.last));"),
+    (K, "return ir_interval_of(s->u, rest).lo >= 0;", "return true;"),
+    # closed ranges
+    (K, "if (!mask_is_point(s, p) || !mask_no_less(s, p, 1)) return false;", "if (!mask_is_point(s, p)) return false;"),
+    (K, "if (!mask_is_point(s, p) || !mask_no_less(s, p, 1)) return false;", "if (!mask_is_point(s, p) || !mask_no_less(s, p, 0)) return false;"),
+    (K, "return solve_sum(v, d, true, zero, &g) ? meet(v->s, h, g) : opaque(v);", "return h;"),
+    (K, "h.exact = (left || right) && a.exact && b.exact;", "h.exact = a.exact && b.exact;"),
+    (K, "if (right) h.full_first = mask_both", "h.full_first = mask_both"),
+    (K, ".full_first = mask_either(s, IR_MAX, every.full_first, zero)", ".full_first = mask_either(s, IR_MAX, every.full_first, ir_int(s->u, -9))"),
+    (K, "if (!d || !solve_sum(v, d, false, zero, &h)) return opaque(v);", "if (!d || !solve_sum(v, d, false, zero, &h)) return everything();"),
+    (K, "(limit){ mask_sub(s, b.may, rest.lo), mask_sub(s, b.must, rest.hi) }", "(limit){ mask_sub(s, b.may, rest.lo), mask_sub(s, b.must, rest.lo) }"),
+    # widths, sums, divisions
+    (B, "return i.lo > INT64_MIN && i.hi < INT64_MAX ? e : 0;", "return e;"),
+    (B, "return (mask_bounds){ lo, most(s, a.hi, negated(s, a.lo)) };", "return (mask_bounds){ lo, a.hi };"),
+    (B, "if (x == y) return square(s, a);", "if (x == y) return (mask_bounds){ mask_mul(s, a.lo, a.lo), mask_mul(s, a.hi, a.hi) };"),
+    (B, "if (mask_no_less(s, x, 0) && mask_no_less(s, y, 0)) return", "if (mask_no_less(s, x, 0) || mask_no_less(s, y, 0)) return"),
+    (B, "most(s, mask_div(s, a.hi, b.lo), mask_div(s, a.hi, b.hi)) };", "mask_div(s, a.hi, b.hi) };"),
+    (B, "if (is_negative_literal(s, d)) return (mask_bounds){ mask_div(s, a.hi, d), mask_div(s, a.lo, d) };", "if (is_negative_literal(s, d)) return (mask_bounds){ mask_div(s, a.lo, d), mask_div(s, a.hi, d) };"),
+    (B, "if (!mask_is_point(s, m) || !a.lo || !a.hi) return all;", "if (!a.lo || !a.hi) return all;"),
+    (B, "if (hi) hi = ir_select(u, c.must, a.hi, ir_select(u, c.may, hi, b.hi));", "if (hi) hi = ir_select(u, c.may, hi, a.hi);"),
+    # normal form
+    (P, "for (uint32_t k = 0; k < p->n && g > 1; k++) p->at[k].coef = base_floor_div(p->at[k].coef, g);", "for (uint32_t k = 0; k < p->n && g > 1; k++) p->at[k].coef = p->at[k].coef / g;"),
+    (P, "if (is_literal && (literal == 1 || literal == -1)) return mod ? ir_int(u, 0) : ir_int_mul(u, a, c);", "if (is_literal && (literal == 1 || literal == -1)) return mod ? ir_int(u, 0) : a;"),
+    (P, "return mod ? rest : ir_int_add(u, ir_terms_expr(u, &q), rest, 1);", "return mod ? rest : ir_int_add(u, ir_terms_expr(u, &q), rest, -1);"),
+    (O, "if (!d.lost && constant_of(&d) % ir_terms_content(&d)) return ir_bool(u, op == IR_NE);", ""),
+    (F, "return magnitude ? ir_op2(u, op, e, with(f, d, t, ir_int(u, 0), 1, lifts)) : e;", "return e;"),
+    (F, "magnitude ? -1 : 1, lifts)", "1, lifts)"),
+    (F, "return ir_and(u, order(f, d, f->lifts), order(f, ir_sub(u, ir_int(u, 0), d), f->lifts));", "return order(f, d, f->lifts);"),
+    (F, "if (!want.monomial || !has_term(&p, want)) continue;", "if (!want.monomial) continue;"),
     (K, "more = upper ? mask_sub(s, d, ir_int(s->u, 1)) : ir_int(s->u, 0);", "more = ir_int(s->u, 0);"),
     (K, "c = (limit){ mask_sub(s, zero, c.may), mask_sub(s, zero, c.must) };", "c = (limit){ mask_sub(s, zero, c.must), mask_sub(s, zero, c.may) };"),
     (K, ": (limit){ mask_div_up(s, c.may, d), mask_div_up(s, c.must, d) };\n    return solve_monomial", ": (limit){ mask_div(s, c.may, d), mask_div(s, c.must, d) };\n    return solve_monomial"),
@@ -61,10 +107,16 @@ PLANTS = [
     (A, "ir_and(u, ir_op2(u, IR_LE, ir_int(u, 0), at), ir_op2(u, IR_LT, at, q->n_keys))", "ir_op2(u, IR_LT, at, q->n_keys)"),
     (A, "ir_op2(u, IR_LE, keys.full_first, keys.full_last)", "ir_op2(u, IR_LE, keys.first, keys.last)"),
     (A, "ir_sub(u, u->var.at[m->hi[a]].extent, ir_int(u, 1));", "ir_int(u, 0);"),
+    (A, "ir_op2(u, IR_MAX, ir_int(u, 0), ir_add(u, ir_sub(u, last, first), ir_int(u, 1)));", "ir_add(u, ir_sub(u, last, first), ir_int(u, 1));"),
+    (A, "ir_op2(u, IR_MIN, k->last, k->full_last)", "k->full_last"),
+    (A, "seen = ir_or(u, by_range(&q), ir_or", "seen = ir_or(u, ir_bool(u, true), ir_or"),
+    (A, "ir_op2(u, IR_LE, ir_int(u, 0), at), ir_op2(u, IR_LT, at, q->n_keys)", "ir_op2(u, IR_LE, ir_int(u, 0), at), ir_bool(u, true)"),
+    (W, "least(n, least(at + size, end) * t->tk) - 1", "least(at + size, end) * t->tk - 1"),
     (W, "end = keys.last / t->tk + 1;", "end = keys.last / t->tk;"),
     (W, "if (k != PARTIAL || size == 1) break;", "break;"),
 ]
 FLAGS = "-std=gnu11 -O1 -w -Iir -Ipasses -Iruntime/base -Iruntime/contract -Iruntime -Itests/mask".split()
+RULES = [ROOT + "/ir/poly.c", ROOT + "/ir/fold.c"]         # of the normal form; in the archive as they are
 SOURCES = sorted(glob.glob(ROOT + "/passes/mask*.c") + glob.glob(ROOT + "/tests/mask/*.c"))
 
 
@@ -72,9 +124,9 @@ def compiled(source, path, to):
     subprocess.run(["cc", *FLAGS, "-c", path, "-o", os.path.join(to, os.path.basename(source) + ".o")], cwd=ROOT, check=True)
 
 
-def first_failure(program):
-    """What it says first of a failure; None: all is well. One failure is enough, so it is not waited for the others."""
-    p = subprocess.Popen([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def first_failure(*words):
+    """What a program says first of a failure; None: all is well. One failure is enough, so it is not waited for the others."""
+    p = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     late = threading.Timer(900, p.kill)
     late.start()
     first = next((l.strip() for l in p.stdout if "ERROR" in l), None)
@@ -88,7 +140,7 @@ def first_failure(program):
 def planted(k, build, base):
     """What became of plant k: a line, and whether the tests saw it."""
     name, old, new = PLANTS[k]
-    source = next(s for s in SOURCES if os.path.basename(s) == name)
+    source = next(s for s in SOURCES + RULES if os.path.basename(s) == name)
     text = open(source).read()
     if text.count(old) != 1:
         return False, f"{k:2} the text occurs {text.count(old)} times: {name}: {old}"
@@ -97,28 +149,33 @@ def planted(k, build, base):
             os.symlink(os.path.join(base, o), os.path.join(work, o))
         path = os.path.join(work, name)
         open(path, "w").write(text.replace(old, new))
-        os.remove(os.path.join(work, name + ".o"))
+        if source in SOURCES:
+            os.remove(os.path.join(work, name + ".o"))
         compiled(source, path, work)
         objects = glob.glob(work + "/*.o")
         subprocess.run(["cc", *objects, build + "/libattn_for_tests.a", "-lcmocka", "-lm", "-lpthread", "-ldl", "-o", work + "/t"], cwd=ROOT, check=True)
-        first = first_failure(work + "/t")
+        first = first_failure(work + "/t", "quick") or first_failure(work + "/t")
     caught = first is not None
     first = first or ""
     return caught, f"{k:2} {'caught' if caught else 'ALIVE '} {name}: {old.splitlines()[0][:70]} | {first[:90]}"
 
 
 def main():
-    build = os.path.abspath(sys.argv[1])
-    first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    last = int(sys.argv[3]) if len(sys.argv) > 3 else len(PLANTS) - 1
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("first", type=int, nargs="?", default=0)
+    parser.add_argument("last", type=int, nargs="?", default=len(PLANTS) - 1)
+    parser.add_argument("--every", type=int, default=1)
+    words = parser.parse_args()
+    build = os.path.abspath(words.build)
+    plants = range(words.first, words.last + 1, words.every)
     alive = 0
     with tempfile.TemporaryDirectory() as base, concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for s in SOURCES:
-            compiled(s, s, base)
-        for caught, line in pool.map(lambda k: planted(k, build, base), range(first, last + 1)):
+        list(pool.map(lambda s: compiled(s, s, base), SOURCES))
+        for caught, line in pool.map(lambda k: planted(k, build, base), plants):
             print(line, flush=True)
             alive += not caught
-    print(f"{last - first + 1 - alive} caught, {alive} alive")
+    print(f"{len(plants) - alive} of {len(plants)} caught")
     return alive != 0
 
 
