@@ -316,32 +316,6 @@ static void plan_twice(pass_planner *p, uint32_t i) {
     if (!p->s->lets[i].at) p->s->lets[i].at = take(p, ir_int(p->u, p->s->col_block + p->s->micro_rows), p->s->row_tile);
 }
 
-/* ---- references that lag, where they may */
-
-/* Does a score go along with its column, other than by what it reads there? Then the sums of the next block are far away as a rule (slopes by distance), and
- * it is computed twice. */
-typedef struct { const pass_planner *p; bool found; } by_column;
-static bool by_column_visit(const ir_unit *u, void *env, ir_expr e) {
-    by_column *c = env;
-    for (uint32_t a = 0; a < c->p->k->n_axes && ir_is(u, e, IR_VAR); a++) c->found |= c->p->k->axes[a].role == IR_COL && ir_var_expr(c->p->u, c->p->k->axes[a].var) == e;
-    return !ir_is(u, e, IR_READ);
-}
-/* Long scores have two stages because these are faster than one (LONG): that is what lagging would make of them. */
-static bool lags_gain(const pass_planner *p, uint32_t i) {
-    by_column c = {p, false};
-    int64_t n = 0;
-    const ir_expr score = body_of(p, i);
-    ir_walk(p->u, score, by_column_visit, &c);
-    ir_walk(p->u, score, weigh, &n);
-    return !c.found && n < LONG;
-}
-static void plan_lagging(pass_planner *p) {
-    bool lag = p->target->reference != IR_REF_EXACT;
-    for (uint32_t i = 0; i < p->k->n_lets; i++)
-        if (p->s->lets[i].lags && p->k->lets[i].kind == IR_LET_FOLD) lag &= p->target->reference == IR_REF_LAGGING || lags_gain(p, i);
-    for (uint32_t i = 0; i < p->k->n_lets; i++) p->s->lets[i].lags &= lag;
-}
-
 /* ---- reads of pairs whose neighbours are columns: rows in the lanes would gather them */
 
 typedef struct { pass_planner *p; uint32_t columns; BASE_VEC(ir_pair_read) found; } pair_search;
@@ -388,6 +362,41 @@ static void plan_pairs(pass_planner *p) {
     p->s->n_pairs = s.found.n;
 }
 
+/* ---- references that lag, where they may */
+
+/* Does a score go along with its column, other than by what it reads there? Then the sums of the next block are far away as a rule (slopes by distance), and
+ * it is computed twice. */
+typedef struct { const pass_planner *p; bool found; } by_column;
+static bool by_column_visit(const ir_unit *u, void *env, ir_expr e) {
+    by_column *c = env;
+    for (uint32_t a = 0; a < c->p->k->n_axes && ir_is(u, e, IR_VAR); a++) c->found |= c->p->k->axes[a].role == IR_COL && ir_var_expr(c->p->u, c->p->k->axes[a].var) == e;
+    return !ir_is(u, e, IR_READ);
+}
+/* Long scores have two stages because these are faster than one (LONG): that is what lagging would make of them. */
+static bool lags_gain(const pass_planner *p, uint32_t i) {
+    by_column c = {p, false};
+    int64_t n = 0;
+    const ir_expr score = body_of(p, i);
+    ir_walk(p->u, score, by_column_visit, &c);
+    ir_walk(p->u, score, weigh, &n);
+    return !c.found && n < LONG;
+}
+/* Columns come in long runs, full ones first: no mask, or one in closed form. A walk by tiles is the longest code there is as it stands, and gains half as much. */
+static bool long_runs(const pass_planner *p, int32_t axis) {
+    const ir_mask *m = p->k->mask;
+    bool exact = !m || !m->lo[axis];
+    for (uint32_t i = 0; !exact && i < m->n_keys; i++) exact = (int32_t)m->keys[i].axis == axis && m->keys[i].exact;
+    return exact;
+}
+/* Where pairs are read from memory, that is what takes the time: nothing is gained. */
+static void plan_lagging(pass_planner *p) {
+    const uint8_t forced = p->target->reference;
+    bool lag = forced != IR_REF_EXACT && (forced == IR_REF_LAGGING || !p->s->n_pairs);
+    for (uint32_t i = 0; i < p->k->n_lets; i++)
+        if (p->s->lets[i].lags && p->k->lets[i].kind == IR_LET_FOLD) lag &= forced == IR_REF_LAGGING || (lags_gain(p, i) && long_runs(p, p->s->lets[i].col_axis));
+    for (uint32_t i = 0; i < p->k->n_lets; i++) p->s->lets[i].lags &= lag;
+}
+
 /* Register tiles: accumulators, the vectors of rows and a spread number have to fit, with room for the score code. */
 static void plan_tiles(pass_planner *p) {
     ir_schedule *s = p->s;
@@ -422,10 +431,10 @@ bool pass_schedule_attend(pass_planner *p, const char **why) {
     s->width = p->k->real == IR_TYPE_F64 ? p->target->lanes / 2 : p->target->lanes;
     plan_tiles(p);
     pass_references(p->k, s->lets);
-    plan_lagging(p);
     for (uint32_t i = 0; i < p->k->n_lets; i++) plan_let(p, lets, i);
     for (uint32_t i = 0; i < p->k->n_lets; i++) plan_twice(p, i);
     plan_pairs(p);
+    plan_lagging(p);
     plan_stores(p);
     return true;
 }
