@@ -370,6 +370,7 @@ typedef struct { const pass_planner *p; bool found; } by_column;
 static bool by_column_visit(const ir_unit *u, void *env, ir_expr e) {
     by_column *c = env;
     for (uint32_t a = 0; a < c->p->k->n_axes && ir_is(u, e, IR_VAR); a++) c->found |= c->p->k->axes[a].role == IR_COL && ir_var_expr(c->p->u, c->p->k->axes[a].var) == e;
+    if (ir_is(u, e, IR_LET) && c->p->k->lets[ir_at(u, e)->u.ref].kind == IR_LET_EXPR) ir_walk(u, c->p->k->lets[ir_at(u, e)->u.ref].e, by_column_visit, env);
     return !ir_is(u, e, IR_READ);
 }
 /* Long scores have two stages because these are faster than one (LONG): that is what lagging would make of them. */
