@@ -74,6 +74,12 @@ static void print_let(const writer *w, uint32_t i) {
         base_text_add(w->out, ", kept at ");
         ir_expr_print(s->kernel->unit, l->at, w->out);
     }
+    for (uint32_t o = 0; o < l->n_operands; o++) {
+        base_text_add(w->out, ", of %s ", l->operands[o].side == IR_ROW ? "rows" : "columns");
+        ir_expr_print(s->kernel->unit, l->operands[o].e, w->out);
+        base_text_add(w->out, l->operands[o].at ? " at " : " in place");
+        if (l->operands[o].at) ir_expr_print(s->kernel->unit, l->operands[o].at, w->out);
+    }
     if (l->bound) {
         base_text_add(w->out, ", stands at ");
         ir_expr_print(s->kernel->unit, l->bound, w->out);

@@ -25,8 +25,8 @@ static const char text[] =
     "  output o, p, y, z\n"
     "}\n";
 
-/* attention: rows with a width of their own, in the nest; attend: many rows that share their keys; few: a few of these. */
-typedef struct { base_arena *arena; base_diags *diags; ir_graph *g; ir_schedule *attention, *attend, *few, *map, *added; } fixture;
+/* attention: rows with a width of their own, in the nest; attend: many rows that share their keys; few: a few of these; pairs: a sum that is no product. */
+typedef struct { base_arena *arena; base_diags *diags; ir_graph *g; ir_schedule *attention, *attend, *pairs, *few, *map, *added; } fixture;
 
 static ir_schedule *schedule_at(const ir_graph *g, const char *name, const ir_target *target, int64_t rows) {
     int64_t *sizes = BASE_ARRAY(g->unit->arena, g->unit->dim.n, int64_t);
@@ -49,6 +49,7 @@ static int set_up(void **state) {
     f.attention = schedule_of(f.g, "p", &wide);
     f.few = schedule_at(f.g, "o", &wide, 3);
     f.attend = schedule_at(f.g, "o", &wide, 0);
+    f.pairs = schedule_at(f.g, "p", &wide, 0);
     f.map = schedule_of(f.g, "y", &wide);
     f.added = schedule_of(f.g, "z", &wide);
     *state = &f;
@@ -83,6 +84,7 @@ static void good_schedules_pass(void **state) {
     fixture *f = *state;
     assert_true(ir_schedule_verify(f->attention));
     assert_true(ir_schedule_verify(f->attend));
+    assert_true(ir_schedule_verify(f->pairs));
     assert_true(ir_schedule_verify(f->few));
     assert_true(ir_schedule_verify(f->map));
     assert_true(ir_schedule_verify(f->added));
@@ -133,6 +135,22 @@ static void few_rows_are_shared_out_evenly(void **state) {
     assert_int_equal(seven->micro_cols, 4);
     assert_int_equal(one->row_tile, 1);
     assert_int_equal(one->micro_cols, 8);
+}
+/* A guard of rows and features: what varies over rows alone is computed once per item, keys are read where they lie. */
+static ir_pair_operand *operand_of(const ir_schedule *s, uint8_t side) {
+    const ir_let_schedule *term = &s->lets[let_of(s, IR_LET_TERM)];
+    for (uint32_t i = 0; i < term->n_operands; i++)
+        if (term->operands[i].side == side) return &term->operands[i];
+    fail_msg("no such operand");
+    return NULL;
+}
+static void a_sum_over_pairs_has_operands(void **state) {
+    const ir_schedule *s = ((fixture *)*state)->pairs;
+    const ir_let_schedule *term = &s->lets[let_of(s, IR_LET_TERM)];
+    assert_int_equal(s->form, IR_ATTEND);
+    assert_true(term->kept && !term->factor_at);
+    assert_int_equal(term->n_operands, 2);
+    assert_true(operand_of(s, IR_ROW)->at && !operand_of(s, IR_COL)->at);
 }
 /* What the call's tests force is what they get. */
 static void tiles_of_the_target_are_taken(void **state) {
@@ -208,6 +226,10 @@ BROKEN(a_block_of_nothing, attend, s->col_block = 0, "a block without columns")
 BROKEN(rows_without_a_turning_place, attend, s->rows_at = 0, "rows without a place to be turned")
 BROKEN(results_along_no_value, attend, s->out_axis = s->lane_axis, "results leave along an axis that is no value")
 BROKEN(a_product_without_rows, attend, s->lets[let_of(s, IR_LET_TERM)].factor_at = 0, "a product without a place for its rows")
+BROKEN(an_operand_of_neither_side, pairs, operand_of(s, IR_COL)->side = IR_VAL, "an operand of neither side")
+BROKEN(an_operand_of_rows_in_place, pairs, operand_of(s, IR_ROW)->at = 0, "an operand of rows without a place")
+BROKEN(operands_of_a_product, attend, s->lets[let_of(s, IR_LET_TERM)].operands = operand_of(f->pairs, IR_ROW); s->lets[let_of(s, IR_LET_TERM)].n_operands = 1,
+       "operands of a line that is none of pairs")
 BROKEN(an_item_of_other_rows, attend, s->axes[s->lane_axis].tile *= 2, "an item's rows are not its tile")
 BROKEN(values_at_the_place_of_scores, attend, s->lets[let_of(s, IR_LET_ACC)].at = s->lets[let_of(s, IR_LET_TERM)].at, "two lines are kept at one place")
 BROKEN(a_place_that_is_not_aligned, attention, s->lets[let_of(s, IR_LET_TERM)].at = ir_int(f->g->unit, 4), "a place that vectors cannot be loaded from")
@@ -231,7 +253,8 @@ int main(void) {
         TEST(a_fold_that_is_lost), TEST(a_term_without_a_place), TEST(a_sweep_without_a_column), TEST(a_reference_without_a_place),
         TEST(values_without_lanes), TEST(weights_without_a_place), TEST(two_lines_at_one_place), TEST(scratch_that_is_too_small),
         TEST(a_place_that_is_not_aligned), TEST(rows_that_vectors_do_not_fill), TEST(a_register_tile_too_high), TEST(a_block_of_nothing),
-        TEST(rows_without_a_turning_place), TEST(results_along_no_value), TEST(a_product_without_rows), TEST(an_item_of_other_rows),
+        TEST(rows_without_a_turning_place), TEST(results_along_no_value), TEST(a_product_without_rows), TEST(a_sum_over_pairs_has_operands), TEST(an_operand_of_neither_side),
+        TEST(an_operand_of_rows_in_place), TEST(operands_of_a_product), TEST(an_item_of_other_rows),
         TEST(attention_over_few_rows_has_them_in_registers), TEST(few_rows_are_shared_out_evenly), TEST(more_few_rows_than_there_are), TEST(few_rows_with_three_columns),
         TEST(few_rows_without_lanes), TEST(few_rows_without_a_walk), TEST(few_rows_with_a_product_along_columns), TEST(few_rows_with_weights_at_the_factor),
         TEST(values_at_the_place_of_scores), TEST(a_reference_at_no_number), TEST(a_bound_of_a_fold), TEST(an_idle_fold_that_is_read),
