@@ -115,6 +115,12 @@ static ir_expr split_one(lower_state *s, ir_expr red, uint32_t at, ir_expr by) {
     if (!ir_divides(u, by, extent)) where = ir_and(u, ir_op2(u, IR_LT, whole, extent), where);
     return ir_reduce(u, (ir_red)ir_at(u, red)->u.ref, n + 1, bound, where, body);
 }
+/* Does an extent of the other variables that it binds move with the i-th? Then that one stays whole: they would need new ranges, too. */
+static bool shapes_others(const ir_unit *u, ir_expr red, uint32_t i) {
+    for (uint32_t k = 0; k < ir_red_n_bound(u, red); k++)
+        if (ir_depends(u, u->var.at[ir_red_bound(u, red, k)].extent, ir_red_bound(u, red, i))) return true;
+    return false;
+}
 /* Called from the leaves up on every reduction. `fixed`: it depends on nothing that others bind, so it may share columns with the one found;
  * any other is split only where its own positions ask for the same divisor. */
 static ir_expr split_like(ir_unit *u, void *env, ir_expr e) {
@@ -123,7 +129,7 @@ static ir_expr split_like(ir_unit *u, void *env, ir_expr e) {
     bool fixed = !ir_set_minus(u, ir_free(u, e), p->s->fixed);
     for (uint32_t i = 0; i < ir_red_n_bound(u, e); i++) {
         ir_var v = ir_red_bound(u, e, i);
-        if (u->var.at[v].extent != p->extent) continue;
+        if (u->var.at[v].extent != p->extent || shapes_others(u, e, i)) continue;
         finder f = { .s = p->s, .var = v };
         ir_walk(u, ir_red_body(u, e), read_visit, &f);
         if (!f.by) ir_walk(u, ir_red_where(u, e), read_visit, &f);
@@ -139,6 +145,7 @@ static bool red_visit(const ir_unit *u, void *env, ir_expr e) {
     if (r->f.by) return false;
     if (!ir_is(u, e, IR_RED)) return true;
     for (uint32_t i = 0; i < ir_red_n_bound(u, e) && !r->f.by && ir_red_n_bound(u, e) < 6; i++) {
+        if (shapes_others(u, e, i)) continue;
         r->f.var = ir_red_bound(u, e, i);
         ir_walk(u, ir_red_body(u, e), read_visit, &r->f);
         if (!r->f.by) ir_walk(u, ir_red_where(u, e), read_visit, &r->f);
