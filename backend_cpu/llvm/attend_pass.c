@@ -199,13 +199,14 @@ static cpu_val *folds_of_block(cpu_panel *p, const stage *s) {
             *cpu_of_panel(p, own, k, j) = cpu_slot_of(e, cpu_splat(e, cpu_identity(e, &e->k->lets[k]), e->s->width), "block");
     return own;
 }
-/* Weights up to 2^32: their products with values up to 2^64 have room for 2^31 columns. */
+/* Weights up to 2^32: their products with values up to 2^64 have room for 2^31 columns. Lanes without a row do not count: what they hold is anything. */
 static cpu_val in_range(cpu_panel *p, const stage *s) {
     cpu_emitter *e = p->e;
     cpu_val out = NULL;
     for (uint32_t k = 0; k < e->k->n_lets; k++)
         for (int32_t j = 0; j < p->vectors && folds_here(e, k, s) && e->k->lets[k].ref >= 0; j++) {
             cpu_val far = LLVMBuildFCmp(e->b, LLVMRealUGE, cpu_slot_value(e, *cpu_of_panel(p, p->fold, k, j)), cpu_splat(e, cpu_real(e, 0x1p32), e->s->width), "far");
+            far = LLVMBuildAnd(e->b, far, p->tail[j], "");
             out = out ? LLVMBuildOr(e->b, out, far, "") : far;
         }
     return LLVMBuildNot(e->b, any_lane(e, out), "in_range");
