@@ -328,7 +328,7 @@ static void test_sound(void **state) {
         "6*i == 4*j + 3", "f[j] <= f[i]", "g[j] >= g[i]", "g[j] == g[i]", "g[j] != g[i]", "0.0 - f[j] < 0.0 - f[i]", "float(i) > f[j]", "not (g[j] < 3.0)", "g[j] < 3.0 or g[i] > 4.0", "glob[j] == 1 and i > 3", "doc[b,j] == 2", "a[j] == a[i]",
         "a[j + i] > 3", "z[i % 8, j % 8] > 0", "z[i // 4, j // 4] > 0", "bit(a[i] + 20, j % 6)", "i == j or (j < 6 and i > 12)", "(i < 9 or j > 12) and (j < 5 or i > 6)", "i - j == 3 or j == i", "j >= 23 - i and i > 20", "i >= 20 and j == i - 20",
         "i + j == 23", "j == 3 - i or i > 3", "j == i + 1", "i < 5 and (j < i or j > 20)", "abs(a[j]) <= i", "abs(a[j] - a[i]) < 5", "min(a[j], i) > 2", "max(a[j], a[i]) < 4", "(i*j - 3*i - 5*j) > 20", "i*i - 8*i <= j", "a[i]*a[j] > 30", "a[i]*j > 30", "rb[i, j]",
-        "rb[i, 3] and j < 9", "(0 - i) % (0 - 5) + 3 > j//4", "i//(0 - 3) + j > 4", "j//(0 - 1) + i > 3", "2*j <= i or (j > 9 and j < i)", "P*j >= 0 - 1 and i > 2",
+        "rb[i, 3] and j < 9", "(0 - i) % (0 - 5) + 3 > j//4", "i//(0 - 3) + j > 4", "j//(0 - 1) + i > 3", "j == i % 5", "i % 4 + j == 6", "2*j <= i or (j > 9 and j < i)", "P*j >= 0 - 1 and i > 2",
     };
     (void)state;
     if (setjmp(no_memory)) abort();
