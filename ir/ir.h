@@ -282,7 +282,7 @@ typedef struct { ir_store at; ir_expr e; } ir_kernel_store;                     
  * (clipped to the extent; a single index: both to it), has items and dimensions as ever, and evaluates them like any other expression.
  * A tile is full if `must`, empty if not `may`, else partial: the guard is tested pair by pair. A READ may lie out of range, and is clamped as ever. */
 typedef struct { ir_expr may, must; } ir_truth;  /* some pair of the tile can be visible; every pair is */
-typedef struct {                 /* columns along one axis, inclusive, over corners of rows, whatever the other columns are */
+typedef struct {                 /* columns along one axis, inclusive, over corners of rows and of the other column axes */
     uint32_t axis;               /* index of the column */
     ir_expr first, last;         /* what some row of the tile may see lies in there: nothing if first > last */
     ir_expr full_first, full_last;   /* every row of the tile sees all of these */

@@ -100,27 +100,20 @@ static void note_used(masking *x, const mask_state *s) {
     for (uint32_t i = 0; i < s->used.n; i++) BASE_PUSH(s->arena, &x->used, s->used.at[i]);
 }
 
-/* Along one column axis the others may be anywhere: their tile is all there is. */
+/* Along one column axis, for a tile of all others: who asks has an index of the others, or says that they may be anywhere. */
 static ir_keys keys_along(masking *x, uint32_t axis, ir_expr any, ir_expr all) {
-    ir_unit *u = x->k->unit;
-    mask_corner *corners = base_copy(u->arena, x->corners, x->n * sizeof *corners);
-    for (uint32_t a = 0, c = 0; a < x->k->n_axes; a++) {
-        if (x->k->axes[a].role == IR_ITEM) continue;
-        if (x->k->axes[a].role == IR_COL && a != axis) corners[c].lo = ir_int(u, 0), corners[c].hi = ir_sub(u, x->extent[a], ir_int(u, 1));
-        c++;
-    }
-    mask_state s = state_of(x, corners, x->n);
+    mask_state s = state_of(x, x->corners, x->n);
     ir_keys keys = mask_keys_of(&s, any, all, x->k->axes[axis].var, x->extent[axis]);
     keys.axis = axis;
     note_used(x, &s);
     return keys;
 }
 
-/* Ranges of keys that are exact are at least as good as what tiles are judged by: along rows conditions together may say more. */
-static void join_axes(masking *x, bool rows_too) {
+/* Ranges of keys that are exact are at least as good as what tiles are judged by. Where they are not, conditions are looked at together. */
+static void join_axes(masking *x) {
     for (uint32_t a = 0, c = 0; a < x->k->n_axes; a++) {
         if (x->k->axes[a].role == IR_ITEM) continue;
-        x->corners[c++].joined = x->k->axes[a].role == IR_COL || (rows_too && x->k->axes[a].role == IR_ROW);
+        x->corners[c++].joined = x->k->axes[a].role == IR_COL || x->k->axes[a].role == IR_ROW;
     }
 }
 
@@ -131,10 +124,10 @@ static void fill(masking *x) {
     ir_expr any = mask_form(u, x->g.any, MASK_LIFTS), all = x->g.any == x->g.all ? any : mask_form(u, x->g.all, MASK_LIFTS);
     for (uint32_t a = 0; a < k->n_axes; a++)
         if (k->axes[a].role == IR_COL && folds_over(k, k->axes[a].var)) m->keys[m->n_keys++] = keys_along(x, a, any, all);
-    /* a range along one of several columns does not decide tiles of all */
-    if (m->n_keys != 1)
-        for (uint32_t i = 0; i < m->n_keys; i++) m->keys[i].exact = false;
-    join_axes(x, m->n_keys != 1 || !m->keys[0].exact);
+    bool exact = m->n_keys > 0;
+    for (uint32_t i = 0; i < m->n_keys; i++) exact = exact && m->keys[i].exact;
+    for (uint32_t i = 0; i < m->n_keys; i++) m->keys[i].exact = exact;
+    if (!exact) join_axes(x);
     mask_state s = state_of(x, x->corners, x->n);
     m->tile = (ir_truth){ mask_truth_of(&s, any).may, mask_truth_of(&s, all).must };
     note_used(x, &s);
