@@ -179,11 +179,11 @@ cpu_val cpu_log(cpu_emitter *e, cpu_val x) {
     return log_edges(&f, x, fma_(&f, p.n, real(&f, f.wide ? 0x1.62e42feep-1 : 0x1.62e400p-1), low));
 }
 
-/* ---- tanh: an odd polynomial (f64: rational, Cephes) below 0.625, else 1 - 2 / (e^2|x| + 1) */
+/* ---- tanh: an odd polynomial below 0.575 (f64: rational, Cephes, below 0.625), else 1 - 2 / (e^2|x| + 1) */
 
 /* x + x z P(z) with z = x^2: the leading x is exact, so small results keep all their digits. */
 static cpu_val tanh_small(const fp *f, cpu_val x) {
-    static const double single[] = {-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1};
+    static const double single[] = {0.016027105879528592, -0.05245293845737344, 0.13317269890081332, -0.3333279560483665};
     static const double above[] = {-9.64399179425052238628e-1, -9.92877231001918586564e1, -1.61468768441708447952e3};
     static const double below[] = {1, 1.12811678491632931402e2, 2.23548839060100448583e3, 4.84406305325125486048e3};
     cpu_val z = mul(f, x, x);
@@ -195,7 +195,8 @@ static cpu_val one_less_two_over(const fp *f, cpu_val x) {
     if (f->wide || !is_zmm(f, "+avx512f")) return sub(f, real(f, 1), over(f, real(f, 2), x));
     cpu_val args[] = {x, LLVMConstNull(f->real), LLVMConstAllOnes(LLVMIntTypeInContext(f->e->c, 16))};
     cpu_val r = cpu_call(f->e, "llvm.x86.avx512.rcp14.ps.512", NULL, 3, args);
-    return fma_(f, mul(f, r, real(f, -2)), fma_(f, LLVMBuildFNeg(f->e->b, x, ""), r, real(f, 2)), real(f, 1));
+    cpu_val twice = LLVMBuildFNeg(f->e->b, add(f, r, r), "");
+    return fma_(f, twice, fma_(f, LLVMBuildFNeg(f->e->b, x, ""), r, real(f, 2)), real(f, 1));
 }
 /* The lesser of |x| and 10; of a NaN 10. */
 static cpu_val at_most_ten(const fp *f, cpu_val x) {
@@ -209,7 +210,7 @@ static cpu_val at_most_ten(const fp *f, cpu_val x) {
 cpu_val cpu_tanh(cpu_emitter *e, cpu_val x) {
     const fp f = fp_of(e, x);
     cpu_val large = f.wide ? cpu_exp(e, mul(&f, magnitude(&f, x), real(&f, 2))) : exp2_within(&f, mul(&f, at_most_ten(&f, x), real(&f, 2.8853900817779268)));
-    cpu_val above = LLVMBuildFCmp(e->b, LLVMRealOGT, mul(&f, x, x), real(&f, 0.390625), "");
+    cpu_val above = LLVMBuildFCmp(e->b, LLVMRealOGT, mul(&f, x, x), real(&f, f.wide ? 0.390625 : 0.330625), "");
     large = one_less_two_over(&f, add(&f, large, real(&f, 1)));
     return pick(&f, above, with_sign(&f, large, x), tanh_small(&f, x));
 }
