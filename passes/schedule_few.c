@@ -10,9 +10,9 @@
  * Example: o[i, e] = sum(j: exp2(dot(q[i], k[j]) - m[i]) * v[j, e]) for three rows i: tiles of 3 x 4 dots with lanes along the width of q, then of 3 x 4 vectors of v. */
 #include "schedule.h"
 
-/* EIGHTHS: of a vector's lanes that rows would have to fill, for ATTEND to be the faster; ITEM: rows of an item; GROUP: of a register tile; COLUMNS: of a block;
- * WALK: as in ATTEND. */
-enum { EIGHTHS = 5, ITEM = 8, GROUP = 4, COLUMNS = 256, WALK = 32 };
+/* EIGHTHS: of a vector's lanes that rows would have to fill, for ATTEND to be the faster; ITEM: rows of an item; GROUP: of a register tile; FOLLOWING: columns of one
+ * that follow one another in memory; COLUMNS: of a block; WALK: as in ATTEND. */
+enum { EIGHTHS = 5, ITEM = 8, GROUP = 4, FOLLOWING = 4, COLUMNS = 256, WALK = 32 };
 
 static double rows_of(const pass_planner *p, int32_t row) { return row < 0 ? 1 : pass_size(p->u, p->k->axes[row].extent, p->representative); }
 
@@ -63,6 +63,17 @@ bool pass_is_few(const ir_kernel *k, const ir_target *target, const int64_t *rep
 
 /* ---- tiles and places */
 
+/* Is the whole width of a column followed by the next column? Then a tile of few of them reads one stream of memory, which the machine sees coming; columns
+ * that lie apart are better asked for many at a time. */
+static bool follow(const pass_planner *p) {
+    for (uint32_t i = 0; i < p->k->n_lets; i++) {
+        const ir_let *l = &p->k->lets[i];
+        const ir_access *access = l->kind == IR_LET_TERM && l->a && ir_is(p->u, l->b, IR_READ) ? ir_kernel_access(p->k, l->b) : NULL;
+        for (uint32_t a = 0; access && a < p->k->n_axes; a++)
+            if (p->k->axes[a].role == IR_COL && access->step[a] == pass_features(p, l)) return true;
+    }
+    return false;
+}
 /* Rows of an item, all in registers group by group, as even as they can be; fewer rows leave room for more columns, so that additions do not wait for
  * one another. */
 static void plan_tiles(pass_planner *p) {
@@ -72,7 +83,7 @@ static void plan_tiles(pass_planner *p) {
     s->row_tile = s->row_axis < 0 ? 1 : t->few_rows ? t->few_rows : (int32_t)fmin(ITEM, ceil(n / items));
     const int32_t groups = (s->row_tile + GROUP - 1) / GROUP;
     s->micro_rows = (s->row_tile + groups - 1) / groups;
-    s->micro_cols = IR_MICRO;
+    s->micro_cols = follow(p) ? FOLLOWING : IR_MICRO;
     while (s->micro_cols > 1 && (s->micro_cols * s->micro_rows > t->regs / 2 || s->micro_cols > s->width)) s->micro_cols /= 2;
     if (t->few_columns && t->few_columns <= s->width) s->micro_cols = t->few_columns;
     s->col_block = t->few_block ? (t->few_block + s->width - 1) / s->width * s->width : COLUMNS;
