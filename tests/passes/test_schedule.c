@@ -14,15 +14,17 @@ static const char text[] =
     "  k: f32[T,D] = input\n"
     "  v: f32[T,E] = input\n"
     "  at: i32[S] = input\n"
+    "  apart: f32[T,2,D] = input\n"
     "  o[i in 0..S, e in 0..E]: f32 =\n"
     "    let @1{j in 0..T} = sum(d in 0..D: (q[i,d] + 1.0)*k[j,d]);\n"
     "    sum(j in 0..T: exp(@1{j} - max(n in 0..T: @1{n}))/sum(m in 0..T: exp(@1{m} - max(n in 0..T: @1{n})))*v[j,e])\n"
     "  p[i in 0..S, e in 0..E]: f32 =\n"
     "    let @1{j in 0..T} = sum(d in 0..D where d < i + 1: (q[i,d] + 1.0)*k[j,d]);\n"
     "    sum(j in 0..T: exp(@1{j} - max(n in 0..T: @1{n}))/sum(m in 0..T: exp(@1{m} - max(n in 0..T: @1{n})))*v[j,e])\n"
+    "  w[i in 0..S]: f32 = max(j in 0..T: sum(d in 0..D: q[i,d]*apart[j,0,d]))\n"
     "  y[i in 0..S, d in 0..D]: f32 = q[i,d] + 1.0\n"
     "  z[i in 0..S: at[i]]: f32[T] += q[i,0]\n"
-    "  output o, p, y, z\n"
+    "  output o, p, w, y, z\n"
     "}\n";
 
 /* attention: rows with a width of their own, in the nest; attend: many rows that share their keys; few: a few of these; pairs: a sum that is no product. */
@@ -134,7 +136,9 @@ static void few_rows_are_shared_out_evenly(void **state) {
     assert_int_equal(seven->micro_rows, 4);
     assert_int_equal(seven->micro_cols, 4);
     assert_int_equal(one->row_tile, 1);
-    assert_int_equal(one->micro_cols, 8);
+    assert_int_equal(one->micro_cols, 4);                                          /* keys that follow one another */
+    assert_int_equal(schedule_at(f->g, "w", &long_vectors, 1)->micro_cols, 8);
+    assert_int_equal(schedule_at(f->g, "w", &long_vectors, 7)->micro_cols, 4);
 }
 /* A guard of rows and features: what varies over rows alone is computed once per item, keys are read where they lie. */
 static ir_pair_operand *operand_of(const ir_schedule *s, uint8_t side) {
