@@ -231,7 +231,7 @@ static void test_explain(void **state) {
     shell_text("norm.attn", "graph norm(x: f32[N,D], w: f32[D,E]) -> (y: f32[N,E]) {\n    m[n] = sum(d: x[n,d])/D\n    c[n,d] = x[n,d] - m[n]\n"
                             "    y[n,e] = sum(d: c[n,d]*w[d,e])\n}\n");
     expect(0, "is computed inside", "$A explain norm.attn");
-    expect(0, "x.2_sum kept apart from x.2: ", "$A explain %s/examples/minilm/minilm.attn --target cpu", ATTN_SOURCE_DIR);
+    expect(0, "x.2_sum kept apart from ", "$A explain %s/examples/minilm/minilm.attn --target cpu", ATTN_SOURCE_DIR);
     shell("rm norm.attn");
     shell_text("mask.attn", "graph o(q: f32[S,D], k: f32[T,D], v: f32[T,D], doc: i32[S]) -> (o: f32[S,D]) {\n"
                             "    o[i,e] = attend(j: q[i,d], k[j,d], v[j,e]) { mask = j <= i and i - j < 40 }\n}\n"
