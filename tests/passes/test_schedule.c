@@ -169,6 +169,14 @@ static void tiles_of_the_target_are_taken(void **state) {
     assert_int_equal(s->col_block, 5);
     assert_true(ir_schedule_verify(s));
 }
+static void references_of_the_target_are_taken(void **state) {
+    const fixture *f = *state;
+    ir_target exact = wide;
+    exact.reference = IR_REF_EXACT;
+    const ir_schedule *follows = schedule_at(f->g, "o", &exact, 0);
+    assert_true(f->attend->lets[f->attend->kernel->lets[let_of(f->attend, IR_LET_ACC)].ref].lags);
+    assert_false(follows->lets[follows->kernel->lets[let_of(follows, IR_LET_ACC)].ref].lags);
+}
 /* Two lanes (f64 where a vector has 128 bits) and many registers: no more sums per row than there are lanes to hold them. */
 static void tiles_fit_narrow_vectors(void **state) {
     fixture *f = *state;
@@ -262,7 +270,7 @@ int main(void) {
         TEST(attention_over_few_rows_has_them_in_registers), TEST(few_rows_are_shared_out_evenly), TEST(more_few_rows_than_there_are), TEST(few_rows_with_three_columns),
         TEST(few_rows_without_lanes), TEST(few_rows_without_a_walk), TEST(few_rows_with_a_product_along_columns), TEST(few_rows_with_weights_at_the_factor),
         TEST(values_at_the_place_of_scores), TEST(a_reference_at_no_number), TEST(a_bound_of_a_fold), TEST(an_idle_fold_that_is_read),
-        TEST(a_line_that_lags), TEST(an_acc_that_lags), TEST(a_number_that_lags), TEST(a_fold_left_out),
+        TEST(references_of_the_target_are_taken), TEST(a_line_that_lags), TEST(an_acc_that_lags), TEST(a_number_that_lags), TEST(a_fold_left_out),
     };
     return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
 }
