@@ -1,8 +1,8 @@
 /* The template FEW: attention where so few rows share their columns that they would leave most lanes of ATTEND empty, one query against a cache above all.
  *
  * Lanes lie along what a column brings: along its features in products of rows and columns, along columns in what happens to scores, along values in
- * sums of values. A column's key and value are read once for all rows of an item, in place. It is the walk of the loop nest with lanes along columns, but for register tiles that
- * hold all rows of an item, and for columns, of which it visits those that the mask leaves.
+ * sums of values. A column's key and value are read once for all rows of an item, in place. It is the walk of the
+ * loop nest with lanes along columns, but for register tiles that hold all rows of an item, and for columns, of which it visits those that the mask leaves.
  *
  * It takes a kernel of few rows that has a product of row and column factors below its folds, whatever its lines are otherwise: what has no tile here
  * (pairwise bodies, column factors whose neighbours are columns) is computed as in the nest.
@@ -14,6 +14,7 @@
  * that follow one another in memory; COLUMNS: of a block; WALK: as in ATTEND. */
 enum { EIGHTHS = 5, ITEM = 8, GROUP = 4, FOLLOWING = 4, COLUMNS = 256, WALK = 32 };
 
+/* At the representative sizes; a kernel without rows is one. */
 static double rows_of(const pass_planner *p, int32_t row) { return row < 0 ? 1 : pass_size(p->u, p->k->axes[row].extent, p->representative); }
 
 /* ---- may it be */
@@ -51,6 +52,7 @@ static bool has_product(const pass_planner *p, int32_t row) {
     return false;
 }
 static bool forced(const ir_target *t) { return t->few_rows || t->few_columns || t->few_block; }
+/* In the order of cost: the kernel's form first, then what its lines read. */
 static bool fits(const pass_planner *p) {
     if (!p->k->n_sweeps || p->target->lanes < 4 || pass_serial(p->k) || !pass_sweeps_have_columns(p)) return false;
     const int32_t row = pass_row_to_tile(p);

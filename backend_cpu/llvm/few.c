@@ -1,4 +1,5 @@
-/* Register tiles of the template FEW: all rows of an item against some columns, their factors in registers, so that what a column brings is read once. The walk around is that of block.c.
+/* Register tiles of the template FEW: all rows of an item against some columns, their factors in registers, so that what a column brings is read once.
+ * The walk around is that of block.c.
  *
  *   scores       lanes along a feature: a tile of rows x columns has a vector of partial sums for each pair; all of a row's are summed across lanes
  *                together, and stand along the columns of the block
@@ -19,11 +20,14 @@ typedef struct {
     cpu_val sum[STEPS][MOST][MOST];      /* slots, registers after sroa; [0] for a product */
 } tile;
 
+/* In this template alone packed means that there is a register tile; elsewhere it is a place of row factors and no more. */
 bool cpu_few_packs(const cpu_emitter *e, uint32_t k) { return e->s->form == IR_FEW && e->s->lets[k].packed; }
+/* Values that differ from row to row, or whose neighbours are columns, are added up as in the nest (acc.c). */
 bool cpu_few_sums(cpu_emitter *e, uint32_t k) {
     const ir_let *l = &e->k->lets[k];
     return e->s->form == IR_FEW && l->kind == IR_LET_ACC && e->s->lets[k].lanes == IR_VAL && !cpu_varies_with_row(e, l->b);
 }
+/* A number of the code: rows of the tile, whether the item at hand has as many or not. */
 static int32_t rows_of(const cpu_emitter *e, uint32_t k) { return e->k->lets[k].rank & IR_ROW ? e->s->row_tile : 1; }
 static cpu_val first_row(const cpu_emitter *e) { return e->s->row_axis < 0 ? cpu_int(e, 0) : e->lo[e->s->row_axis]; }
 static cpu_val last_row(cpu_emitter *e) { return e->s->row_axis < 0 ? cpu_int(e, 0) : LLVMBuildSub(e->b, e->hi[e->s->row_axis], cpu_int(e, 1), "last"); }
@@ -53,6 +57,7 @@ static cpu_val features(cpu_emitter *e, uint32_t k, cpu_val *index) {
     if (index) *index = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, at, n, ""), e->axis[lane], "");
     return count;
 }
+/* Aligned: a row begins at a whole vector, and features go by vectors. */
 static cpu_val factor_at(cpu_emitter *e, uint32_t k, cpu_val row) {
     cpu_val index, n = features(e, k, &index);
     return cpu_at(e, cpu_scratch(e, e->s->lets[k].factor_at), LLVMBuildAdd(e->b, LLVMBuildMul(e->b, row, n, ""), index, ""), e->real);
@@ -67,6 +72,7 @@ static void pack_features(cpu_emitter *e, void *env) {
     if (e->tail) v = cpu_pick(e, e->tail, v, cpu_real(e, 0));
     LLVMSetAlignment(LLVMBuildStore(e->b, v, factor_at(e, p->let, p->row)), vector_bytes(e));
 }
+/* Rows that do not exist are the last one again: numbers as good as any, where garbage might be slow. */
 void cpu_few_pack(cpu_emitter *e, uint32_t k) {
     cpu_phase(e, "load_row");
     cpu_loop l = cpu_loop_begin(e, cpu_int(e, 0), cpu_int(e, rows_of(e, k)), 1, "row");
@@ -111,7 +117,8 @@ static void store_scores(cpu_emitter *e, const tile *t, cpu_val first) {
         }
     }
 }
-/* Columns from `first`: all of the item's rows, group by group. */
+/* Columns from `first`: all of the item's rows, group by group; the second group finds what the columns bring in the first cache. last: fewer columns may be
+ * left than a tile has. */
 static void columns(cpu_emitter *e, tile *t, cpu_val first, bool last) {
     const int32_t rows = rows_of(e, t->let);
     cpu_val end = LLVMBuildSub(e->b, e->block_hi, cpu_int(e, 1), "");
@@ -151,6 +158,7 @@ void cpu_few_scores(cpu_emitter *e, uint32_t k) {
 
 /* ---- accumulate */
 
+/* What rows of the tile that the item lacks are multiplied with: nobody reads their sums, but what scratch holds by chance may be slow to multiply. */
 void cpu_few_weights(cpu_emitter *e, uint32_t k) {
     if (e->s->row_axis < 0 || e->s->row_tile == 1) return;
     cpu_val rows = LLVMBuildSub(e->b, e->hi[e->s->row_axis], e->lo[e->s->row_axis], ""), each = cpu_int(e, e->s->col_block);
@@ -189,6 +197,7 @@ static cpu_val is_visible(cpu_emitter *e, cpu_val weight) {
     cpu_val hidden = LLVMBuildBitCast(e->b, cpu_real(e, -0.0), bits, "");
     return LLVMBuildICmp(e->b, LLVMIntNE, LLVMBuildBitCast(e->b, weight, bits, ""), hidden, "visible");
 }
+/* One column's values once for all rows of the group; s: which of the sums apart they are added to. */
 static void add_column(cpu_emitter *e, tile *t, cpu_val index, int32_t s) {
     const ir_let *l = &e->k->lets[t->let];
     const bool guarded = !e->full && !ir_is_bool(e->u, l->where, true);
@@ -209,6 +218,7 @@ static void add_column(cpu_emitter *e, tile *t, cpu_val index, int32_t s) {
     }
     cpu_unbind(e, e->block_axis);
 }
+/* steps: columns of one turn, each with sums of its own. */
 static void each_column(cpu_emitter *e, tile *t, cpu_val lo, cpu_val hi, int32_t steps) {
     cpu_loop l = cpu_loop_begin(e, lo, hi, steps, "column");
     for (int32_t s = 0; s < steps; s++) add_column(e, t, s ? LLVMBuildAdd(e->b, l.index, cpu_int(e, s), "") : l.index, s);
