@@ -48,6 +48,7 @@ typedef struct {
     const ir_schedule *plan;     /* ATTEND: lines and places; NEST: lanes, where it is compared with another template; else NULL */
     uint8_t form;                /* the template, an ir_template */
     uint32_t lane;               /* ATTEND: bit of the row in the lanes: what has columns is computed in all of them, whether it varies along it or not */
+    uint32_t beside;             /* bits of rows that count items, one index each: what has columns is computed again in each of them */
     bool packs;                  /* CONTRACT: panels are made by launches of the same run */
     double launches;
     double share;                /* ATTEND: of the pairs of a row and a column of the folds that are visited */
@@ -312,7 +313,7 @@ static void pairwise_cost(cost_state *c, uint32_t i, uint32_t all, double n) {
 /* A product counts at the matrix rate, 2 operations per point; anything else pairwise at the vector rate, with one to add it up. */
 static void term_cost(cost_state *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
-    uint32_t all = c->axes[i] | role_bits(c, IR_ITEM) | over_bits(c, l) | (l->rank & IR_COL ? c->lane : 0);
+    uint32_t all = c->axes[i] | role_bits(c, IR_ITEM) | over_bits(c, l) | (l->rank & IR_COL ? c->lane | c->beside : 0);
     double n = times(c, i);
     if (holds_term(c, l)) c->why = "an operand would hold a reduction";
     if (c->form == IR_CONTRACT && pass_is_product(l)) product_cost(c, l, all);
@@ -345,7 +346,7 @@ static void acc_cost(cost_state *c, uint32_t i) {
 static double fold_ops(const cost_state *c) { return c->plan && c->plan->lanes == IR_ROW ? LANE_FOLD_OPS : FOLD_OPS; }
 static void line_cost(cost_state *c, uint32_t i) {
     const ir_let *l = &c->k->lets[i];
-    const uint32_t lane = l->rank & IR_COL ? c->lane : 0;
+    const uint32_t lane = l->rank & IR_COL ? c->lane | c->beside : 0;
     switch (l->kind) {
     case IR_LET_EXPR: c->vector += (operations(c, l->e) + jumps(c, NULL, l->e)) * points(c, c->axes[i] | role_bits(c, IR_ITEM) | lane) * times(c, i); break;
     case IR_LET_TERM: term_cost(c, i); break;
@@ -373,6 +374,12 @@ static void value_bytes(cost_state *c, ir_value v) {
     c->bytes += (touched < whole ? touched : whole) * ir_dtypes[c->u->value.at[v].type.dtype].bytes;
 }
 
+/* The row of which an item has several indices, as a bit; 0: none. */
+static uint32_t row_of_item(const cost_state *c) {
+    const pass_planner p = pass_plan_begin(c->k, c->target, c->given);
+    const int32_t row = c->form == IR_ATTEND ? c->plan->lane_axis : pass_row_to_tile(&p);
+    return row < 0 ? 0 : 1u << row;
+}
 typedef struct { uint8_t form; bool packs; const ir_schedule *plan; } cost_form; /* of a template, as in cost_state */
 /* The pieces in the order in which they need one another: axes of lines, uses, tiles, then lines and values. why: the last reason found. */
 static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64_t *representative, cost_form form) {
@@ -380,6 +387,7 @@ static cost_state weigh(const ir_kernel *k, const ir_target *target, const int64
     cost_state c = { .k = k, .u = k->unit, .target = target, .given = representative, .form = form.form, .packs = form.packs, .plan = form.plan, .launches = 1, .share = 1 };
     if (c.form == IR_ATTEND || c.form == IR_FEW) c.share = pass_visible_share(k, representative);
     if (c.form == IR_ATTEND) c.lane = 1u << c.plan->lane_axis;
+    if (k->n_sweeps && c.form != IR_CONTRACT) c.beside = role_bits(&c, IR_ROW) & ~row_of_item(&c);
     c.axes = BASE_ARRAY(arena, k->n_lets + 1, uint32_t);
     c.used = BASE_ARRAY(arena, k->n_lets + 1, uint64_t);
     line_axes(&c);
