@@ -227,6 +227,11 @@ ir_expr pass_scratch_take(pass_planner *p, ir_expr bytes) {
     p->scratch = ir_add(u, at, whole);
     return at;
 }
+/* Rounded up to whole vectors. */
+ir_expr pass_whole(const pass_planner *p, ir_expr n) {
+    const ir_expr w = ir_int(p->u, p->s->width);
+    return ir_mul(p->u, ir_op2(p->u, IR_FDIV, ir_add(p->u, n, ir_int(p->u, p->s->width - 1)), w), w);
+}
 /* Of one element in scratch: integers and truth values take 8, as int64. */
 int64_t pass_bytes_of(const pass_planner *p, uint8_t sort) { return sort == IR_SORT_REAL && p->k->real == IR_TYPE_F32 ? 4 : 8; }
 

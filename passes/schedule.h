@@ -25,6 +25,7 @@ bool pass_shapes(const pass_planner *p, uint32_t a, uint8_t roles);             
 int32_t pass_score_in(const pass_planner *p, ir_expr e, uint32_t a);            /* how good neighbours along axis a what e reads is; more is better */
 int32_t pass_store_score(const pass_planner *p, const ir_store *at, uint32_t a);  /* the same of where a result goes */
 ir_expr pass_scratch_take(pass_planner *p, ir_expr bytes);                      /* an aligned place in scratch: its offset */
+ir_expr pass_whole(const pass_planner *p, ir_expr n);                               /* rounded up to whole vectors */
 int64_t pass_bytes_of(const pass_planner *p, uint8_t sort);                     /* of one element in scratch */
 ir_expr pass_features(const pass_planner *p, const ir_let *l);                  /* how many of them a line runs over */
 uint8_t pass_place_of(uint8_t rank);                                            /* an ir_let_place */

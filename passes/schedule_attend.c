@@ -126,11 +126,6 @@ static const char *wrong(const pass_planner *p, int32_t *row) {
 
 /* ---- places */
 
-/* Rounded up to whole vectors: rows are turned into lanes by squares of them. */
-static ir_expr whole(const pass_planner *p, ir_expr n) {
-    const ir_expr w = ir_int(p->u, p->s->width);
-    return ir_mul(p->u, ir_op2(p->u, IR_FDIV, ir_add(p->u, n, ir_int(p->u, p->s->width - 1)), w), w);
-}
 static ir_expr take(pass_planner *p, ir_expr elements, int64_t per) {
     return pass_scratch_take(p, ir_mul(p->u, elements, ir_int(p->u, per * pass_bytes_of(p, IR_SORT_REAL))));
 }
@@ -164,8 +159,8 @@ static void plan_product(pass_planner *p, const ir_let *l, ir_let_schedule *s) {
     s->lanes = along_rows ? IR_ROW : IR_FEAT;
     s->kept = s->packed = true;
     s->at = take(p, ir_int(p->u, p->s->col_block + p->s->micro_rows), p->s->row_tile);
-    s->factor_at = take(p, whole(p, pass_features(p, l)), p->s->row_tile);
-    if (!in_place(p, l->b)) s->col_at = take(p, whole(p, pass_features(p, l)), p->s->col_block);
+    s->factor_at = take(p, pass_whole(p, pass_features(p, l)), p->s->row_tile);
+    if (!in_place(p, l->b)) s->col_at = take(p, pass_whole(p, pass_features(p, l)), p->s->col_block);
 }
 /* The largest parts of a body that vary over its features, and over rows or columns alone: computed once per item, or once per block. */
 typedef struct { pass_planner *p; uint32_t *lets; uint32_t over; BASE_VEC(ir_pair_operand) found; } operand_search;
@@ -181,7 +176,7 @@ static bool operand_visit(const ir_unit *u, void *env, ir_expr e) {
 }
 /* Operands of rows are turned where their neighbours are features; those of columns that are no more than a read are read where they lie. */
 static void place_operand(pass_planner *p, const ir_let *l, const ir_let_schedule *s, ir_pair_operand *o) {
-    const ir_expr n = whole(p, pass_features(p, l));
+    const ir_expr n = pass_whole(p, pass_features(p, l));
     if (o->side == IR_COL) {
         if (!in_place(p, o->e)) o->at = take(p, n, p->s->col_block);
         return;
@@ -219,7 +214,7 @@ static void plan_acc(pass_planner *p, uint32_t *lets, uint32_t i, ir_let_schedul
     s->kept = true;
     s->at = take(p, ir_axis_count(p->k, IR_VAL), p->s->row_tile);
     s->weight_at = weight_place(p, i);
-    if (!in_place(p, l->b) && !(reach_of(p, lets, l->b) >> p->s->lane_axis & 1)) s->col_at = take(p, whole(p, ir_axis_count(p->k, IR_VAL)), p->s->col_block);
+    if (!in_place(p, l->b) && !(reach_of(p, lets, l->b) >> p->s->lane_axis & 1)) s->col_at = take(p, pass_whole(p, ir_axis_count(p->k, IR_VAL)), p->s->col_block);
 }
 static void plan_let(pass_planner *p, uint32_t *lets, uint32_t i) {
     const ir_let *l = &p->k->lets[i];
@@ -247,11 +242,11 @@ static void plan_stores(pass_planner *p) {
             if (values >> a & 1 && pass_store_score(p, &p->k->stores[i].at, a) > pass_store_score(p, &p->k->stores[i].at, (uint32_t)row)) p->s->out_axis = (int32_t)a;
     }
     if (p->s->out_axis >= 0) {
-        most = whole(p, ir_axis_count(p->k, IR_VAL));
+        most = pass_whole(p, ir_axis_count(p->k, IR_VAL));
         p->s->out_at = take(p, most, p->s->row_tile);
     }
     for (uint32_t i = 0; i < p->k->n_lets; i++)
-        if (p->s->lets[i].packed && p->s->lets[i].lanes == IR_FEAT) most = ir_op2(p->u, IR_MAX, most, whole(p, pass_features(p, &p->k->lets[i])));
+        if (p->s->lets[i].packed && p->s->lets[i].lanes == IR_FEAT) most = ir_op2(p->u, IR_MAX, most, pass_whole(p, pass_features(p, &p->k->lets[i])));
     p->s->rows_at = take(p, most, p->s->row_tile);
 }
 

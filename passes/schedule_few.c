@@ -91,10 +91,6 @@ static void plan_tiles(pass_planner *p) {
     s->col_block = t->few_block ? (t->few_block + s->width - 1) / s->width * s->width : COLUMNS;
     s->walk = s->col_block < WALK ? s->col_block : WALK;
 }
-static ir_expr whole(const pass_planner *p, ir_expr n) {
-    const ir_expr w = ir_int(p->u, p->s->width);
-    return ir_mul(p->u, ir_op2(p->u, IR_FDIV, ir_add(p->u, n, ir_int(p->u, p->s->width - 1)), w), w);
-}
 /* Row factors are always packed: whole vectors with zeros behind the last feature, so that tiles load them as they are. */
 static void plan_let(pass_planner *p, const bool *lets, uint32_t i) {
     const ir_let *l = &p->k->lets[i];
@@ -106,7 +102,7 @@ static void plan_let(pass_planner *p, const bool *lets, uint32_t i) {
     ir_expr n = ir_int(p->u, p->s->row_tile * pass_bytes_of(p, IR_SORT_REAL));
     for (uint32_t o = 0; o < l->n_over; o++) {
         const int32_t a = pass_axis_of(p->k, l->over[o]);
-        n = ir_mul(p->u, n, a == s->lane_axis ? whole(p, p->k->axes[a].extent) : p->k->axes[a].extent);
+        n = ir_mul(p->u, n, a == s->lane_axis ? pass_whole(p, p->k->axes[a].extent) : p->k->axes[a].extent);
     }
     s->factor_at = pass_scratch_take(p, n);
 }
