@@ -36,28 +36,27 @@ cpu_val cpu_whole_end(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t step) {
     return LLVMBuildAdd(e->b, lo, LLVMBuildSub(e->b, count, rest, ""), "whole");
 }
 
-/* Rows by tiles, then what a tile does not divide one by one. Each body is emitted twice, with its own number of rows: register tiles are unrolled,
- * so their size is a constant of the code. */
+static void row_loop(cpu_emitter *e, cpu_val lo, cpu_val hi, int32_t rows, cpu_tile *body, void *env) {
+    cpu_loop l = cpu_loop_begin(e, lo, hi, rows, rows > 1 ? "rows" : "row");
+    cpu_scope_push(e, 0);
+    body(e, env, l.index, rows);
+    cpu_scope_pop(e);
+    cpu_loop_end(e, &l);
+}
+/* Rows by tiles, then what a tile does not divide: by twos, if a tile has four and more, and one by one. Each body is emitted anew, with its own number of rows:
+ * register tiles are unrolled, so their size is a constant of the code. */
 void cpu_row_tiles(cpu_emitter *e, int32_t rows, cpu_tile *body, void *env) {
     if (e->s->row_axis < 0) {
         body(e, env, cpu_int(e, 0), 1);
         return;
     }
-    cpu_val lo = e->lo[e->s->row_axis], hi = e->hi[e->s->row_axis], from = lo;
-    if (rows > 1) {
-        from = cpu_whole_end(e, lo, hi, rows);
-        cpu_loop l = cpu_loop_begin(e, lo, from, rows, "rows");
-        cpu_scope_push(e, 0);
-        body(e, env, l.index, rows);
-        cpu_scope_pop(e);
-        cpu_loop_end(e, &l);
+    cpu_val hi = e->hi[e->s->row_axis], from = e->lo[e->s->row_axis];
+    for (int32_t n = rows; n > 1; n = n > 2 && rows >= 4 ? 2 : 1) {
+        cpu_val to = cpu_whole_end(e, from, hi, n);
+        row_loop(e, from, to, n, body, env);
+        from = to;
     }
-    /* What is left, or all rows where a tile is one. */
-    cpu_loop l = cpu_loop_begin(e, from, hi, 1, "row");
-    cpu_scope_push(e, 0);
-    body(e, env, l.index, 1);
-    cpu_scope_pop(e);
-    cpu_loop_end(e, &l);
+    row_loop(e, from, hi, 1, body, env);
 }
 
 /* A scope around the body: what it computed does not dominate the next span. */
