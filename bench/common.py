@@ -103,9 +103,10 @@ def put(text):
     with open(RESULTS, encoding="utf-8") as file:
         parts = re.split(r"(?m)^(?=## )", file.read())
     heading = text.split("\n", 1)[0]
-    kept = [part for part in parts if part.split("\n", 1)[0] != heading]
+    here = [part.split("\n", 1)[0] == heading for part in parts]
+    parts = [text if found else part for found, part in zip(here, parts)] + ([] if any(here) else [text])
     with open(RESULTS, "w", encoding="utf-8") as file:
-        file.write("\n".join(part.rstrip("\n") + "\n" for part in kept + [text]))
+        file.write("\n".join(part.rstrip("\n") + "\n" for part in parts))
 
 
 def cache():
