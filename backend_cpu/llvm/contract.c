@@ -137,7 +137,7 @@ static void each_tile(cpu_emitter *e, tile *t, cpu_val lo, cpu_val hi, int32_t r
     cpu_scope_pop(e);
     cpu_loop_end(e, &l);
 }
-/* Whole tiles, the last of them where half a tile or more is left; fewer rows in one tile of half as many, and one row alone. A tile that is not full computes its
+/* Whole tiles, the last of them where more than half a tile is left; up to half in one tile of so many, and one row alone. A tile that is not full computes its
  * last row again and again, in room that nobody reads. */
 static void products(cpu_emitter *e, uint32_t k, cpu_val from, cpu_val to) {
     const int32_t rows = e->s->micro_rows, half = rows / 2;
@@ -146,14 +146,14 @@ static void products(cpu_emitter *e, uint32_t k, cpu_val from, cpu_val to) {
     cpu_phase(e, "scores");
     cpu_scope_push(e, 0);
     cpu_val left = LLVMBuildURem(e->b, LLVMBuildSub(e->b, hi, lo, ""), cpu_int(e, rows), "left");
-    cpu_val few = LLVMBuildICmp(e->b, LLVMIntSLT, left, cpu_int(e, (rows + 1) / 2), "few");
+    cpu_val few = LLVMBuildICmp(e->b, LLVMIntSLE, left, cpu_int(e, half), "few");
     cpu_val end = LLVMBuildSub(e->b, hi, LLVMBuildSelect(e->b, few, left, cpu_int(e, 0), ""), "end"), rest = end;
     each_tile(e, &t, lo, end, rows);
     if (half > 1) {
         rest = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, left, cpu_int(e, 1), ""), hi, end, "rest");
         each_tile(e, &t, end, rest, half);
     }
-    if (rows > 2) each_tile(e, &t, rest, hi, 1);
+    if (rows > 1) each_tile(e, &t, rest, hi, 1);
     cpu_scope_pop(e);
 }
 static void clear_row(cpu_emitter *e, void *env) {

@@ -61,6 +61,7 @@ diff_program *diff_program_parse(base_arena *arena, const char *path, const char
 uint32_t diff_catalogue(base_arena *arena, const char *folder, diff_program ***out);   /* sorted by name */
 ir_graph *diff_graph(const diff_program *p, base_arena *arena, base_diags *diags);     /* a fresh one; NULL: reported */
 /* inputs.c */
+uint64_t diff_next_random(uint64_t *state);
 bool diff_bind(const diff_program *p, const ir_graph *g, const char *dims, diff_fill fill, uint64_t seed, ir_frame *frame, base_arena *arena, base_diags *diags);
 /* diff.c */
 typedef struct diff_way diff_way;                                 /* a program on a target */

@@ -10,12 +10,13 @@
 
 typedef struct { uint64_t state; } random_source;
 
-static uint64_t next_random(random_source *r) {          /* splitmix64 */
-    uint64_t z = r->state += 0x9e3779b97f4a7c15u;
+uint64_t diff_next_random(uint64_t *state) {             /* splitmix64 */
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     return z ^ z >> 31;
 }
+static uint64_t next_random(random_source *r) { return diff_next_random(&r->state); }
 
 static double uniform(random_source *r) { return (double)(next_random(r) >> 11) * 0x1p-53; }
 

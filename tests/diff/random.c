@@ -18,21 +18,14 @@ static const struct { const char *name, *type, *line; } inputs[] = {
 #include "random.def"
 };
 
-static uint64_t next_random(uint64_t *state) {           /* splitmix64 */
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 /* Every other choice is the plain one, so that parts meet in threes and fours rather than all at once. */
 random_choice random_draw(uint64_t seed) {
     random_choice c = {.sizes = seed};
     for (uint32_t k = 0; k < RANDOM_N_PARTS; k++) {
         uint8_t n = 0;
         while (parts[k][n]) n++;
-        const bool plain = next_random(&seed) % 2;
-        if (!plain) c.at[k] = (uint8_t)(next_random(&seed) % n);
+        const bool plain = diff_next_random(&seed) % 2;
+        if (!plain) c.at[k] = (uint8_t)(diff_next_random(&seed) % n);
     }
     if (c.at[RANDOM_AXES] == 1) c.at[RANDOM_RANGE] = 0;          /* a plane has no one range */
     return c;
@@ -158,7 +151,7 @@ static void put_signature(writer *w, const char *body) {
 
 /* ---- sizes */
 
-static int64_t one_of(uint64_t *state, uint32_t n, const int64_t *sizes) { return sizes[next_random(state) % n]; }
+static int64_t one_of(uint64_t *state, uint32_t n, const int64_t *sizes) { return sizes[diff_next_random(state) % n]; }
 #define ONE_OF(state, ...) one_of(state, sizeof(int64_t[]){__VA_ARGS__} / sizeof(int64_t), (const int64_t[]){__VA_ARGS__})
 
 /* All dimensions that any program may have; those that this one lacks are left out. */
